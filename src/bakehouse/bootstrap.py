@@ -1,0 +1,1 @@
+"""Chooses the drivers and joins the parts into one running Bakehouse."""

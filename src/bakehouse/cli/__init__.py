@@ -1,0 +1,1 @@
+"""The commands a person types; each talks to a running Bakehouse."""

@@ -1,0 +1,1 @@
+"""The rules of EC2 resources, free of input and output."""

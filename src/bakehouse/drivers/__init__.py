@@ -1,0 +1,1 @@
+"""The outside world: each driver fulfils one port."""

@@ -1,0 +1,1 @@
+"""The EC2 query protocol: signatures, parameters in, XML out."""

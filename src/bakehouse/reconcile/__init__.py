@@ -1,0 +1,1 @@
+"""Brings what runs into line with what is recorded."""

@@ -1,0 +1,1 @@
+"""Long operations as steps that survive a crash and can be undone."""

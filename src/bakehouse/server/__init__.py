@@ -1,0 +1,1 @@
+"""The HTTP front: Starlette routes, listeners and shutdown."""
