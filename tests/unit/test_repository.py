@@ -1,0 +1,52 @@
+"""Promises that CONTRIBUTING.md makes about the tree as a whole."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON_FILES = sorted(
+    path.relative_to(ROOT)
+    for folder in ("src", "tests", "script", "bench", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+)
+PAGES = sorted(page.relative_to(ROOT) for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+#: Revisions of the database only grow, and each is as long as its change.
+UNBOUNDED = "migrations/versions"
+
+
+def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse((ROOT / path).read_text())
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body; the docstring is not counted, so that nobody saves on it."""
+    first = function.body[1:2] if ast.get_docstring(function) else function.body[:1]
+    return (function.end_lineno or 0) - first[0].lineno + 1 if first else 0
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=str)
+def test_a_file_has_at_most_400_lines(path: Path) -> None:
+    if UNBOUNDED in path.as_posix():
+        pytest.skip("a revision of the database")
+
+    assert len((ROOT / path).read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=str)
+def test_a_function_has_at_most_60_lines(path: Path) -> None:
+    if UNBOUNDED in path.as_posix():
+        pytest.skip("a revision of the database")
+
+    assert [function.name for function in functions_of(path) if length(function) > 60] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", (ROOT / page).read_text())
+
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
