@@ -46,7 +46,7 @@ class Completed:
         return self.stdout.decode(errors="replace")
 
 
-class ProcessFailed(Exception):  # noqa: N818 - named for what happened, as all our driver errors
+class ProcessFailed(Exception):
     """A program could not be started, ran too long, or ended with a status other than 0.
 
     Attributes:
