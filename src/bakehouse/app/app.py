@@ -1,0 +1,32 @@
+"""The use cases, one object for each noun."""
+
+from bakehouse.app.accounts import Accounts
+from bakehouse.app.client_tokens import ClientTokens
+from bakehouse.app.context import AppContext
+from bakehouse.app.images import Images
+from bakehouse.app.instances import Instances
+from bakehouse.app.key_pairs import KeyPairs
+from bakehouse.app.metadata import Metadata
+from bakehouse.app.networks import Networks
+from bakehouse.app.security_groups import SecurityGroups
+from bakehouse.app.snapshots import Snapshots
+from bakehouse.app.tags import Tags
+from bakehouse.app.volumes import Volumes
+
+
+class App:
+    """Everything that a handler may call."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Make each noun's use cases over the same context."""
+        self.accounts = Accounts(context)
+        self.client_tokens = ClientTokens(context)
+        self.images = Images(context)
+        self.instances = Instances(context)
+        self.key_pairs = KeyPairs(context)
+        self.metadata = Metadata(context)
+        self.networks = Networks(context)
+        self.security_groups = SecurityGroups(context)
+        self.snapshots = Snapshots(context)
+        self.tags = Tags(context)
+        self.volumes = Volumes(context)

@@ -1,0 +1,38 @@
+"""Who asks, and where: the account and region that a verified signature names."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """A client token, with a digest of the parameters that came with it."""
+
+    operation: str
+    token: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """One request's identity. The region is the one of the credential scope, not of the host."""
+
+    account_id: str
+    region: str
+    access_key_id: str = field(default="", repr=False)
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTokenRecord:
+    """What a client token made. `id` is account, region, operation and token, joined by slashes."""
+
+    id: str
+    digest: str
+    resource_id: str
+    created_at: float
+    """Seconds since the epoch; tokens are forgotten after a day."""
+
+
+def client_token_id(caller: Caller, operation: str, token: str) -> str:
+    """Return the record id of a token: tokens are unique per account, region and operation."""
+    return f"{caller.account_id}/{caller.region}/{operation}/{token}"

@@ -1,0 +1,130 @@
+"""Refusals: every error that the API answers with, as an `Ec2Error` made by one function each.
+
+Codes and wording: EC2 API Reference, "Error codes", and answers seen by clients. A refusal that belongs to one
+noun stands in that noun's file (`domain/image.py`); those of all nouns stand here.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bakehouse.domain.ids import PREFIXES
+
+
+class Ec2Error(Exception):
+    """An error as EC2 answers it. `status` is the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        """Keep the three parts of the answer."""
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+#: resource type -> (code when there is none, code when the id has not the right form, noun of the message).
+_ID_REFUSALS: Final = {
+    "image": ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
+    "instance": ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
+    "key-pair": ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
+    "network-interface": (
+        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidNetworkInterfaceId.Malformed",
+        "networkInterface ID",
+    ),
+    "security-group": ("InvalidGroup.NotFound", "InvalidGroupId.Malformed", "security group"),
+    "security-group-rule": (
+        "InvalidSecurityGroupRuleId.NotFound",
+        "InvalidSecurityGroupRuleId.Malformed",
+        "security group rule ID",
+    ),
+    "snapshot": ("InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed", "snapshot"),
+    "subnet": ("InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "subnet ID"),
+    "volume": ("InvalidVolume.NotFound", "InvalidParameterValue", "volume"),
+    "vpc": ("InvalidVpcID.NotFound", "InvalidVpcID.Malformed", "vpc ID"),
+}
+
+
+def not_found(resource_type: str, resource_ids: Iterable[str]) -> Ec2Error:
+    """Refuse ids that the caller may not know of, or that do not exist; the answer is the same."""
+    code, _, noun = _ID_REFUSALS[resource_type]
+    ids = list(resource_ids)
+    if resource_type == "image":
+        return Ec2Error(code, f"The image id '[{', '.join(ids)}]' does not exist")
+    plural = "s" if len(ids) > 1 else ""
+    verb = "do" if len(ids) > 1 else "does"
+    return Ec2Error(code, f"The {noun}{plural} '{', '.join(ids)}' {verb} not exist")
+
+
+def malformed_id(resource_type: str, resource_id: str) -> Ec2Error:
+    """Refuse an id that has not the form of its type."""
+    _, code, noun = _ID_REFUSALS[resource_type]
+    return Ec2Error(
+        code, f'Invalid id: "{resource_id}" (expecting a {noun} of the form "{PREFIXES[resource_type]}-...")'
+    )
+
+
+def missing_parameter(name: str) -> Ec2Error:
+    """Refuse a request that lacks what this operation cannot do without."""
+    return Ec2Error("MissingParameter", f"The request must contain the parameter {name}")
+
+
+def invalid_parameter(message: str) -> Ec2Error:
+    """Refuse a value. The message names the value and the parameter."""
+    return Ec2Error("InvalidParameterValue", message)
+
+
+def invalid_value(value: object, parameter: str, reason: str = "") -> Ec2Error:
+    """Refuse a value in EC2's usual words."""
+    return Ec2Error(
+        "InvalidParameterValue",
+        f"Value ({value}) for parameter {parameter} is invalid." + (f" {reason}" if reason else ""),
+    )
+
+
+def invalid_combination(message: str) -> Ec2Error:
+    """Refuse parameters that exclude each other or need each other."""
+    return Ec2Error("InvalidParameterCombination", message)
+
+
+def not_honoured(parameter: str) -> Ec2Error:
+    """Refuse a parameter that EC2 knows and Bakehouse does not honour: never ignore it."""
+    return Ec2Error("UnsupportedOperation", f"The parameter {parameter} is not supported by this endpoint.")
+
+
+def incorrect_state(message: str) -> Ec2Error:
+    """Refuse an operation that the resource's present state does not allow."""
+    return Ec2Error("IncorrectState", message)
+
+
+def dependency_violation(message: str) -> Ec2Error:
+    """Refuse to delete what something else still needs."""
+    return Ec2Error("DependencyViolation", message)
+
+
+def operation_not_permitted(message: str) -> Ec2Error:
+    """Refuse what a protection or a rule forbids."""
+    return Ec2Error("OperationNotPermitted", message)
+
+
+def auth_failure(message: str) -> Ec2Error:
+    """Refuse an operation on another account's resource that the caller can see."""
+    return Ec2Error("AuthFailure", message, 403)
+
+
+def dry_run_succeeded() -> Ec2Error:
+    """Answer a request with DryRun that would have succeeded. Source: EC2 API Reference, common parameters."""
+    return Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+
+
+def insufficient_capacity(message: str) -> Ec2Error:
+    """Answer when the host cannot carry what was asked for; SDKs treat it as a server-side error."""
+    return Ec2Error("InsufficientInstanceCapacity", message, 500)
+
+
+def idempotent_mismatch(token: str) -> Ec2Error:
+    """Refuse a client token that came before with other parameters."""
+    return Ec2Error(
+        "IdempotentParameterMismatch",
+        f"Arguments on this idempotent request are inconsistent with arguments used in previous request(s) "
+        f"(client token {token}).",
+    )

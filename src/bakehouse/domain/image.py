@@ -1,0 +1,93 @@
+"""Images: an AMI is metadata and snapshots in a block device mapping."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bakehouse.domain.errors import Ec2Error
+
+
+class ImageState(StrEnum):
+    """Source: EC2 API Reference, ImageState (those that Bakehouse shows)."""
+
+    PENDING = "pending"
+    AVAILABLE = "available"
+    FAILED = "failed"
+    DEREGISTERED = "deregistered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDevice:
+    """One entry of an image's block device mapping. Size in GiB, throughput in MiB/s.
+
+    Exactly one of `snapshot_id` or `size_gib` alone (an empty volume), `virtual_name`, or `no_device` describes it.
+    """
+
+    device_name: str
+    snapshot_id: str | None = None
+    size_gib: int | None = None
+    volume_type: str = "gp3"
+    iops: int | None = None
+    throughput_mibps: int | None = None
+    encrypted: bool = False
+    delete_on_termination: bool = True
+    virtual_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What an instance is launched from."""
+
+    id: str
+    account_id: str
+    region: str
+    name: str
+    description: str
+    state: ImageState
+    architecture: str
+    """`i386`, `x86_64` or `arm64`."""
+    root_device_name: str
+    block_devices: tuple[BlockDevice, ...]
+    created_at: datetime
+    state_reason: str | None = None
+    boot_mode: str | None = None
+    virtualization_type: str = "hvm"
+    ena_support: bool = True
+    imds_support: str | None = None
+    """`v2.0` when instances must use IMDSv2."""
+    platform_details: str = "Linux/UNIX"
+    source_instance_id: str | None = None
+    source_image_id: str | None = None
+    source_image_region: str | None = None
+    launch_accounts: tuple[str, ...] = ()
+    """Launch permission: account ids, and `all` for a public image."""
+    last_launched_at: datetime | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may launch it."""
+        return "all" in self.launch_accounts
+
+    def launchable_by(self, account_id: str) -> bool:
+        """Whether this account may see and launch the image."""
+        return account_id == self.account_id or self.is_public or account_id in self.launch_accounts
+
+
+def image_name_taken(name: str, image_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidAMIName.Duplicate; wording as AWS answers it."""
+    return Ec2Error("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image_id}")
+
+
+def image_name_malformed(name: str) -> Ec2Error:
+    """Source: EC2 API Reference, CreateImage, Name: 3-128 characters of a fixed set."""
+    return Ec2Error(
+        "InvalidAMIName.Malformed",
+        f"AMI name '{name}' is invalid: AMI names must be between 3 and 128 characters long, and may contain letters, "
+        "numbers, '(', ')', '.', '-', '/', '_', and the characters '[', ']', ''', '@' and space.",
+    )
+
+
+def image_unavailable(image_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidAMIID.Unavailable; clients count it as gone."""
+    return Ec2Error("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is not available")

@@ -1,0 +1,184 @@
+"""Instances: states, what may happen to them, and their options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from bakehouse.domain.errors import Ec2Error
+
+
+class InstanceState(StrEnum):
+    """What EC2 shows. Source: EC2 API Reference, InstanceState."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+    @property
+    def code(self) -> int:
+        """The low byte of the state's code."""
+        return STATE_CODES[self]
+
+
+class InstanceEvent(StrEnum):
+    """What happens to an instance: asked for by the API, seen at the machine, or done by the guest."""
+
+    MACHINE_STARTED = "machine started"
+    LAUNCH_FAILED = "launch failed"
+    START_REQUESTED = "start requested"
+    START_FAILED = "start failed"
+    STOP_REQUESTED = "stop requested"
+    TERMINATE_REQUESTED = "terminate requested"
+    GUEST_POWERED_OFF = "guest powered off"
+    GUEST_POWERED_OFF_TO_TERMINATE = "guest powered off, shutdown behaviour terminate"
+    MACHINE_GONE = "machine gone"
+
+
+S = InstanceState
+E = InstanceEvent
+
+STATE_CODES: Final[Mapping[InstanceState, int]] = {
+    S.PENDING: 0,
+    S.RUNNING: 16,
+    S.SHUTTING_DOWN: 32,
+    S.TERMINATED: 48,
+    S.STOPPING: 64,
+    S.STOPPED: 80,
+}
+
+#: (state, event) -> next state. A pair that has no row is refused.
+#: Source: EC2 User Guide, "Instance lifecycle".
+TRANSITIONS: Final[Mapping[tuple[InstanceState, InstanceEvent], InstanceState]] = {
+    (S.PENDING, E.MACHINE_STARTED): S.RUNNING,
+    (S.PENDING, E.LAUNCH_FAILED): S.TERMINATED,
+    (S.PENDING, E.START_FAILED): S.STOPPED,
+    (S.PENDING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
+    (S.PENDING, E.START_REQUESTED): S.PENDING,
+    (S.RUNNING, E.START_REQUESTED): S.RUNNING,  # a second StartInstances succeeds
+    (S.RUNNING, E.STOP_REQUESTED): S.STOPPING,
+    (S.RUNNING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
+    (S.RUNNING, E.GUEST_POWERED_OFF): S.STOPPING,
+    (S.RUNNING, E.GUEST_POWERED_OFF_TO_TERMINATE): S.SHUTTING_DOWN,
+    (S.RUNNING, E.MACHINE_GONE): S.STOPPED,
+    (S.STOPPING, E.STOP_REQUESTED): S.STOPPING,
+    (S.STOPPING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
+    (S.STOPPING, E.MACHINE_GONE): S.STOPPED,
+    (S.STOPPED, E.STOP_REQUESTED): S.STOPPED,  # a second StopInstances succeeds
+    (S.STOPPED, E.START_REQUESTED): S.PENDING,
+    (S.STOPPED, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
+    (S.SHUTTING_DOWN, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
+    (S.SHUTTING_DOWN, E.MACHINE_GONE): S.TERMINATED,
+    (S.TERMINATED, E.TERMINATE_REQUESTED): S.TERMINATED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateReason:
+    """Why an instance is in its state. Source: EC2 API Reference, StateReason."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataOptions:
+    """How the guest may ask the metadata service. Source: EC2 API Reference, InstanceMetadataOptionsRequest."""
+
+    tokens_required: bool = True
+    endpoint_enabled: bool = True
+    hop_limit: int = 2
+    tags_enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A virtual server. Its volumes name it in their attachments; its interface in `network_interface_id`."""
+
+    id: str
+    account_id: str
+    region: str
+    reservation_id: str
+    launch_index: int
+    image_id: str
+    type: str
+    architecture: str
+    state: InstanceState
+    launched_at: datetime
+    availability_zone: str
+    vpc_id: str
+    subnet_id: str
+    network_interface_id: str
+    root_device_name: str
+    state_reason: StateReason | None = None
+    transition_reason: str = ""
+    """StateTransitionReason: `User initiated (2026-11-23 06:18:09 GMT)`, empty when there is none."""
+    key_name: str | None = None
+    public_key: str | None = None
+    """As it was at launch: deleting the key pair takes nothing away from the instance."""
+    user_data: bytes = b""
+    metadata_options: MetadataOptions = MetadataOptions()
+    shutdown_behavior: str = "stop"
+    """What a power-off from within does: `stop` or `terminate`."""
+    termination_protected: bool = False
+    stop_protected: bool = False
+    source_dest_check: bool = True
+    ebs_optimized: bool = False
+    monitoring: bool = False
+    client_token: str | None = None
+    hardware_uuid: str = ""
+    terminated_at: datetime | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def next_state(instance: Instance, event: InstanceEvent) -> InstanceState:
+    """Return the state after an event, or refuse the event in EC2's words."""
+    state = TRANSITIONS.get((instance.state, event))
+    if state is None:
+        raise _refusal(instance, event)
+    return state
+
+
+def _refusal(instance: Instance, event: InstanceEvent) -> Ec2Error:
+    if event is E.START_REQUESTED:
+        return instance_cannot_be_started(instance.id)
+    if event is E.STOP_REQUESTED:
+        return instance_cannot_be_stopped(instance.id)
+    return Ec2Error(
+        "IncorrectInstanceState",
+        f"The instance '{instance.id}' is in state '{instance.state}', which does not allow: {event}.",
+    )
+
+
+def instance_cannot_be_started(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IncorrectInstanceState; wording as AWS answers it."""
+    return Ec2Error(
+        "IncorrectInstanceState",
+        f"The instance '{instance_id}' is not in a state from which it can be started.",
+    )
+
+
+def instance_cannot_be_stopped(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IncorrectInstanceState; wording as AWS answers it."""
+    return Ec2Error(
+        "IncorrectInstanceState",
+        f"The instance '{instance_id}' is not in a state from which it can be stopped.",
+    )
+
+
+def instance_must_be(instance_id: str, states: str) -> Ec2Error:
+    """Refuse what only an instance in other states can do. Source: EC2 API Reference, IncorrectInstanceState."""
+    return Ec2Error("IncorrectInstanceState", f"The instance '{instance_id}' is not in the '{states}' state.")
+
+
+def termination_protected(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, OperationNotPermitted; wording as AWS answers it."""
+    return Ec2Error(
+        "OperationNotPermitted",
+        f"The instance '{instance_id}' may not be terminated. Modify its 'disableApiTermination' instance attribute "
+        "and try again.",
+    )

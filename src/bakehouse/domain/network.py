@@ -1,0 +1,118 @@
+"""VPCs, subnets and network interfaces."""
+
+import hashlib
+import ipaddress
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bakehouse.domain.errors import Ec2Error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vpc:
+    """A virtual network."""
+
+    id: str
+    account_id: str
+    region: str
+    cidr: str
+    is_default: bool
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A range of a VPC in one zone."""
+
+    id: str
+    account_id: str
+    region: str
+    vpc_id: str
+    cidr: str
+    availability_zone: str
+    default_for_az: bool
+    map_public_ip: bool
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInterface:
+    """An instance's interface; in this version it lives and dies with its instance."""
+
+    id: str
+    account_id: str
+    region: str
+    vpc_id: str
+    subnet_id: str
+    availability_zone: str
+    instance_id: str
+    mac: str
+    private_ip: str
+    public_ip: str | None
+    """An address in 127.0.0.0/8, held while the instance is pending or running."""
+    wants_public_ip: bool
+    group_ids: tuple[str, ...]
+    attachment_id: str
+    attached_at: datetime
+    delete_on_termination: bool = True
+    description: str = ""
+    source_dest_check: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def mac_of(interface_id: str) -> str:
+    """Return a locally administered unicast MAC that follows from the interface's id."""
+    digest = hashlib.sha256(interface_id.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
+def host_name_of(private_ip: str) -> str:
+    """Return the IP name of an address, without domain. Source: EC2 User Guide, "EC2 instance hostname types"."""
+    return "ip-" + private_ip.replace(".", "-")
+
+
+def private_domain(region: str) -> str:
+    """Return the domain of private names. Source: VPC User Guide, "DNS attributes for your VPC"."""
+    return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+
+
+def free_address(cidr: str, taken: Collection[str]) -> str | None:
+    """Return the lowest free address; the first four and the last of a subnet are reserved. None when it is full.
+
+    Source: VPC User Guide, "Subnet CIDR reservations": network, router, DNS, future use and broadcast.
+    """
+    network = ipaddress.IPv4Network(cidr)
+    for number in range(int(network.network_address) + 4, int(network.broadcast_address)):
+        address = str(ipaddress.IPv4Address(number))
+        if address not in taken:
+            return address
+    return None
+
+
+def free_addresses_left(cidr: str, taken: int) -> int:
+    """Return AvailableIpAddressCount: five addresses of each subnet are reserved."""
+    return ipaddress.IPv4Network(cidr).num_addresses - 5 - taken
+
+
+def address_in_use(address: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidIPAddress.InUse."""
+    return Ec2Error("InvalidIPAddress.InUse", f"Address {address} is in use.")
+
+
+def address_outside_subnet(address: str) -> Ec2Error:
+    """Source: EC2 answers InvalidParameterValue for an address that its subnet does not have."""
+    return Ec2Error("InvalidParameterValue", f"Address {address} does not fall within the subnet's address range")
+
+
+def subnet_full(subnet_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InsufficientFreeAddressesInSubnet."""
+    return Ec2Error(
+        "InsufficientFreeAddressesInSubnet",
+        f"There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested number of instances.",
+    )
+
+
+def no_default_vpc() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, VPCIdNotSpecified."""
+    return Ec2Error("VPCIdNotSpecified", "No default VPC for this user")

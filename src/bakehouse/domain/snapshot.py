@@ -1,0 +1,40 @@
+"""Snapshots: one point in time of a volume."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bakehouse.domain.errors import Ec2Error
+
+
+class SnapshotState(StrEnum):
+    """Source: EC2 API Reference, SnapshotState."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A frozen layer, as the API shows it. Sizes in GiB."""
+
+    id: str
+    account_id: str
+    region: str
+    volume_id: str
+    """The source; `vol-ffffffff` when it came from a file, as on EC2 after an import or a copy."""
+    volume_size_gib: int
+    description: str
+    state: SnapshotState
+    started_at: datetime
+    completed_at: datetime | None = None
+    encrypted: bool = False
+    create_volume_accounts: tuple[str, ...] = ()
+    """Accounts that may make volumes from it; `all` for everybody."""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def snapshot_in_use(snapshot_id: str, image_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidSnapshot.InUse; wording as AWS answers it."""
+    return Ec2Error("InvalidSnapshot.InUse", f"The snapshot {snapshot_id} is currently in use by {image_id}")

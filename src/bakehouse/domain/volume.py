@@ -1,0 +1,114 @@
+"""Volumes: sizes, types, states and attachments as EBS has them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from bakehouse.domain.errors import Ec2Error
+
+
+class VolumeState(StrEnum):
+    """Source: EC2 API Reference, VolumeState."""
+
+    CREATING = "creating"
+    AVAILABLE = "available"
+    IN_USE = "in-use"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    ERROR = "error"
+
+
+class AttachmentState(StrEnum):
+    """Source: EC2 API Reference, VolumeAttachmentState."""
+
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    DETACHING = "detaching"
+    DETACHED = "detached"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeAttachment:
+    """A volume in an instance."""
+
+    instance_id: str
+    device_name: str
+    state: AttachmentState
+    attached_at: datetime
+    delete_on_termination: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A writable disk. Size in GiB, throughput in MiB/s."""
+
+    id: str
+    account_id: str
+    region: str
+    availability_zone: str
+    size_gib: int
+    state: VolumeState
+    type: str
+    created_at: datetime
+    snapshot_id: str | None = None
+    iops: int | None = None
+    throughput_mibps: int | None = None
+    encrypted: bool = False
+    attachment: VolumeAttachment | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeTypeRules:
+    """What a volume type allows. Source: EC2 User Guide, "Amazon EBS volume types"."""
+
+    size_gib: tuple[int, int]
+    iops: tuple[int, int] | None = None
+    """Range that may be asked for; None when IOPS cannot be asked for."""
+    default_iops: int | None = None
+    throughput_mibps: tuple[int, int] | None = None
+    default_throughput_mibps: int | None = None
+    iops_required: bool = False
+
+
+VOLUME_TYPES: Final[Mapping[str, VolumeTypeRules]] = {
+    "gp3": VolumeTypeRules(
+        size_gib=(1, 65_536),
+        iops=(3_000, 80_000),
+        default_iops=3_000,
+        throughput_mibps=(125, 2_000),
+        default_throughput_mibps=125,
+    ),
+    "gp2": VolumeTypeRules(size_gib=(1, 16_384)),
+    "io1": VolumeTypeRules(size_gib=(4, 16_384), iops=(100, 64_000), iops_required=True),
+    "io2": VolumeTypeRules(size_gib=(4, 65_536), iops=(100, 256_000), iops_required=True),
+    "st1": VolumeTypeRules(size_gib=(125, 16_384)),
+    "sc1": VolumeTypeRules(size_gib=(125, 16_384)),
+    "standard": VolumeTypeRules(size_gib=(1, 1_024)),
+}
+
+
+def volume_in_use(volume_id: str, instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, VolumeInUse; wording as AWS answers it."""
+    return Ec2Error("VolumeInUse", f"Volume {volume_id} is currently attached to {instance_id}")
+
+
+def volume_not_available(volume_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IncorrectState; wording as AWS answers it."""
+    return Ec2Error("IncorrectState", f"Volume '{volume_id}' is in the wrong state for this operation.")
+
+
+def attachment_not_found(volume_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IncorrectState of DetachVolume on a free volume."""
+    return Ec2Error("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
+
+
+def volume_zone_mismatch(volume_id: str, instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidVolume.ZoneMismatch."""
+    return Ec2Error(
+        "InvalidVolume.ZoneMismatch",
+        f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'",
+    )

@@ -1,0 +1,56 @@
+"""What every operation shares: members that are not honoured, DryRun, and client tokens."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bakehouse.domain.caller import Idempotency
+from bakehouse.domain.errors import dry_run_succeeded
+from bakehouse.ec2.registry import Operation, Request, RequestContext, Response
+
+
+class Dispatcher:
+    """Calls handlers."""
+
+    def __init__(self) -> None:
+        """Begin with no client token in use."""
+        self._in_use: dict[str, asyncio.Lock] = {}
+
+    async def call(
+        self, ctx: RequestContext, operation: Operation, request: Request, *, token_member: str | None
+    ) -> Response:
+        """Answer a parsed request.
+
+        `token_member` is the member that the model marks as idempotency token, or None. A token that came before with
+        the same parameters is answered from what it made; with others it is refused: IdempotentParameterMismatch.
+        """
+        token = request.pop(token_member, None) if token_member else None
+        dry_run = request.pop("DryRun", False)
+        operation.honours.refuse_others(request)
+        if dry_run:
+            raise dry_run_succeeded()
+        if token is None or operation.replay is None:
+            return await operation.handler(ctx, request)
+        return await self._once(ctx, operation, request, token)
+
+    async def _once(self, ctx: RequestContext, operation: Operation, request: Request, token: str) -> Response:
+        idempotency = Idempotency(operation=operation.name, token=token, digest=_digest(request))
+        ctx = replace(ctx, caller=replace(ctx.caller, idempotency=idempotency))
+        key = f"{ctx.caller.account_id}/{ctx.caller.region}/{operation.name}/{token}"
+        lock = self._in_use.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                made = ctx.app.client_tokens.made_by(ctx.caller)
+                if made is not None and operation.replay is not None:
+                    return await operation.replay(ctx, made)
+                return await operation.handler(ctx, request)
+        finally:
+            if not lock.locked():
+                self._in_use.pop(key, None)
+
+
+def _digest(request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=repr).encode()).hexdigest()

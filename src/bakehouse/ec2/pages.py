@@ -1,0 +1,74 @@
+"""Pages: MaxResults and NextToken for any list of records with ids.
+
+A token is opaque and signed (`domain/page_token.py`). It names the last id shown and the question asked, so a token of
+one question is refused for another.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from bakehouse.domain import page_token
+from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_value
+from bakehouse.ec2.registry import Request, RequestContext
+
+T = TypeVar("T")
+
+
+def page(
+    ctx: RequestContext,
+    request: Request,
+    entries: Sequence[T],
+    *,
+    key: Callable[[T], str],
+    sizes: tuple[int, int],
+    ids: str | None = None,
+) -> tuple[Sequence[T], str | None]:
+    """Return the entries of the page asked for, and the token of the next one.
+
+    Args:
+        ctx: Whose key signs the tokens.
+        request: Its MaxResults and NextToken count; without both the answer is whole.
+        entries: All that match, in a stable order.
+        key: An entry's id.
+        sizes: The smallest and largest MaxResults of the operation.
+        ids: The member that names ids, which excludes MaxResults where EC2 says so.
+
+    Raises:
+        Ec2Error: InvalidParameterValue, InvalidParameterCombination or InvalidNextToken.
+    """
+    size, token = request.get("MaxResults"), request.get("NextToken")
+    if size is None and token is None:
+        return entries, None
+    if size is not None and ids is not None and request.get(ids):
+        raise invalid_combination(f"The parameter {ids} cannot be used with the parameter MaxResults")
+    smallest, largest = sizes
+    if size is not None and not smallest <= size <= largest:
+        raise invalid_value(size, "maxResults", f"Expecting a value between {smallest} and {largest}.")
+    begin = 0 if token is None else _position(ctx, request, token, entries, key)
+    end = begin + (largest if size is None else size)
+    if end >= len(entries):
+        return entries[begin:], None
+    payload = {"after": key(entries[end - 1]), "at": end, "question": _question(ctx, request)}
+    return entries[begin:end], page_token.encode(ctx.page_key, payload)
+
+
+def _position(ctx: RequestContext, request: Request, token: str, entries: Sequence[T], key: Callable[[T], str]) -> int:
+    """Return where the page begins: after the last id shown, or where it was, if it has gone since."""
+    try:
+        payload = page_token.decode(ctx.page_key, token)
+    except page_token.InvalidPageToken as err:
+        raise Ec2Error("InvalidNextToken", "The specified token is invalid.") from err
+    if payload["question"] != _question(ctx, request):
+        raise Ec2Error("InvalidNextToken", "The specified token does not belong to this request.")
+    at: int = payload["at"]
+    if at <= len(entries) and key(entries[at - 1]) == payload["after"]:
+        return at
+    return next((n + 1 for n, entry in enumerate(entries) if key(entry) == payload["after"]), at)
+
+
+def _question(ctx: RequestContext, request: Request) -> str:
+    asked: dict[str, Any] = {k: v for k, v in request.items() if k not in ("MaxResults", "NextToken", "DryRun")}
+    text = json.dumps([ctx.operation, ctx.caller.account_id, ctx.caller.region, asked], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

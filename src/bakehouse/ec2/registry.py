@@ -1,0 +1,95 @@
+"""The register of operations: name, handler, what of the request is honoured, what a client token repeats.
+
+    @operation("StopInstances", honours="InstanceIds Force")
+    async def stop_instances(ctx: RequestContext, request: Request) -> Response: ...
+
+A member that the model has and `honours` does not name is refused, not ignored. DryRun and ClientToken are
+honoured for every operation that has them, by the dispatcher (`dispatch.py`).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bakehouse.app.app import App
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.errors import not_honoured
+
+Request = dict[str, Any]
+Response = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """One request: who asks, and what answers."""
+
+    app: App
+    caller: Caller
+    operation: str
+    request_id: str
+    page_key: bytes
+    """Signs page tokens."""
+
+
+Handler = Callable[[RequestContext, Request], Awaitable[Response]]
+Replay = Callable[[RequestContext, str], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that Bakehouse answers."""
+
+    name: str
+    handler: Handler
+    honours: "Members"
+    replay: Replay | None = None
+    """Answers a repeated client token from the id of the resource that it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A tree of member names. A member without a subtree is honoured with all that is in it."""
+
+    tree: dict[str, "Members"] = field(default_factory=dict)
+
+    def refuse_others(self, value: Mapping[str, Any], path: str = "") -> None:
+        """Refuse a request that gives a member outside the tree."""
+        for name, given in value.items():
+            inner = self.tree.get(name)
+            if inner is None:
+                raise not_honoured(path + name)
+            if inner.tree:
+                for entry in given if isinstance(given, list) else (given,):
+                    inner.refuse_others(entry, f"{path}{name}.")
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Yield every honoured member with its path, for the reference page."""
+        for name, inner in sorted(self.tree.items()):
+            yield prefix + name
+            yield from inner.paths(f"{prefix}{name}.")
+
+
+def members(text: str) -> Members:
+    """Read member names separated by white space; `Placement.AvailabilityZone` honours one member of Placement."""
+    root = Members()
+    for path in text.split():
+        node = root
+        for name in path.split("."):
+            node = node.tree.setdefault(name, Members())
+    return root
+
+
+OPERATIONS: Final[dict[str, Operation]] = {}
+
+
+def operation(name: str, *, honours: str = "", replay: Replay | None = None) -> Callable[[Handler], Handler]:
+    """Register a handler."""
+
+    def register(handler: Handler) -> Handler:
+        if name in OPERATIONS:
+            msg = f"{name} has two handlers"
+            raise ValueError(msg)
+        OPERATIONS[name] = Operation(name, handler, members(honours), replay)
+        return handler
+
+    return register

@@ -1,0 +1,168 @@
+"""The hypervisor port: what Bakehouse asks of whatever runs its machines.
+
+A Machine is one guest as the host runs it; an Instance is what the API shows. A machine carries its
+instance's id, so that a call cut short can be found again by that id. Every method may be repeated.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from bakehouse.ports.network import InterfaceConnection
+from bakehouse.ports.volumes import VolumeConnection
+
+
+class MachineStartFailed(Exception):
+    """The machine did not start. Nothing is left behind: no process, no socket, no tap in use."""
+
+
+class MonitorLost(Exception):
+    """The outcome is unknown: the machine's monitor did not answer. Call `observe` before anything else."""
+
+
+class DeviceBusy(Exception):
+    """The guest did not let go of a device in time; it is still attached. Ask again or force."""
+
+
+class MachineState(StrEnum):
+    """What a machine is doing, as its monitor and its process tell."""
+
+    RUNNING = "running"
+    POWERED_OFF = "powered-off"
+    """The guest has shut down; its disks are quiet and complete; the machine still holds its devices."""
+    PANICKED = "panicked"
+    GONE = "gone"
+    """There is no process. Its run directory may still be there for the console log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineDisk:
+    """One disk of a machine. The volume's id becomes the disk's serial, without its hyphen, as on EC2."""
+
+    volume_id: str
+    connection: VolumeConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineInterface:
+    """One network interface of a machine."""
+
+    interface_id: str
+    mac: str
+    connection: InterfaceConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec:
+    """All that is needed to start a machine. Sizes in MiB; disks in boot order, root first."""
+
+    machine_id: str
+    """The instance's id (`i-...`); also the SMBIOS type 2 asset."""
+    instance_type: str
+    architecture: str
+    vcpus: int
+    memory_mib: int
+    disks: tuple[MachineDisk, ...]
+    interfaces: tuple[MachineInterface, ...]
+    hardware_uuid: str
+    """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStatus:
+    """What `observe` saw of one machine."""
+
+    machine_id: str
+    state: MachineState
+    volume_ids: frozenset[str] = field(default_factory=frozenset)
+    """Volumes the running machine holds; empty when GONE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypervisorCapabilities:
+    """What this host can run, and how that was found out."""
+
+    accelerator: str
+    """`kvm`, `hvf` or `tcg`."""
+    accelerator_reason: str
+    """One sentence: what was tried and what happened."""
+    isolates: bool
+    """Whether the accelerator promises isolation. QEMU promises none under TCG."""
+    version: str
+    architectures: tuple[str, ...]
+
+
+class Hypervisor(Protocol):
+    """Runs machines. They outlive the server: a new one finds them again by their run directories."""
+
+    async def capabilities(self) -> HypervisorCapabilities:
+        """Prove which accelerator works, once per host boot and hypervisor version, and return it."""
+        ...
+
+    async def start(self, spec: MachineSpec) -> None:
+        """Start the machine and return once its monitor answers.
+
+        Repeating the call for a machine that already runs does nothing. The guest boots from the first disk.
+
+        Raises:
+            MachineStartFailed: Nothing is left behind.
+            MonitorLost: The outcome is unknown.
+        """
+        ...
+
+    async def press_power_button(self, machine_id: str) -> None:
+        """Ask the guest to shut down (ACPI). Returns at once; nothing happens to a machine that is gone."""
+        ...
+
+    async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
+        """Wait until the guest has shut down, or the machine is gone; False when the deadline passed first."""
+        ...
+
+    async def reset(self, machine_id: str) -> None:
+        """Begin again at the firmware, from POWERED_OFF or in the middle of running. Same devices, same process."""
+        ...
+
+    async def kill(self, machine_id: str) -> None:
+        """End the machine now and return once it holds nothing. Succeeds when there is no such machine."""
+        ...
+
+    async def forget(self, machine_id: str) -> None:
+        """Remove what `kill` leaves for reading (console log, launch record). Succeeds when there is nothing."""
+        ...
+
+    async def attach_disk(self, machine_id: str, disk: MachineDisk) -> None:
+        """Plug a disk into a running machine; done already: nothing happens.
+
+        Raises:
+            MonitorLost: The outcome is unknown.
+        """
+        ...
+
+    async def detach_disk(self, machine_id: str, volume_id: str, *, force: bool) -> None:
+        """Ask the guest for the disk back and unplug it. With `force` it goes without the guest's consent.
+
+        Raises:
+            DeviceBusy: The guest kept it; still attached.
+        """
+        ...
+
+    async def freeze_filesystems(self, machine_id: str) -> bool:
+        """Freeze the guest's filesystems by its agent. False when no agent answers within half a second."""
+        ...
+
+    async def thaw_filesystems(self, machine_id: str) -> None:
+        """Undo `freeze_filesystems`. Succeeds when nothing is frozen or the machine is gone."""
+        ...
+
+    async def console_output(self, machine_id: str) -> bytes:
+        """Return all that the guest wrote to its serial console and is still kept (at least the last 64 KiB)."""
+        ...
+
+    async def observe(self) -> tuple[MachineStatus, ...]:
+        """Look at every machine of this home, adopting those that an earlier server started."""
+        ...
+
+    def changes(self) -> AsyncIterator[MachineStatus]:
+        """Yield a status whenever a machine changes by itself: powered off, reset, panicked, gone."""
+        ...

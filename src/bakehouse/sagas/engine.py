@@ -1,0 +1,152 @@
+"""The saga engine: multi-step changes that survive a crash at any point.
+
+A saga is a list of steps. Each step may run twice, and each undo must succeed when its step never ran, ran half, or
+ran twice; so the journal may lag behind the truth by a step and is still right. Beginning is journaled in the
+transaction that reserves the records; from then on the saga either completes or is undone, in this process or in
+the next one. After a failed step the undos run from that step down, and the failure goes to the caller.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from bakehouse.domain.saga import Direction, SagaRecord
+from bakehouse.sagas.context import SagaContext
+from bakehouse.store.store import Transaction
+
+P = TypeVar("P")
+
+
+class SagaFailed(Exception):
+    """A saga of an earlier server turned back; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[P]):
+    """One repeatable change, and what takes it back."""
+
+    name: str
+    do: Callable[[SagaContext, P], Awaitable[None]]
+    undo: Callable[[SagaContext, P], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saga(Generic[P]):
+    """A named list of steps with parameters of one dataclass type: ids and plain values only, stored as JSON."""
+
+    name: str
+    params: type[P]
+    steps: tuple[Step[P], ...]
+
+
+#: Called with `saga:step:moment`; moments are `before`, `after` (not yet journaled), `undone`.
+Checkpoint = Callable[[str], None]
+
+
+def no_checkpoint(_name: str) -> None:
+    """Do nothing: what runs at checkpoints outside tests."""
+
+
+class SagaEngine:
+    """Runs sagas and resumes what an earlier server left unfinished."""
+
+    def __init__(
+        self, context: SagaContext, sagas: Mapping[str, Saga[Any]], checkpoint: Checkpoint = no_checkpoint
+    ) -> None:
+        """Know every saga by its name."""
+        self._context = context
+        self._sagas = sagas
+        self._checkpoint = checkpoint
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def enlist(self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str) -> str:
+        """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable."""
+        record = SagaRecord(
+            id=f"{saga.name}-{secrets.token_hex(8)}",
+            name=saga.name,
+            subject_id=subject_id,
+            params=json.dumps(asdict(params)),  # type: ignore[call-overload] # P is a dataclass
+        )
+        transaction.put(record)
+        return record.id
+
+    async def run(self, saga_id: str) -> None:
+        """Run a saga to its end. Cancelling the caller does not stop it.
+
+        Raises:
+            Exception: What a step raised, after the undos ran. If an undo raised too, the saga stays in the journal
+                and is taken up again by the next `resume`.
+        """
+        await asyncio.shield(self.begin(saga_id))
+
+    def begin(self, saga_id: str) -> asyncio.Task[None]:
+        """Start a saga, or return the task that runs it already."""
+        task = self._running.get(saga_id)
+        if task is None:
+            task = asyncio.create_task(self._run(self._context.store.sagas[saga_id]), name=saga_id)
+            self._running[saga_id] = task
+            task.add_done_callback(lambda _done: self._running.pop(saga_id, None))
+        return task
+
+    async def resume(self) -> dict[str, Exception]:
+        """Run every journaled saga that is not running; return those that failed, with the reasons."""
+        pending = [saga.id for saga in self._context.store.sagas if saga.id not in self._running]
+        outcomes = await asyncio.gather(*(self.begin(saga_id) for saga_id in pending), return_exceptions=True)
+        return {
+            saga_id: outcome
+            for saga_id, outcome in zip(pending, outcomes, strict=True)
+            if isinstance(outcome, Exception)
+        }
+
+    def is_changing(self, subject_id: str) -> bool:
+        """Tell whether a saga is under way for a resource."""
+        return bool(self._context.store.sagas.by("subject")[subject_id])
+
+    async def settle(self) -> None:
+        """Wait for the sagas under way, whatever their outcome."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+
+    async def _run(self, record: SagaRecord) -> None:
+        saga = self._sagas[record.name]
+        params = saga.params(**json.loads(record.params))
+        failure: Exception | None = None
+        if record.direction is Direction.FORWARD:
+            record, failure = await self._forward(saga, params, record)
+        else:
+            failure = SagaFailed(record.error)
+        if failure is not None:
+            await self._backward(saga, params, record)
+        async with self._context.store.transaction() as tx:
+            tx.delete(record)
+        if failure is not None:
+            raise failure
+
+    async def _forward(self, saga: Saga[P], params: P, record: SagaRecord) -> tuple[SagaRecord, Exception | None]:
+        store = self._context.store
+        while record.position < len(saga.steps):
+            step = saga.steps[record.position]
+            self._checkpoint(f"{saga.name}:{step.name}:before")
+            try:
+                await step.do(self._context, params)
+            except Exception as err:  # noqa: BLE001 - whatever it was, it is undone and then handed on
+                record = record.turned_back(f"{step.name}: {err}")
+                async with store.transaction() as tx:
+                    tx.put(record)
+                return record, err
+            self._checkpoint(f"{saga.name}:{step.name}:after")
+            record = record.advanced()
+            store.write_behind(record)
+        return record, None
+
+    async def _backward(self, saga: Saga[P], params: P, record: SagaRecord) -> None:
+        while record.position >= 0:
+            step = saga.steps[record.position]
+            if step.undo is not None:
+                await step.undo(self._context, params)
+            self._checkpoint(f"{saga.name}:{step.name}:undone")
+            record = record.advanced()
+            self._context.store.write_behind(record)

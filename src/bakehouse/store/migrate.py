@@ -1,0 +1,29 @@
+"""Bring a database to this version's schema."""
+
+from typing import Final
+
+from sqlalchemy import inspect, text
+
+from bakehouse.store.database import open_engine
+
+HEAD: Final = "0001"
+
+
+def migrate(url: str) -> None:
+    """Make or upgrade the tables. Does nothing, quickly, when they are current."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        if inspect(connection).has_table("alembic_version"):
+            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if current == HEAD:
+                return
+        # Alembic takes 0.2 s to import; most starts have nothing to migrate.
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.set_main_option("script_location", "bakehouse:store/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, HEAD)
+        connection.commit()
+    engine.dispose()

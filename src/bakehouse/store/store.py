@@ -1,0 +1,184 @@
+"""The store: records in memory, every change on disk before it is acknowledged.
+
+    async with store.transaction() as tx:
+        tx.put(replace(volume, state=VolumeState.AVAILABLE))
+
+The body of a transaction never awaits: what it reads cannot change under it, and what it writes is seen by others
+only when it is whole. Leaving the block waits until the writes are on disk.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
+from bakehouse.domain.image import Image
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.key_pair import KeyPair
+from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.saga import SagaRecord
+from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.volume import Volume
+from bakehouse.store.database import Batch, Database, Write
+from bakehouse.store.records import Record, Records
+from bakehouse.store.tables import RECORD_TYPES
+
+
+class StoreUnavailable(Exception):
+    """The database could not be written; nothing of the transaction holds. The cause is chained."""
+
+
+def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an account's region
+    return record.account_id, record.region
+
+
+class Transaction:
+    """Changes that become visible at once and durable together."""
+
+    def __init__(self, store: "Store") -> None:
+        """Begin with nothing changed."""
+        self._store = store
+        self._undo: list[tuple[str, str, Record | None]] = []
+        self.writes: list[Write] = []
+
+    def put(self, record: Record) -> None:
+        """Make or change a record."""
+        self._replace(self._store.table_of(record), record.id, record)
+
+    def delete(self, record: Record) -> None:
+        """Remove a record. None of that id: nothing happens."""
+        self._replace(self._store.table_of(record), record.id, None)
+
+    def remember(self, caller: Caller, resource_id: str, now: float) -> None:
+        """Write down what the caller's client token made, if the request carries one."""
+        if caller.idempotency is not None:
+            token = caller.idempotency
+            record_id = client_token_id(caller, token.operation, token.token)
+            self.put(
+                ClientTokenRecord(id=record_id, digest=token.digest, resource_id=resource_id, created_at=now),
+            )
+
+    def roll_back(self) -> None:
+        """Put everything back as it was."""
+        for table, record_id, old in reversed(self._undo):
+            self._store.records[table].replace(record_id, old)
+
+    def _replace(self, table: str, record_id: str, record: Record | None) -> None:
+        old = self._store.records[table].replace(record_id, record)
+        self._undo.append((table, record_id, old))
+        document = None if record is None else msgspec.json.encode(record)
+        self.writes.append(Write(table, record_id, document))
+
+
+class Store:
+    """All records of a server."""
+
+    def __init__(self, database: Database) -> None:
+        """Read everything from the database."""
+        self._database = database
+        self._open = False
+        self._epoch = 0
+        self.accounts: Records[Account] = Records()
+        self.access_keys: Records[AccessKey] = Records(account=lambda key: key.account_id)
+        self.client_tokens: Records[ClientTokenRecord] = Records()
+        self.images: Records[Image] = Records(
+            scope=_scope,
+            region=lambda image: image.region,
+            name=lambda image: (image.account_id, image.region, image.name),
+        )
+        self.instances: Records[Instance] = Records(scope=_scope, vpc=lambda instance: instance.vpc_id)
+        self.key_pairs: Records[KeyPair] = Records(scope=_scope)
+        self.network_interfaces: Records[NetworkInterface] = Records(
+            scope=_scope,
+            instance=lambda interface: interface.instance_id,
+            vpc=lambda interface: interface.vpc_id,
+            subnet=lambda interface: interface.subnet_id,
+        )
+        self.sagas: Records[SagaRecord] = Records(subject=lambda saga: saga.subject_id)
+        self.security_groups: Records[SecurityGroup] = Records(scope=_scope, vpc=lambda group: group.vpc_id)
+        self.snapshots: Records[Snapshot] = Records(
+            scope=_scope, region=lambda snapshot: snapshot.region, volume=lambda snapshot: snapshot.volume_id
+        )
+        self.subnets: Records[Subnet] = Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id)
+        self.volumes: Records[Volume] = Records(
+            scope=_scope,
+            instance=lambda volume: volume.attachment.instance_id if volume.attachment else None,
+        )
+        self.vpcs: Records[Vpc] = Records(scope=_scope)
+        self.records: dict[str, Records[Any]] = {name: getattr(self, name) for name in RECORD_TYPES}
+        self._tables = {record_type: name for name, record_type in RECORD_TYPES.items()}
+        self._decoders = {name: msgspec.json.Decoder(record_type) for name, record_type in RECORD_TYPES.items()}
+        self._read()
+
+    def table_of(self, record: Record) -> str:
+        """Return the name of the table that keeps records of this type."""
+        return self._tables[type(record)]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Change records: all or nothing, seen at once, on disk when the block is left.
+
+        An exception in the body changes nothing and goes on. StoreUnavailable: nothing holds, in memory either.
+        """
+        if self._open:
+            msg = "a transaction is open already: its body awaited something, or began another"
+            raise RuntimeError(msg)
+        self._open = True
+        transaction = Transaction(self)
+        try:
+            yield transaction
+        except BaseException:
+            transaction.roll_back()
+            raise
+        finally:
+            self._open = False
+        if transaction.writes:
+            await self._durable(transaction)
+
+    def write_behind(self, record: Record) -> None:
+        """Change one record and wait for nothing: for what may be lost in a crash, such as a saga's position."""
+        transaction = Transaction(self)
+        transaction.put(record)
+        self._database.submit(Batch(self._epoch, transaction.writes, done=lambda _error: None))
+
+    async def _durable(self, transaction: Transaction) -> None:
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if written.done():
+                return
+            if error is None:
+                written.set_result(None)
+            else:
+                written.set_exception(error)
+
+        def report(error: Exception | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        batch = Batch(self._epoch, transaction.writes, done=report)
+        self._database.submit(batch)
+        try:
+            # A client that goes away cancels its request, not what it has begun to write.
+            await asyncio.shield(written)
+        except Exception as err:
+            if self._epoch != self._database.epoch:
+                self._read()
+            msg = "the database could not be written"
+            raise StoreUnavailable(msg) from err
+
+    def close(self) -> None:
+        """Write what is queued and close the database."""
+        self._database.close()
+
+    def _read(self) -> None:
+        self._epoch = self._database.epoch
+        for records in self.records.values():
+            records.clear()
+        for table, record_id, document in self._database.read_all():
+            self.records[table].replace(record_id, self._decoders[table].decode(document))

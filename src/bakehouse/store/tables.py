@@ -1,0 +1,49 @@
+"""The tables: one for each type of record, with its id and the record as JSON.
+
+What is queried is queried in memory (`records.py`), so a table needs no column but the key. A record's document is
+what `domain/` defines; a member that a later version adds has a default, so that older documents still read.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import Column, LargeBinary, MetaData, String, Table
+
+from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.caller import ClientTokenRecord
+from bakehouse.domain.image import Image
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.key_pair import KeyPair
+from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.saga import SagaRecord
+from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.volume import Volume
+
+METADATA: Final = MetaData()
+
+#: table name -> the type of its records.
+RECORD_TYPES: Final[dict[str, type[Any]]] = {
+    "accounts": Account,
+    "access_keys": AccessKey,
+    "client_tokens": ClientTokenRecord,
+    "images": Image,
+    "instances": Instance,
+    "key_pairs": KeyPair,
+    "network_interfaces": NetworkInterface,
+    "sagas": SagaRecord,
+    "security_groups": SecurityGroup,
+    "snapshots": Snapshot,
+    "subnets": Subnet,
+    "volumes": Volume,
+    "vpcs": Vpc,
+}
+
+TABLES: Final = {
+    name: Table(
+        name,
+        METADATA,
+        Column("id", String, primary_key=True),
+        Column("document", LargeBinary, nullable=False),
+    )
+    for name in RECORD_TYPES
+}
