@@ -1,7 +1,7 @@
 """What the steps of a saga work with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bakehouse.ports.hypervisor import Hypervisor
@@ -22,3 +22,5 @@ class SagaContext:
     metadata: MetadataListener
     now: Callable[[], datetime]
     """Always in UTC."""
+    segments: set[str] = field(default_factory=set)
+    """VPCs whose segments this server has made sure of."""

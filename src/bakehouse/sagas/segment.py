@@ -1,0 +1,69 @@
+"""What the sagas tell the network: descriptions of segments, groups and interfaces, made from the records."""
+
+from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain
+from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
+from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.sagas.context import SagaContext
+from bakehouse.store.store import Store
+
+
+async def ensure_segment(ctx: SagaContext, vpc_id: str) -> None:
+    """Make a VPC's segment with its groups and its metadata service, once in a server's life.
+
+    The reconciler does the same at start for segments that an earlier server left.
+    """
+    if vpc_id in ctx.segments:
+        return
+    await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
+    for group in list(ctx.store.security_groups.by("vpc")[vpc_id].values()):
+        await ctx.network.apply_group(group_spec(group))
+    await ctx.metadata.open(vpc_id, await ctx.network.metadata_socket(vpc_id))
+    ctx.segments.add(vpc_id)
+
+
+def segment_spec(store: Store, vpc_id: str) -> SegmentSpec:
+    """Describe a VPC's segment."""
+    vpc = store.vpcs[vpc_id]
+    subnets = store.subnets.by("vpc")[vpc_id].values()
+    return SegmentSpec(
+        vpc_id=vpc_id,
+        cidr=vpc.cidr,
+        subnets=tuple(SubnetSpec(subnet_id=subnet.id, cidr=subnet.cidr) for subnet in subnets),
+        domain=private_domain(vpc.region),
+    )
+
+
+def group_spec(group: SecurityGroup) -> GroupSpec:
+    """Describe a security group."""
+    return GroupSpec(
+        group_id=group.id,
+        vpc_id=group.vpc_id,
+        ingress=tuple(firewall_rule(rule) for rule in group.rules if not rule.is_egress),
+        egress=tuple(firewall_rule(rule) for rule in group.rules if rule.is_egress),
+    )
+
+
+def firewall_rule(rule: SecurityGroupRule) -> FirewallRule:
+    """Describe one rule."""
+    return FirewallRule(
+        protocol=rule.protocol,
+        from_port=rule.from_port,
+        to_port=rule.to_port,
+        cidr=rule.cidr_ipv4 or rule.cidr_ipv6,
+        group_id=rule.referenced_group_id,
+    )
+
+
+def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
+    """Describe an interface."""
+    return InterfaceSpec(
+        interface_id=interface.id,
+        vpc_id=interface.vpc_id,
+        subnet_id=interface.subnet_id,
+        subnet_cidr=store.subnets[interface.subnet_id].cidr,
+        mac=interface.mac,
+        private_ip=interface.private_ip,
+        public_ip=interface.public_ip,
+        group_ids=interface.group_ids,
+        host_name=host_name_of(interface.private_ip),
+    )
