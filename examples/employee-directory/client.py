@@ -81,7 +81,7 @@ def photo(base_url: str, path: str) -> bytes:
     return _open(_browser(), urljoin(base_url, path))
 
 
-def add_employee(  # noqa: PLR0913 - as many as the form has
+def add_employee(
     base_url: str,
     *,
     name: str,
@@ -95,6 +95,10 @@ def add_employee(  # noqa: PLR0913 - as many as the form has
 
     Args:
         base_url: Such as "http://127.10.0.5".
+        name: As shown on the page.
+        job_title: The same.
+        location: The same; may be empty.
+        email: The same; may be empty.
         badges: Separated by commas.
         photo: PNG, JPEG or WebP. The minimal variant has no photos; its form does not ask for one, so
             none is sent, as for badges.

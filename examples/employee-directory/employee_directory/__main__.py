@@ -15,16 +15,10 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="employee_directory", description=__doc__)
     state = os.environ.get("STATE_DIRECTORY", "state")
-    parser.add_argument(
-        "--state", type=Path, default=state, help="where records and photos are (%(default)s)"
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on, unless systemd hands a socket over"
-    )
+    parser.add_argument("--state", type=Path, default=state, help="where records and photos are (%(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on, unless systemd hands a socket over")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument(
-        "--metadata", default=ENDPOINT, metavar="URL", help="instance metadata service (%(default)s)"
-    )
+    parser.add_argument("--metadata", default=ENDPOINT, metavar="URL", help="instance metadata service (%(default)s)")
     options = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -49,9 +49,7 @@ def parse(content_type: str, body: bytes) -> Form:
 
 def _urlencoded(body: bytes) -> Form:
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError as err:
         raise BadForm("The form is not valid UTF-8, or too long.") from err
     return Form(fields=dict(pairs))

@@ -86,11 +86,7 @@ class Pages:
         """Add what the form says."""
         profile = Profile.from_fields(request.form.fields)
         problems = self._try(profile, lambda: self._store.add(profile, request.form.files.get("photo")))
-        return (
-            self._form(request, "Add an employee", "/employees", profile, problems)
-            if problems
-            else see_other("/")
-        )
+        return self._form(request, "Add an employee", "/employees", profile, problems) if problems else see_other("/")
 
     def edit(self, request: Request, number: int) -> Response:
         """Show the form with what is known."""
@@ -120,15 +116,11 @@ class Pages:
             content_type = CONTENT_TYPES[name.rpartition(".")[2]]
         except (FileNotFoundError, KeyError) as err:
             raise HttpError(HTTPStatus.NOT_FOUND, "There is no such photo.") from err
-        return Response(
-            content, content_type, headers={"Cache-Control": "private, max-age=31536000, immutable"}
-        )
+        return Response(content, content_type, headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
     def style(self, _request: Request) -> Response:
         """Return the style sheet."""
-        return Response(
-            STYLE.read_bytes(), "text/css; charset=utf-8", headers={"Cache-Control": "max-age=300"}
-        )
+        return Response(STYLE.read_bytes(), "text/css; charset=utf-8", headers={"Cache-Control": "max-age=300"})
 
     def api_employees(self, _request: Request) -> Response:
         """Return everybody as a JSON list, for programs."""
@@ -189,9 +181,7 @@ class Pages:
             csrf_token=request.csrf_token,
             fields=join(_field(profile, problems, *field) for field in FIELDS),
             photo_problem=_problem("photo", problems),
-            delete=Html()
-            if action == "/employees"
-            else render("delete", action=action, csrf_token=request.csrf_token),
+            delete=Html() if action == "/employees" else render("delete", action=action, csrf_token=request.csrf_token),
         )
         return self._page(title, content, HTTPStatus.BAD_REQUEST if problems else HTTPStatus.OK)
 
@@ -229,9 +219,7 @@ def _card(employee: Employee) -> Html:
     )
 
 
-def _field(
-    profile: Profile, problems: Mapping[str, str], name: str, label: str, hint: str, autocomplete: str
-) -> Html:
+def _field(profile: Profile, problems: Mapping[str, str], name: str, label: str, hint: str, autocomplete: str) -> Html:
     value = getattr(profile, name)
     return render(
         "field",

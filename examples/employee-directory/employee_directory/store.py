@@ -53,9 +53,7 @@ class Store:
         with self._connection() as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute(SCHEMA)
-            named = {
-                name for (name,) in database.execute("SELECT photo FROM employee WHERE photo IS NOT NULL")
-            }
+            named = {name for (name,) in database.execute("SELECT photo FROM employee WHERE photo IS NOT NULL")}
         sync_directory(directory)
         self.photos.remove_all_but(named)
 

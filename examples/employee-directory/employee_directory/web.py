@@ -111,9 +111,7 @@ class Application:
             headers = err.headers
         except Exception:
             logger.exception("%s %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO"))
-            response = self._error_page(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here. It was logged."
-            )
+            response = self._error_page(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here. It was logged.")
             headers = {}
         if not token:
             headers["Set-Cookie"] = f"{CSRF}={fresh_token}; Path=/; HttpOnly; SameSite=Strict"
@@ -127,9 +125,7 @@ class Application:
     def _answer(self, environ: "WSGIEnvironment", token: str | None, fresh_token: str) -> Response:
         method = environ["REQUEST_METHOD"].replace("HEAD", "GET")
         # WSGI hands the path's bytes over as latin-1; no route has anything but ASCII.
-        matches = {
-            r.method: (r, m) for r in self._routes if (m := r.path.fullmatch(environ.get("PATH_INFO", "")))
-        }
+        matches = {r.method: (r, m) for r in self._routes if (m := r.path.fullmatch(environ.get("PATH_INFO", "")))}
         if not matches:
             raise HttpError(HTTPStatus.NOT_FOUND, "There is no such page.")
         if method not in matches:
@@ -160,9 +156,7 @@ def _form(environ: "WSGIEnvironment", token: str | None) -> Form:
     except BadForm as err:
         raise HttpError(HTTPStatus.BAD_REQUEST, str(err)) from err
     if not token or not compare_digest(token.encode(), form.fields.get(CSRF, "").encode()):
-        raise HttpError(
-            HTTPStatus.FORBIDDEN, "The form has expired. Please go back, reload it and try again."
-        )
+        raise HttpError(HTTPStatus.FORBIDDEN, "The form has expired. Please go back, reload it and try again.")
     return form
 
 
@@ -179,9 +173,7 @@ def _body(environ: "WSGIEnvironment") -> bytes:
             # A socket closed on unread data is reset, and the browser would show that instead of the answer.
             for _ in range(min(size, 16 * MAX_BODY_BYTES) // 65536 + 1):
                 stream.read(min(size, 65536))
-            raise HttpError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too large. A photo may have up to 4 MiB."
-            )
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too large. A photo may have up to 4 MiB.")
         body: bytes = stream.read(size)
     except TimeoutError as err:
         raise HttpError(HTTPStatus.REQUEST_TIMEOUT) from err
