@@ -1,1 +1,257 @@
-"""Chooses the drivers and joins the parts into one running Bakehouse."""
+"""Putting a server together: the only place that chooses drivers."""
+
+import asyncio
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import pwd
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+
+from bakehouse.app.app import App
+from bakehouse.app.context import AppContext
+from bakehouse.domain.public_pool import public_pool
+from bakehouse.drivers.hypervisor.fake.driver import FakeHypervisor
+from bakehouse.drivers.hypervisor.qemu.driver import QemuHypervisor
+from bakehouse.drivers.network.fake.driver import FakeNetworkFabric
+from bakehouse.drivers.network.linux.driver import LinuxNetworkFabric
+from bakehouse.drivers.volumes.fake.driver import FakeVolumeStore
+from bakehouse.drivers.volumes.qcow2.driver import Qcow2VolumeStore
+from bakehouse.imds.service import MetadataService
+from bakehouse.ports.hypervisor import Hypervisor
+from bakehouse.ports.network import NetworkFabric
+from bakehouse.ports.volumes import VolumeStore
+from bakehouse.reconcile.reconciler import Reconciler
+from bakehouse.sagas.catalogue import SAGAS
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
+from bakehouse.server.control import Control, ServerFacts
+from bakehouse.server.endpoint import Endpoint
+from bakehouse.server.listener import serve, tcp_socket, unix_socket
+from bakehouse.settings import Settings, remember
+from bakehouse.store.database import Database, sqlite_url
+from bakehouse.store.migrate import migrate
+from bakehouse.store.store import Store
+
+#: As root, QEMU runs as the first of these users that exists.
+_MACHINE_USERS: Final = ("bakehouse", "nobody")
+
+_log = structlog.get_logger()
+
+
+class HomeInUse(Exception):
+    """Another server runs with this home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """One driver for each port."""
+
+    hypervisor: Hypervisor
+    volumes: VolumeStore
+    network: NetworkFabric
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server put together, not yet listening."""
+
+    app: App
+    endpoint: Endpoint
+    reconciler: Reconciler
+    engine: SagaEngine
+    context: SagaContext
+
+
+def make_drivers(home: Path, settings: Settings) -> Drivers:
+    """Choose the drivers: real ones, or fakes that remember their machines in the home."""
+    if settings.simulate:
+        simulated = home / "simulated"
+        simulated.mkdir(exist_ok=True)
+        return Drivers(FakeHypervisor(simulated), FakeVolumeStore(simulated), FakeNetworkFabric())
+    user = machine_user()
+    hypervisor = QemuHypervisor(home, accelerator=settings.accelerator, user=user)
+    owner = None if user is None else user[:2]
+    volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner)
+    return Drivers(hypervisor, volumes, LinuxNetworkFabric(home, mode=settings.network))
+
+
+def machine_user() -> tuple[int, int, tuple[int, ...]] | None:
+    """Return uid, gid and groups that machines run with when the server is root; None when it is not.
+
+    The group that owns /dev/kvm is among them, so that acceleration survives the change of user.
+    """
+    if os.geteuid() != 0:
+        return None
+    for name in _MACHINE_USERS:
+        with suppress(KeyError):
+            user = pwd.getpwnam(name)
+            kvm = Path("/dev/kvm")
+            groups = (kvm.stat().st_gid,) if kvm.exists() and kvm.stat().st_gid != 0 else ()
+            return user.pw_uid, user.pw_gid, groups
+    return None
+
+
+@asynccontextmanager
+async def running_server(
+    home: Path,
+    settings: Settings,
+    *,
+    drivers: Drivers | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    checkpoint: Checkpoint = no_checkpoint,
+) -> AsyncIterator[Server]:
+    """Give a server whose records, machines and sagas are in order; take it down afterwards, machines left alone."""
+    url = settings.database_url or sqlite_url(home / "bakehouse.db")
+    migrate(url)
+    store = Store(Database(url))
+    drivers = drivers or make_drivers(home, settings)
+    secret = _secret(home)
+    app_of: list[App] = []
+    metadata = MetadataService(
+        lookup=lambda vpc_id, address: app_of[0].metadata.of(vpc_id, address), now=now, secret=_derived(secret, "imds")
+    )
+    context = SagaContext(store, drivers.hypervisor, drivers.volumes, drivers.network, metadata, now)
+    engine = SagaEngine(context, SAGAS, checkpoint)
+    app = App(
+        AppContext(
+            store=store,
+            sagas=engine,
+            hypervisor=drivers.hypervisor,
+            volumes=drivers.volumes,
+            network=drivers.network,
+            now=now,
+            public_pool=public_pool(home),
+            home_region=settings.region,
+        )
+    )
+    app_of.append(app)
+    reconciler = Reconciler(context, engine, app)
+    endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
+    await reconciler.start()
+    watching = asyncio.create_task(reconciler.run(), name="reconciler")
+    try:
+        yield Server(app, endpoint, reconciler, engine, context)
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await engine.settle()
+        await metadata.close_all()
+        store.close()
+
+
+async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[ServerFacts], None]) -> None:
+    """Run a server until it is told to stop, by a signal or by its control service.
+
+    Raises:
+        HomeInUse: Another server runs here; nothing was changed.
+        OSError: The port is taken; nothing is left running.
+    """
+    prepare_home(home)
+    with _lock(home):
+        listener = tcp_socket(settings.port)
+        control_listener = unix_socket(home / "control.sock")
+        async with running_server(home, settings, checkpoint=_crash_point()) as server:
+            if not server.app.accounts.all():
+                await server.app.accounts.create("default")
+            facts = ServerFacts(
+                version=version("bakehouse"),
+                pid=os.getpid(),
+                endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+                home=str(home),
+                region=settings.region,
+                simulated=settings.simulate,
+            )
+            remember(home, settings)
+            _write_credentials(home, server.app, facts)
+            stop = asyncio.Event()
+            machines_too = False
+
+            def shut_down(machines: bool) -> None:  # noqa: FBT001 - the control service's one question
+                nonlocal machines_too
+                machines_too = machines
+                stop.set()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            control = Control(server.app, facts, shut_down).application()
+            ready(facts)
+            await asyncio.gather(serve(server.endpoint, listener, stop), serve(control, control_listener, stop))
+            if machines_too:
+                await server.reconciler.shut_down_machines()
+        (home / "control.sock").unlink(missing_ok=True)
+
+
+def prepare_home(home: Path) -> None:
+    """Make the home. As root others may pass through it, to reach the disks that machines run from, and list nothing."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _lock(home: Path) -> IO[str]:
+    lock = (home / "serve.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        lock.close()
+        raise HomeInUse(f"another server runs with {home}") from err
+    return lock
+
+
+def _secret(home: Path) -> bytes:
+    path = home / "secret.key"
+    if not path.exists():
+        temporary = path.with_suffix(".tmp")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(secrets.token_bytes(32))
+        temporary.replace(path)
+    return path.read_bytes()
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    return hmac.digest(secret, purpose.encode(), hashlib.sha256)
+
+
+def _write_credentials(home: Path, app: App, facts: ServerFacts) -> None:
+    """Leave the first account's key where the command line finds it, readable by the owner only."""
+    account, keys = app.accounts.all()[0]
+    path = home / "credentials.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.touch(mode=0o600)
+    temporary.write_text(
+        json.dumps(
+            {
+                "account_id": account.id,
+                "access_key_id": keys[0].id,
+                "secret_access_key": keys[0].secret,
+                "region": facts.region,
+                "endpoint_url": facts.endpoint_url,
+            }
+        )
+    )
+    temporary.replace(path)
+
+
+def _crash_point() -> Checkpoint:
+    """Return a checkpoint that kills the server at BAKEHOUSE_CRASH_AT, for the tests of crash safety."""
+    where = os.environ.get("BAKEHOUSE_CRASH_AT")
+    if where is None:
+        return no_checkpoint
+
+    def checkpoint(name: str) -> None:
+        if name == where:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return checkpoint

@@ -3,6 +3,7 @@
 from bakehouse.app.accounts import Accounts
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.context import AppContext
+from bakehouse.app.host import Host
 from bakehouse.app.images import Images
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
@@ -21,6 +22,7 @@ class App:
         """Make each noun's use cases over the same context."""
         self.accounts = Accounts(context)
         self.client_tokens = ClientTokens(context)
+        self.host = Host(context)
         self.images = Images(context)
         self.instances = Instances(context)
         self.key_pairs = KeyPairs(context)

@@ -1,0 +1,129 @@
+"""The control service: what the command line asks of its own server, on a Unix socket that only its owner may open.
+
+Nothing of it is EC2's: server status, accounts, images from files of this host, consoles, shutdown. Answers are JSON;
+an import answers with one JSON object a line: `{"fraction": 0.5}` while it goes on, `{"image_id": ...}` at its end, or
+`{"error": ..., "message": ...}`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from bakehouse.app.app import App
+from bakehouse.app.images import ImportImage
+from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.errors import Ec2Error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What does not change in a server's life."""
+
+    version: str
+    pid: int
+    endpoint_url: str
+    home: str
+    region: str
+    simulated: bool
+
+
+class Control:
+    """The handlers of the control service."""
+
+    def __init__(self, app: App, facts: ServerFacts, shut_down: Callable[[bool], None]) -> None:
+        """Answer for one server; `shut_down` takes whether the machines end too."""
+        self._app = app
+        self._facts = facts
+        self._shut_down = shut_down
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/status", self._status),
+                Route("/shutdown", self._shutdown, methods=["POST"]),
+                Route("/accounts", self._accounts),
+                Route("/accounts", self._create_account, methods=["POST"]),
+                Route("/images/import", self._import_image, methods=["POST"]),
+                Route("/instances/{instance_id}/console", self._console),
+                Route("/instances/{instance_id}/reach/{port:int}", self._reach),
+            ],
+            exception_handlers={Ec2Error: _refusal},
+        )
+
+    async def _status(self, _request: Request) -> Response:
+        return JSONResponse(asdict(self._facts) | asdict(await self._app.host.status()))
+
+    async def _shutdown(self, request: Request) -> Response:
+        self._shut_down(bool((await request.json()).get("machines")))
+        return JSONResponse({})
+
+    async def _accounts(self, _request: Request) -> Response:
+        return JSONResponse([_account_view(account, keys) for account, keys in self._app.accounts.all()])
+
+    async def _create_account(self, request: Request) -> Response:
+        key = await self._app.accounts.create((await request.json())["name"])
+        account, keys = next(entry for entry in self._app.accounts.all() if entry[0].id == key.account_id)
+        return JSONResponse(_account_view(account, keys), status_code=201)
+
+    async def _import_image(self, request: Request) -> Response:
+        wanted = await request.json()
+        caller = Caller(account_id=wanted.pop("account_id"), region=wanted.pop("region"))
+        order = ImportImage(**{**wanted, "path": Path(wanted["path"])})
+        return StreamingResponse(self._importing(caller, order), media_type="application/x-ndjson")
+
+    async def _importing(self, caller: Caller, order: ImportImage) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
+        fractions: asyncio.Queue[float | None] = asyncio.Queue()
+
+        def progress(fraction: float) -> None:
+            loop.call_soon_threadsafe(fractions.put_nowait, fraction)
+
+        importing = asyncio.create_task(self._app.images.import_file(caller, order, progress=progress))
+        importing.add_done_callback(lambda _done: fractions.put_nowait(None))
+        while (fraction := await fractions.get()) is not None:
+            yield _line(fraction=fraction)
+        try:
+            image = importing.result()
+        except Ec2Error as refusal:
+            yield _line(error=refusal.code, message=refusal.message)
+        else:
+            yield _line(image_id=image.id)
+
+    async def _console(self, request: Request) -> Response:
+        return Response(
+            await self._app.host.console(request.path_params["instance_id"]), media_type="application/octet-stream"
+        )
+
+    async def _reach(self, request: Request) -> Response:
+        where = await self._app.host.reach(request.path_params["instance_id"], request.path_params["port"])
+        if where is None:
+            return PlainTextResponse("the instance has no public address now", status_code=409)
+        return JSONResponse(asdict(where))
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    code, message = (error.code, error.message) if isinstance(error, Ec2Error) else ("InternalError", str(error))
+    return JSONResponse({"error": code, "message": message}, status_code=400)
+
+
+def _account_view(account: Account, keys: list[AccessKey]) -> dict[str, Any]:
+    return {
+        "account_id": account.id,
+        "name": account.name,
+        "created_at": account.created_at.isoformat(),
+        "access_keys": [{"access_key_id": key.id, "secret_access_key": key.secret} for key in keys],
+    }
+
+
+def _line(**members: Any) -> str:  # noqa: ANN401 - plain JSON values
+    return json.dumps(members) + "\n"
