@@ -1,0 +1,183 @@
+"""Taking in a file from outside: look, copy, look again at the copy, and keep nothing but its data.
+
+The second look is the one that counts: whoever owns the file may change it after the first. A qcow2 copy is then
+converted to a raw layer, by an unprivileged user where there is one. Raw, not qcow2, for two reasons: no
+metadata that a stranger made is ever opened by a machine, and the bottom layer, which every instance of the
+image reads, is flat and uncompressed. It stays sparse, so it takes no more room than its data.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers import process
+from bakehouse.drivers.volumes import inspection
+from bakehouse.drivers.volumes.durable import DiskThreads
+from bakehouse.drivers.volumes.inspection import Inspected
+from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, is_too_large_for_filesystem
+from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.ports.volumes import StorageFull, UnsafeImage
+
+Progress = Callable[[float], None]
+
+#: What `qemu-img convert -p` prints.
+_PERCENT: Final = re.compile(r"\((\d+(?:\.\d+)?)/100%\)")
+
+#: `qemu-img check`: 0 is whole, 3 has clusters that nothing uses, which does no harm. Source: qemu-img(1), check.
+_WHOLE: Final = (0, 3)
+
+#: How much of the work copying is; the rest is converting, which unpacks. Measured with a Debian cloud image.
+_COPY_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A raw file with the disk's data, ours alone."""
+
+    path: Path
+    size_bytes: int
+    source_format: str
+
+
+class Intake:
+    """Makes private raw copies in a directory of their own."""
+
+    def __init__(
+        self,
+        directory: Path,
+        threads: DiskThreads,
+        pins: Pins,
+        *,
+        owner: tuple[int, int] | None,
+        reserve_bytes: int,
+    ) -> None:
+        self.directory = directory
+        self._threads = threads
+        self._pins = pins
+        self._owner = owner
+        self._reserve_bytes = reserve_bytes
+
+    @asynccontextmanager
+    async def take(self, source: Path, progress: Progress) -> AsyncIterator[Taken]:
+        """Give a private raw copy of the disk in `source`. What the block has not moved away is removed after it.
+
+        Raises:
+            UnsafeImage: The file is refused; the text says why.
+            StorageFull: There is no room for it.
+            OSError: It cannot be opened.
+        """
+        fd = await self._threads.run(inspection.open_regular, source)
+        try:
+            with tools.full_disk_named():
+                first = await self._threads.run(inspection.inspect, fd)
+                async with self._scratch_file() as copy:
+                    share = _COPY_SHARE if first.format == QCOW2 else 1.0
+                    await self._copy(fd, copy, lambda part: progress(part * share))
+                    second = await self._inspect_copy(copy)
+                    if second.format == RAW:
+                        size_bytes = (await self._threads.run(copy.stat)).st_size
+                        yield Taken(path=copy, size_bytes=size_bytes, source_format=RAW)
+                        return
+                    async with self._scratch_file() as plain:
+                        await self._convert(copy, plain, second, lambda part: progress(share + part * (1 - share)))
+                        yield Taken(path=plain, size_bytes=second.size_bytes, source_format=second.format)
+        finally:
+            os.close(fd)
+
+    async def _copy(self, fd: int, copy: Path, progress: Progress) -> None:
+        """Copy the bytes of an open file, whatever they are, leaving out stretches of zeros."""
+        stat = os.fstat(fd)
+        needed_bytes = min(stat.st_blocks * 512, stat.st_size)
+        await self._make_room(copy, length=stat.st_size, needed_bytes=needed_bytes)
+        # By descriptor: the very file that was looked at, even if its name has come to mean another since.
+        arguments = ("convert", "-p", "-n", "--target-is-zero", "-f", RAW, "-O", RAW)
+        done = await process.stream(
+            ["qemu-img", *arguments, f"/proc/self/fd/{fd}", copy],
+            on_line=_percent_to(progress),
+            env=tools.ENVIRONMENT,
+            check=False,
+            pass_fds=[fd],
+        )
+        if done.returncode != 0:
+            raise _failed(done, f"/proc/self/fd/{fd}")
+
+    async def _inspect_copy(self, copy: Path) -> Inspected:
+        def look() -> Inspected:
+            fd = inspection.open_regular(copy)
+            try:
+                return inspection.inspect(fd)
+            finally:
+                os.close(fd)
+
+        return await self._threads.run(look)
+
+    async def _convert(self, copy: Path, plain: Path, disk: Inspected, progress: Progress) -> None:
+        """Check the tables of a qcow2 file, and write the disk that they describe to a raw one."""
+        checked = await tools.confined_qemu_img("check", "-q", "-f", QCOW2, copy, owner=self._owner)
+        if checked.returncode not in _WHOLE:
+            raise _failed(checked, str(copy))
+        sizes = await tools.confined_qemu_img(
+            "measure", "-f", QCOW2, "-O", QCOW2, "--output", "human", copy, owner=self._owner
+        )
+        # Tables may name one cluster many times over: a file of a few MiB can hold terabytes of data.
+        required = re.search(r"required size: (\d+)", sizes.text)
+        if sizes.returncode != 0 or required is None:
+            raise _failed(sizes, str(copy))
+        await self._make_room(plain, length=disk.size_bytes, needed_bytes=int(required[1]))
+        done = await tools.confined_qemu_img(
+            *("convert", "-p", "-n", "--target-is-zero", "-f", QCOW2, "-O", RAW, copy, plain),
+            owner=self._owner,
+            cpu_s=None,
+            on_line=_percent_to(progress),
+        )
+        if done.returncode != 0:
+            raise _failed(done, str(copy))
+
+    async def _make_room(self, path: Path, *, length: int, needed_bytes: int) -> None:
+        tools.require_space(self.directory, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
+        sectors = -(-length // inspection.SECTOR_BYTES)
+        try:
+            await self._threads.run(os.truncate, path, sectors * inspection.SECTOR_BYTES)
+        except OSError as err:
+            if not is_too_large_for_filesystem(err):
+                raise
+            raise UnsafeImage(f"its size of {length} bytes is more than a file can have here") from err
+
+    @asynccontextmanager
+    async def _scratch_file(self) -> AsyncIterator[Path]:
+        """Give an empty file that qemu-img may write to, under a name that no sweep has seen. Removed afterwards."""
+        path = self.directory / secrets.token_hex(8)
+
+        def make() -> None:
+            path.touch(mode=0o600, exist_ok=False)
+            if self._owner is not None:
+                os.chown(path, *self._owner)
+
+        with self._pins.hold(path.name):
+            try:
+                await self._threads.run(make)
+                yield path
+            finally:
+                await self._threads.run(path.unlink, missing_ok=True)
+
+
+def _percent_to(progress: Progress) -> Callable[[str], None]:
+    def on_line(line: str) -> None:
+        if percent := _PERCENT.search(line):
+            progress(min(float(percent[1]) / 100, 1.0))
+
+    return on_line
+
+
+def _failed(done: process.Completed, name: str) -> Exception:
+    """Tell a full disk from a bad file."""
+    with_name_gone = tools.last_line(done, [f"{name}: ", f"'{name}'", name])
+    if tools.says_no_space(done.text):
+        return StorageFull("the disk is full")
+    return UnsafeImage(f"qemu-img cannot read it ({with_name_gone})")

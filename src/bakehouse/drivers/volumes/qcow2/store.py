@@ -1,0 +1,261 @@
+"""The volume port, by qcow2 layers in one directory.
+
+Below the root: `layers/`, the files; `volumes/` and `snapshots/`, one manifest each; `incoming/`, imports in
+progress. Order of durability: a layer's data, the layer's name, then the manifest that needs it. So a manifest
+never names what is not there, and whatever no manifest reaches may go.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+from weakref import WeakValueDictionary
+
+from bakehouse.drivers.volumes.durable import DiskThreads
+from bakehouse.drivers.volumes.inspection import SECTOR_BYTES
+from bakehouse.drivers.volumes.qcow2 import sweeping, tools
+from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
+from bakehouse.drivers.volumes.qcow2.live import LiveDisks
+from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
+from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
+from bakehouse.ports.volumes import (
+    ImportedDisk,
+    NoSuchSnapshot,
+    NoSuchVolume,
+    SweepReport,
+    VolumeConnection,
+    VolumeInUse,
+    VolumeInventory,
+)
+
+#: Stays free, so that manifests can be written when guests have filled the disk.
+RESERVE_BYTES: Final = 64 << 20
+
+#: What an empty top takes: 196 KiB measured, with 64 KiB clusters (qemu-img's default).
+NEW_TOP_BYTES: Final = 256 << 10
+
+
+class Qcow2VolumeStore:
+    """Keeps volumes and snapshots as qcow2 layers below `root`. Fulfils `bakehouse.ports.volumes.VolumeStore`.
+
+    One store at a time may use a root; it remembers what it read there at its start.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        live: LiveDisks,
+        owner: tuple[int, int] | None,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
+        """Open the store, making its directories where they are missing. Blocks; for the start of a server.
+
+        Args:
+            root: Directory of the store. QEMU's user must be able to enter every directory above it.
+            live: Moves running machines to new tops.
+            owner: User and group ids that QEMU runs as when we are root; None when it runs as we do.
+            reserve_bytes: Free space on the disk that no volume is made from.
+
+        Raises:
+            RuntimeError: A manifest cannot be read.
+        """
+        root = root.resolve()
+        for name in ("layers", "incoming", "volumes", "snapshots"):
+            prepare_directory(root / name, owner if name in ("layers", "incoming") else None)
+        self._root = root
+        self._reserve_bytes = reserve_bytes
+        self._threads = DiskThreads()
+        self._pins = Pins()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._layers = LayerDirectory(root / "layers", self._threads, owner=owner)
+        self._volumes = Manifests(root / "volumes", VolumeManifest, self._threads)
+        self._snapshots = Manifests(root / "snapshots", SnapshotManifest, self._threads)
+        self._volumes.load()
+        self._snapshots.load()
+        self._intake = Intake(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
+        self._point_in_time = PointInTime(
+            volumes=self._volumes,
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            live=live,
+        )
+
+    async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
+        """Make a volume: see the port.
+
+        Raises:
+            ValueError: The size is not a positive multiple of 512, or less than the snapshot's. Nothing was made.
+            NoSuchSnapshot: Nothing was made.
+            StorageFull: Nothing was made.
+        """
+        async with self._locked([volume_id]):
+            if self._volumes.get(volume_id) is not None:
+                return
+            base = None if snapshot_id is None else self._snapshot(snapshot_id)
+            _check_size(size_bytes, at_least=base.size_bytes if base else SECTOR_BYTES)
+            with tools.full_disk_named(), self._pins.hold(base.layer if base else None):
+                self._require_space(volumes=1)
+                top = await self._threads.run(self._layers.new_name, volume_id, QCOW2)
+                with self._pins.hold(top):
+                    await self._make_volume(volume_id, top, base.layer if base else None, size_bytes)
+
+    async def delete(self, volume_id: str) -> None:
+        """Forget a volume: see the port."""
+        async with self._locked([volume_id]):
+            volume = self._volumes.get(volume_id)
+            if volume is None:
+                return
+            for name in (volume.top, *([volume.pending.from_layer] if volume.pending else [])):
+                if await self._threads.run(self._layers.is_held, name):
+                    raise VolumeInUse(volume_id)
+            await self._volumes.remove(volume_id)
+
+    async def connect(self, volume_id: str) -> VolumeConnection:
+        """Return how to open a volume: see the port."""
+        volume = self._volumes.get(volume_id)
+        if volume is None:
+            raise NoSuchVolume(volume_id)
+        return VolumeConnection(
+            driver="file",
+            path=str(self._layers.path(volume.top)),
+            format=format_of(volume.top),
+            size_bytes=volume.size_bytes,
+        )
+
+    async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:
+        """Take snapshots at one point in time: see the port, and `point_in_time` for how.
+
+        Raises:
+            NoSuchVolume: Nothing was taken.
+            StorageFull: Nothing was taken.
+            VolumeInUse: A process holds a volume that is no volume of this machine. Nothing was taken.
+            Exception: What `LiveDisks` raised; no snapshot was recorded, and repeating the call is safe.
+        """
+        async with self._locked(snapshots):
+            with tools.full_disk_named():
+                if not all(self._snapshots.get(snapshot_id) for snapshot_id in snapshots.values()):
+                    self._require_space(volumes=len(snapshots))
+                await self._point_in_time.take(snapshots, machine_id)
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget a snapshot: see the port. Its layer stays for as long as something is above it."""
+        async with self._locked([snapshot_id]):
+            await self._snapshots.remove(snapshot_id)
+
+    async def import_file(
+        self, snapshot_id: str, path: Path, *, progress: Callable[[float], None] | None = None
+    ) -> ImportedDisk:
+        """Inspect a file and take a private copy of it as a snapshot: see the port, and `intake` for how.
+
+        Raises:
+            UnsafeImage: Nothing was made.
+            StorageFull: Nothing was made.
+            OSError: The file cannot be opened. Nothing was made.
+        """
+        async with self._locked([snapshot_id]):
+            known = self._snapshots.get(snapshot_id)
+            if known is None:
+                async with self._intake.take(path, progress or (lambda _: None)) as taken:
+                    known = await self._adopt(snapshot_id, taken)
+            return ImportedDisk(size_bytes=known.size_bytes, source_format=known.source_format or RAW)
+
+    async def inventory(self) -> VolumeInventory:
+        """List what has bytes here: see the port."""
+        return VolumeInventory(volume_ids=self._volumes.ids(), snapshot_ids=self._snapshots.ids())
+
+    async def sweep(self, *, remove: bool) -> SweepReport:
+        """Find files that nothing reaches, remove them if asked to: see the port. Work in progress is left alone."""
+        # The order matters. A file that is seen was pinned before it was made; so at the moment of the decision,
+        # which nothing can interrupt, it is still pinned, or named by a manifest, or garbage for good: no name
+        # is given twice, and a volume is only ever made over a layer that a snapshot names.
+        files = await self._threads.run(self._layers.scan)
+        incoming = await self._threads.run(lambda: list((self._root / "incoming").iterdir()))
+        pinned = self._pins.names()
+        layers = sweeping.garbage(files, {*self._named_layers(), *pinned})
+        scratch = [path for path in incoming if path.name not in pinned]
+        return await self._threads.run(self._remove_garbage, layers, scratch, remove=remove)
+
+    async def depth(self, volume_id: str) -> int:
+        """Return the length of a volume's chain. Reads are flat to 16, half as fast at 32.
+
+        Raises:
+            NoSuchVolume: There is none.
+        """
+        volume = self._volumes.get(volume_id)
+        if volume is None:
+            raise NoSuchVolume(volume_id)
+        return await self._threads.run(self._layers.depth, volume.top)
+
+    async def _make_volume(self, volume_id: str, top: str, backing: str | None, size_bytes: int) -> None:
+        try:
+            await self._layers.create_top(top, backing=backing, size_bytes=size_bytes)
+            await self._volumes.save(volume_id, VolumeManifest(top=top, size_bytes=size_bytes))
+        except Exception:
+            await self._threads.run(self._layers.discard, [top])
+            raise
+
+    async def _adopt(self, snapshot_id: str, taken: Taken) -> SnapshotManifest:
+        layer = await self._threads.run(self._layers.new_name, snapshot_id, RAW)
+        manifest = SnapshotManifest(layer=layer, size_bytes=taken.size_bytes, source_format=taken.source_format)
+        with self._pins.hold(layer):
+            await self._threads.run(self._layers.adopt, taken.path, layer)
+            try:
+                await self._snapshots.save(snapshot_id, manifest)
+            except Exception:
+                await self._threads.run(self._layers.discard, [layer])
+                raise
+        return manifest
+
+    def _named_layers(self) -> Iterable[str]:
+        for volume in self._volumes.all():
+            yield volume.top
+            if volume.pending is not None:
+                yield volume.pending.from_layer
+        for snapshot in self._snapshots.all():
+            yield snapshot.layer
+
+    def _remove_garbage(self, layers: list[LayerFile], scratch: list[Path], *, remove: bool) -> SweepReport:
+        bytes_freed = sum(layer.allocated_bytes for layer in layers)
+        names = [f"layers/{layer.name}" for layer in layers]
+        for path in scratch:
+            try:
+                bytes_freed += path.stat().st_blocks * 512
+            except FileNotFoundError:
+                continue
+            names.append(f"incoming/{path.name}")
+        if remove:
+            self._layers.discard(layer.name for layer in layers)
+            for path in scratch:
+                path.unlink(missing_ok=True)
+        return SweepReport(files=tuple(sorted(names)), bytes_freed=bytes_freed)
+
+    def _snapshot(self, snapshot_id: str) -> SnapshotManifest:
+        snapshot = self._snapshots.get(snapshot_id)
+        if snapshot is None:
+            raise NoSuchSnapshot(snapshot_id)
+        return snapshot
+
+    def _require_space(self, *, volumes: int) -> None:
+        tools.require_space(self._root, needed_bytes=volumes * NEW_TOP_BYTES, reserve_bytes=self._reserve_bytes)
+
+    @asynccontextmanager
+    async def _locked(self, ids: Iterable[str]) -> AsyncIterator[None]:
+        """Hold the locks of these ids, taken in one order everywhere so that no two calls wait for each other."""
+        async with AsyncExitStack() as stack:
+            for resource_id in sorted(ids):
+                lock = self._locks.get(resource_id)
+                if lock is None:
+                    lock = self._locks[resource_id] = asyncio.Lock()
+                await stack.enter_async_context(lock)
+            yield
+
+
+def _check_size(size_bytes: int, *, at_least: int) -> None:
+    if size_bytes % SECTOR_BYTES or size_bytes < at_least:
+        raise ValueError(f"{size_bytes} bytes: must be a multiple of {SECTOR_BYTES} and at least {at_least}")
