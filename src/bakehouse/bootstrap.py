@@ -120,7 +120,9 @@ async def running_server(
     secret = _secret(home)
     app_of: list[App] = []
     metadata = MetadataService(
-        lookup=lambda vpc_id, address: app_of[0].metadata.of(vpc_id, address), now=now, secret=_derived(secret, "imds")
+        lookup=lambda vpc_id, address: app_of[0].metadata.of(vpc_id, address),  # noqa: PLW0108 - made below
+        now=now,
+        secret=_derived(secret, "imds"),
     )
     context = SagaContext(store, drivers.hypervisor, drivers.volumes, drivers.network, metadata, now)
     engine = SagaEngine(context, SAGAS, checkpoint)
@@ -195,7 +197,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
 
 
 def prepare_home(home: Path) -> None:
-    """Make the home. As root others may pass through it, to reach the disks that machines run from, and list nothing."""
+    """Make the home. As root others may pass through it, to the disks of machines, and list nothing."""
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o711 if os.geteuid() == 0 else 0o700)
 

@@ -65,7 +65,7 @@ class Endpoint:
             _log.exception("store unavailable", request_id=request_id)
             status = 503
             answer = _document("Unavailable", "The server could not write to its disk.", request_id, service, status)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a client always gets an answer; the log gets the reason
             _log.exception("internal error", request_id=request_id)
             status = 500
             answer = _document("InternalError", "An internal error has occurred.", request_id, service, status)
