@@ -1,5 +1,6 @@
 """Key pairs: made here or brought along; the private half leaves at once and is kept nowhere."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -38,12 +39,8 @@ class KeyPairs:
 
         `key_type` is `rsa` (2048 bits) or `ed25519`. Refuses a name in use: InvalidKeyPair.Duplicate.
         """
-        self._check(caller, name, tags)
-        private: _PrivateKey = (
-            ed25519.Ed25519PrivateKey.generate()
-            if key_type == "ed25519"
-            else rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-        )
+        _check(name, tags)
+        private = await asyncio.to_thread(_generate, key_type)
         fingerprint = _sha256(private) if key_type == "ed25519" else _sha1_of_private(private)
         pair = await self._keep(caller, name, key_type, fingerprint, _line(private), tags)
         return pair, _pem(private, key_type)
@@ -53,7 +50,7 @@ class KeyPairs:
 
         Refuses a name in use (InvalidKeyPair.Duplicate) and what is no RSA or ED25519 public key (InvalidKey.Format).
         """
-        self._check(caller, name, tags)
+        _check(name, tags)
         public = _read_public(material)
         if isinstance(public, rsa.RSAPublicKey):
             return await self._keep(caller, name, "rsa", _md5_of_public(public), _public_line(public), tags)
@@ -86,16 +83,11 @@ class KeyPairs:
                 tx.delete(pair)
         return pair
 
-    def _check(self, caller: Caller, name: str, tags: Mapping[str, str]) -> None:
-        check_tags(tags)
-        if len(name) > _NAME_MAX or not name.strip() or not name.isascii():
-            raise invalid_parameter(f"Value for parameter KeyName is invalid: up to {_NAME_MAX} ASCII characters.")
-        if self.named(caller, name) is not None:
-            raise key_pair_exists(name)
-
     async def _keep(
         self, caller: Caller, name: str, key_type: str, fingerprint: str, public_key: str, tags: Mapping[str, str]
     ) -> KeyPair:
+        if self.named(caller, name) is not None:
+            raise key_pair_exists(name)
         pair = KeyPair(
             id=new_id("key-pair"),
             account_id=caller.account_id,
@@ -112,7 +104,20 @@ class KeyPairs:
         return pair
 
 
+def _check(name: str, tags: Mapping[str, str]) -> None:
+    check_tags(tags)
+    if len(name) > _NAME_MAX or not name.strip() or not name.isascii():
+        raise invalid_parameter(f"Value for parameter KeyName is invalid: up to {_NAME_MAX} ASCII characters.")
+
+
+def _generate(key_type: str) -> _PrivateKey:
+    if key_type == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+
+
 def _read_public(material: bytes) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey:
+    public: object
     try:
         text = material.strip()
         if text.startswith(b"ssh-"):
