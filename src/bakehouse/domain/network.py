@@ -77,6 +77,11 @@ def private_domain(region: str) -> str:
     return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
 
 
+def public_name(public_ip: str) -> str:
+    """Return the name of a public address: its text. No DNS here knows EC2's `ec2-...` names, and clients connect to this."""
+    return public_ip
+
+
 def free_address(cidr: str, taken: Collection[str]) -> str | None:
     """Return the lowest free address; the first four and the last of a subnet are reserved. None when it is full.
 

@@ -1,0 +1,68 @@
+"""What a guest may read about its instance at the metadata service, gathered from the records."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.network import (
+    NetworkInterface,
+    Subnet,
+    Vpc,
+    host_name_of,
+    private_domain,
+    public_name,
+)
+from bakehouse.domain.security_group import SecurityGroup
+
+#: Tag keys that can be names in a path.
+#: Source: EC2 User Guide, "View tags for your EC2 instances using instance metadata".
+_SHOWN_TAG_KEY: Final = re.compile(r"[A-Za-z0-9+\-=.,_:@]+")
+_RESERVED_TAG_KEYS: Final = frozenset({".", "..", "_index"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceMetadata:
+    """One instance as its guest sees it."""
+
+    instance: Instance
+    interface: NetworkInterface
+    vpc: Vpc
+    subnet: Subnet
+    groups: tuple[SecurityGroup, ...]
+    """The interface's groups, in its order."""
+    data_devices: tuple[str, ...] = ()
+    """Device names of the attached volumes beside the root, such as `/dev/sdf`."""
+    ephemeral_devices: tuple[tuple[str, str], ...] = ()
+    """Virtual name (`ephemeral0`) and device name, as the image's mapping has them."""
+
+    @property
+    def local_hostname(self) -> str:
+        """The private name with its domain, such as `ip-172-31-5-10.ec2.internal`."""
+        return f"{host_name_of(self.interface.private_ip)}.{private_domain(self.instance.region)}"
+
+    @property
+    def public_hostname(self) -> str | None:
+        """The public name, None without a public address."""
+        return None if self.interface.public_ip is None else public_name(self.interface.public_ip)
+
+    @property
+    def hypervisor(self) -> str:
+        """What EC2 runs this instance type on: `nitro` or `xen`."""
+        return INSTANCE_TYPES[self.instance.type].hypervisor
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The instance's tags that its guest may read: none unless the metadata options allow it."""
+        if not self.instance.metadata_options.tags_enabled:
+            return {}
+        return {key: value for key, value in self.instance.tags.items() if is_shown_tag_key(key)}
+
+
+def is_shown_tag_key(key: str) -> bool:
+    """Tell whether a tag of this key can be read by a guest.
+
+    EC2 refuses other keys on an instance whose metadata shows tags; where one is there anyhow, it is left out.
+    """
+    return _SHOWN_TAG_KEY.fullmatch(key) is not None and key not in _RESERVED_TAG_KEYS

@@ -1,0 +1,221 @@
+"""The tree that a guest reads: names to values, built whole for one instance.
+
+Each name that a directory lists can be read: cloud-init gives up on a tree in which one cannot. So what an instance
+has not is not listed: a public address, a key pair, tags, roles, the signatures of the identity document (those are
+made with keys that AWS alone has).
+
+Every version has the same tree. Clients ask for one to fix the form of what they read, and no form has changed.
+Source: EC2 User Guide, "Instance metadata categories"; the order of names is the one that AWS lists them in.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC
+from typing import Final
+
+from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.region import zone_id
+
+#: Source: EC2 User Guide, "Access instance metadata for an EC2 instance", the versions that `/` lists.
+VERSIONS: Final = (
+    "1.0",
+    "2007-01-19",
+    "2007-03-01",
+    "2007-08-29",
+    "2007-10-10",
+    "2007-12-15",
+    "2008-02-01",
+    "2008-09-01",
+    "2009-04-04",
+    "2011-01-01",
+    "2011-05-01",
+    "2012-01-12",
+    "2014-02-25",
+    "2014-11-05",
+    "2015-10-20",
+    "2016-04-19",
+    "2016-06-30",
+    "2016-09-02",
+    "2018-03-28",
+    "2018-08-17",
+    "2018-09-24",
+    "2019-10-01",
+    "2020-10-27",
+    "2021-01-03",
+    "2021-03-23",
+    "2021-07-15",
+    "2022-09-24",
+    "2024-04-11",
+    "latest",
+)
+
+
+class Directory(dict[str, "Node"]):
+    """Nodes by name. Read itself, it lists the names, one on a line, directories with a slash."""
+
+    def listing(self) -> str:
+        """Return the lines, without a line feed after the last."""
+        return "\n".join(f"{name}/" if isinstance(node, Directory) else name for name, node in self.items())
+
+
+class PlainDirectory(Directory):
+    """A directory of the top levels, where AWS lists names without slashes."""
+
+    def listing(self) -> str:
+        """Return the bare names."""
+        return "\n".join(self)
+
+
+class PublicKeys(Directory):
+    """The only directory whose lines are not its names: the key's number, `=`, the key pair's name."""
+
+    def __init__(self, key_names: Iterable[str], nodes: Iterable[Directory]) -> None:
+        """Number the keys from 0."""
+        super().__init__((str(number), node) for number, node in enumerate(nodes))
+        self._key_names = tuple(key_names)
+
+    def listing(self) -> str:
+        """Return lines such as `0=my-key`."""
+        return "\n".join(f"{number}={name}" for number, name in enumerate(self._key_names))
+
+
+Node = Directory | str | bytes
+
+
+def find(metadata: InstanceMetadata, path: str) -> Node | None:
+    """Return what a path names, or None. Empty segments do not count: leading, trailing, double slashes."""
+    names = [name for name in path.split("/") if name]
+    if not names:
+        return PlainDirectory((version, "") for version in VERSIONS)
+    if names[0] not in VERSIONS:
+        return None
+    node: Node | None = tree(metadata)
+    for name in names[1:]:
+        node = node.get(name) if isinstance(node, Directory) else None
+    return node
+
+
+def tree(metadata: InstanceMetadata) -> Directory:
+    """Return the tree of any version: dynamic data, metadata, and user data if the instance has some."""
+    root = PlainDirectory(
+        {
+            "dynamic": Directory({"instance-identity": Directory({"document": identity_document(metadata)})}),
+            "meta-data": _meta_data(metadata),
+        }
+    )
+    if metadata.instance.user_data:
+        root["user-data"] = metadata.instance.user_data
+    return root
+
+
+def identity_document(metadata: InstanceMetadata) -> str:
+    """Return the instance identity document. Source: EC2 User Guide, "Instance identity documents"."""
+    instance = metadata.instance
+    members = {
+        "accountId": instance.account_id,
+        "architecture": instance.architecture,
+        "availabilityZone": instance.availability_zone,
+        "billingProducts": None,
+        "devpayProductCodes": None,
+        "marketplaceProductCodes": None,
+        "imageId": instance.image_id,
+        "instanceId": instance.id,
+        "instanceType": instance.type,
+        "kernelId": None,
+        "pendingTime": f"{instance.launched_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "privateIp": metadata.interface.private_ip,
+        "ramdiskId": None,
+        "region": instance.region,
+        "version": "2017-09-30",
+    }
+    return json.dumps(members, indent=2, separators=(",", " : "))
+
+
+def _meta_data(metadata: InstanceMetadata) -> Directory:
+    instance = metadata.instance
+    interface = metadata.interface
+    nodes: dict[str, Node | None] = {
+        "ami-id": instance.image_id,
+        "ami-launch-index": str(instance.launch_index),
+        "ami-manifest-path": "(unknown)",
+        "block-device-mapping": _block_devices(metadata),
+        "events": Directory({"maintenance": Directory({"history": "[]", "scheduled": "[]"})}),
+        "hostname": metadata.local_hostname,
+        "instance-action": "none",
+        "instance-id": instance.id,
+        "instance-life-cycle": "on-demand",
+        "instance-type": instance.type,
+        "local-hostname": metadata.local_hostname,
+        "local-ipv4": interface.private_ip,
+        "mac": interface.mac,
+        "metrics": Directory({"vhostmd": '<?xml version="1.0" encoding="UTF-8"?>'}),
+        "network": Directory({"interfaces": Directory({"macs": Directory({interface.mac: _interface(metadata)})})}),
+        "placement": Directory(
+            {
+                "availability-zone": instance.availability_zone,
+                "availability-zone-id": zone_id(instance.availability_zone),
+                "region": instance.region,
+            }
+        ),
+        "profile": "default-hvm",
+        "public-hostname": metadata.public_hostname,
+        "public-ipv4": interface.public_ip,
+        "public-keys": _public_keys(metadata),
+        "reservation-id": instance.reservation_id,
+        "security-groups": _lines(group.name for group in metadata.groups),
+        "services": Directory({"domain": "amazonaws.com", "partition": "aws"}),
+        "system": metadata.hypervisor,
+        "tags": Directory({"instance": Directory(metadata.tags)}) if metadata.tags else None,
+    }
+    return _present(nodes)
+
+
+def _interface(metadata: InstanceMetadata) -> Directory:
+    interface = metadata.interface
+    nodes: dict[str, Node | None] = {
+        "device-number": "0",
+        "interface-id": interface.id,
+        "ipv4-associations": Directory({interface.public_ip: interface.private_ip}) if interface.public_ip else None,
+        "local-hostname": metadata.local_hostname,
+        "local-ipv4s": interface.private_ip,
+        "mac": interface.mac,
+        "owner-id": interface.account_id,
+        "public-hostname": metadata.public_hostname,
+        "public-ipv4s": interface.public_ip,
+        "security-group-ids": _lines(group.id for group in metadata.groups),
+        "security-groups": _lines(group.name for group in metadata.groups),
+        "subnet-id": metadata.subnet.id,
+        "subnet-ipv4-cidr-block": metadata.subnet.cidr,
+        "vpc-id": metadata.vpc.id,
+        "vpc-ipv4-cidr-block": metadata.vpc.cidr,
+        "vpc-ipv4-cidr-blocks": metadata.vpc.cidr,
+    }
+    return _present(nodes)
+
+
+def _block_devices(metadata: InstanceMetadata) -> Directory:
+    """Return the devices. Later attachments show too, where AWS shows those of the last start alone."""
+    data = {f"ebs{number}": _short(device) for number, device in enumerate(metadata.data_devices, start=1)}
+    ephemeral = {name: _short(device) for name, device in metadata.ephemeral_devices}
+    root = metadata.instance.root_device_name
+    return Directory({"ami": root, **data, **ephemeral, "root": root})
+
+
+def _public_keys(metadata: InstanceMetadata) -> Directory | None:
+    """Return the key that the instance was launched with. Its line ends, so that scripts may append it to a file."""
+    instance = metadata.instance
+    if instance.key_name is None or instance.public_key is None:
+        return None
+    return PublicKeys([instance.key_name], [Directory({"openssh-key": f"{instance.public_key.rstrip()}\n"})])
+
+
+def _short(device_name: str) -> str:
+    return device_name.removeprefix("/dev/")
+
+
+def _lines(values: Iterable[str]) -> str:
+    return "\n".join(values)
+
+
+def _present(nodes: dict[str, Node | None]) -> Directory:
+    return Directory({name: node for name, node in nodes.items() if node is not None})
