@@ -78,7 +78,7 @@ def private_domain(region: str) -> str:
 
 
 def public_name(public_ip: str) -> str:
-    """Return the name of a public address: its text. No DNS here knows EC2's `ec2-...` names, and clients connect to this."""
+    """Return the name of a public address: its text, to which clients can connect. No DNS knows `ec2-...` names."""
     return public_ip
 
 

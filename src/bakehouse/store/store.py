@@ -98,6 +98,7 @@ class Store:
             instance=lambda interface: interface.instance_id,
             vpc=lambda interface: interface.vpc_id,
             subnet=lambda interface: interface.subnet_id,
+            address=lambda interface: (interface.vpc_id, interface.private_ip),
         )
         self.sagas: Records[SagaRecord] = Records(subject=lambda saga: saga.subject_id)
         self.security_groups: Records[SecurityGroup] = Records(scope=_scope, vpc=lambda group: group.vpc_id)

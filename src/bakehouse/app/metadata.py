@@ -1,0 +1,58 @@
+"""Instance metadata: what the records tell a guest about its own instance."""
+
+from typing import Final
+
+from bakehouse.app.context import AppContext
+from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.network import NetworkInterface
+from bakehouse.domain.volume import AttachmentState
+
+_HELD: Final = frozenset({AttachmentState.ATTACHING, AttachmentState.ATTACHED, AttachmentState.BUSY})
+
+
+class Metadata:
+    """The use case of a guest that asks about itself."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Read these records."""
+        self._store = context.store
+
+    def of(self, vpc_id: str, private_ip: str) -> InstanceMetadata | None:
+        """Return the metadata of the instance that has this address in this VPC; None when there is none."""
+        for interface in self._store.network_interfaces.by("address")[vpc_id, private_ip].values():
+            instance = self._store.instances.get(interface.instance_id)
+            if instance is not None and instance.state is not InstanceState.TERMINATED:
+                return self._gather(instance, interface)
+        return None
+
+    def _gather(self, instance: Instance, interface: NetworkInterface) -> InstanceMetadata:
+        store = self._store
+        groups = (store.security_groups.get(group_id) for group_id in interface.group_ids)
+        return InstanceMetadata(
+            instance=instance,
+            interface=interface,
+            vpc=store.vpcs[interface.vpc_id],
+            subnet=store.subnets[interface.subnet_id],
+            groups=tuple(group for group in groups if group is not None),
+            data_devices=self._data_devices(instance),
+            ephemeral_devices=self._ephemeral_devices(instance),
+        )
+
+    def _data_devices(self, instance: Instance) -> tuple[str, ...]:
+        volumes = self._store.volumes.by("instance")[instance.id].values()
+        attachments = (volume.attachment for volume in volumes if volume.attachment is not None)
+        names = {attachment.device_name for attachment in attachments if attachment.state in _HELD}
+        return tuple(sorted(names - {instance.root_device_name}))
+
+    def _ephemeral_devices(self, instance: Instance) -> tuple[tuple[str, str], ...]:
+        """Return what the image's mapping calls instance store, which no type here has; EC2 lists it all the same."""
+        image = self._store.images.get(instance.image_id)
+        devices = () if image is None else image.block_devices
+        return tuple(
+            sorted(
+                (device.virtual_name, device.device_name)
+                for device in devices
+                if device.virtual_name is not None and device.virtual_name.startswith("ephemeral")
+            )
+        )
