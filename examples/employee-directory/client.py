@@ -113,7 +113,7 @@ def add_employee(
     fields = {key: filled.get(key, value) for key, value in form.fields.items()}
     if form.enctype == "multipart/form-data":
         files = {"photo": photo} if photo and "photo" in form.files else {}
-        content_type, body = _multipart(fields, files)
+        content_type, body = multipart(fields, files)
     else:
         content_type, body = form.enctype, urlencode(fields).encode()
     headers = {"Content-Type": content_type}
@@ -156,7 +156,8 @@ def _find_form(page: str) -> _Form:
     raise DirectoryError("the page has no form for an employee")
 
 
-def _multipart(fields: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[str, bytes]:
+def multipart(fields: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """Return a form as browsers encode it: the content type and the body."""
     boundary = token_hex(16)
     body = bytearray()
     for name, text in fields.items():

@@ -171,8 +171,9 @@ def _body(environ: "WSGIEnvironment") -> bytes:
     try:
         if size > MAX_BODY_BYTES:
             # A socket closed on unread data is reset, and the browser would show that instead of the answer.
-            for _ in range(min(size, 16 * MAX_BODY_BYTES) // 65536 + 1):
-                stream.read(min(size, 65536))
+            left = min(size, 16 * MAX_BODY_BYTES)
+            while left > 0 and (chunk := stream.read(min(left, 65536))):
+                left -= len(chunk)
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too large. A photo may have up to 4 MiB.")
         body: bytes = stream.read(size)
     except TimeoutError as err:
