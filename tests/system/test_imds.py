@@ -3,13 +3,14 @@
 import asyncio
 import socket
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from botocore.utils import InstanceMetadataRegionFetcher
 from tests.unit.imds.samples import NOW, VPC_ID, metadata
 
 from bakehouse.domain.instance import MetadataOptions
@@ -120,13 +121,10 @@ async def test_a_guest_reads_its_own_instance(world: World) -> None:
 
 async def test_two_guests_of_one_segment_read_different_instances(world: World) -> None:
     token = await world.token(STRICT)
+    web = await world.get(WEB, "/latest/meta-data/local-ipv4")
+    strict = await world.get(STRICT, "/latest/meta-data/local-ipv4", token)
 
-    answers = (
-        await world.get(WEB, "/latest/meta-data/local-ipv4"),
-        await world.get(STRICT, "/latest/meta-data/local-ipv4", token),
-    )
-
-    assert [answer.text for answer in answers] == [WEB, STRICT]
+    assert (web.text, strict.text) == (WEB, STRICT)
 
 
 async def test_the_same_address_in_another_vpc_is_another_guest(world: World) -> None:
@@ -390,7 +388,13 @@ async def test_closing_what_is_not_open_does_nothing(world: World) -> None:
 
 
 async def test_a_failing_look_up_is_a_server_error(world: World) -> None:
-    fails: Callable[[], object] = {}.popitem
-    world.service._lookup = lambda _vpc_id, _source: fails()  # type: ignore[assignment,return-value]
+    world.service._lookup = lambda _vpc_id, _source: world.guests["none", "none"]
 
     assert (await world.get(WEB, "/")).status_code == 500
+
+
+async def test_botocore_finds_the_region(world: World) -> None:
+    world.guests[VPC_ID, "127.0.0.1"] = metadata(metadata_options=MetadataOptions(tokens_required=True))
+    fetcher = InstanceMetadataRegionFetcher(base_url="http://{}:{}/".format(*world.address), timeout=5)
+
+    assert await asyncio.to_thread(fetcher.retrieve_region) == "eu-central-1"
