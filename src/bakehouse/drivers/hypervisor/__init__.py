@@ -1,0 +1,1 @@
+"""Hypervisor drivers: implementations of `bakehouse.ports.hypervisor`."""

@@ -1,0 +1,1 @@
+"""Machines that are only remembered, for tests and for `--simulate`."""

@@ -1,0 +1,282 @@
+"""The hypervisor port without a hypervisor: guests that boot at once and obey.
+
+With a directory the machines are found again by the next server, as real ones are.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bakehouse.ports.hypervisor import (
+    DeviceBusy,
+    HypervisorCapabilities,
+    MachineDisk,
+    MachineSpec,
+    MachineStartFailed,
+    MachineState,
+    MachineStatus,
+    MonitorLost,
+)
+
+_ARCHITECTURES = ("x86_64", "i386", "arm64")
+
+
+class TopSwitch(Protocol):
+    """What `switch_tops` needs of one volume's change of files."""
+
+    @property
+    def volume_id(self) -> str:
+        """The volume."""
+
+    @property
+    def new_path(self) -> Path:
+        """The file it writes to afterwards."""
+
+
+class _Machine(msgspec.Struct, kw_only=True):
+    """All that there is of a machine. Stored as JSON."""
+
+    spec: MachineSpec
+    disks: dict[str, MachineDisk]
+    state: MachineState = MachineState.RUNNING
+    console: str = ""
+    frozen: bool = False
+
+
+class FakeHypervisor:
+    """Remembers machines. Fulfils `Hypervisor`, and `LiveDisks` of the qcow2 volume store.
+
+    A guest shuts down as soon as its power button is pressed, unless it is in `deaf_guests`, and has an agent if
+    it is in `guests_with_agent`; one in `clinging_guests` keeps its disks. The next start of a machine in
+    `failing_starts` fails with the text given there.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """Remember machines in a directory, or only as long as this object lives."""
+        self.deaf_guests: set[str] = set()
+        self.clinging_guests: set[str] = set()
+        self.guests_with_agent: set[str] = set()
+        self.failing_starts: dict[str, str] = {}
+        self._directory = directory
+        self._machines: dict[str, _Machine] = {}
+        self._moved = asyncio.Event()
+        self._news: asyncio.Queue[MachineStatus] = asyncio.Queue()
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            for file in directory.glob("*.json"):
+                self._machines[file.stem] = msgspec.json.decode(file.read_bytes(), type=_Machine)
+
+    async def capabilities(self) -> HypervisorCapabilities:
+        """Return that nothing is run, and so nothing isolated."""
+        return HypervisorCapabilities(
+            accelerator="tcg",
+            accelerator_reason="Machines are simulated: nothing runs.",
+            isolates=False,
+            version="simulated",
+            architectures=_ARCHITECTURES,
+        )
+
+    async def start(self, spec: MachineSpec) -> None:
+        """Start the machine; see the port. The descriptors of its interfaces are closed in any case."""
+        for interface in spec.interfaces:
+            if interface.connection.fd >= 0:
+                os.close(interface.connection.fd)
+        if self._live(spec.machine_id) is not None:
+            return
+        reason = self.failing_starts.pop(spec.machine_id, None)
+        if reason is None and spec.architecture not in _ARCHITECTURES:
+            reason = f"there is no {spec.architecture} here"
+        if reason is not None:
+            self._machines.pop(spec.machine_id, None)
+            self._forget_file(spec.machine_id)
+            raise MachineStartFailed(reason)
+        # A descriptor means nothing to a later process.
+        interfaces = tuple(replace(it, connection=replace(it.connection, fd=-1)) for it in spec.interfaces)
+        spec = replace(spec, interfaces=interfaces)
+        disks = {disk.volume_id: disk for disk in spec.disks}
+        self._machines[spec.machine_id] = _Machine(spec=spec, disks=disks, console=_boot_messages(spec))
+        self._keep(spec.machine_id)
+
+    async def press_power_button(self, machine_id: str) -> None:
+        """Ask the guest to shut down, which it does at once if it hears."""
+        if machine_id not in self.deaf_guests:
+            self.power_off_guest(machine_id)
+
+    async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
+        """Wait until the guest has shut down; see the port."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self._state(machine_id) not in (MachineState.POWERED_OFF, MachineState.GONE):
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def reset(self, machine_id: str) -> None:
+        """Begin again at the firmware; see the port."""
+        machine = self._live(machine_id)
+        if machine is not None:
+            machine.console += _boot_messages(machine.spec)
+            machine.frozen = False
+            self._move(machine_id, MachineState.RUNNING, news=False)
+
+    async def kill(self, machine_id: str) -> None:
+        """End the machine; see the port."""
+        if self._live(machine_id) is not None:
+            self._move(machine_id, MachineState.GONE, news=False)
+
+    async def forget(self, machine_id: str) -> None:
+        """Forget a machine that is gone; see the port.
+
+        Raises:
+            RuntimeError: The machine runs. Nothing was removed.
+        """
+        if self._live(machine_id) is not None:
+            raise RuntimeError(f"{machine_id} runs; kill it before forgetting it")
+        self._machines.pop(machine_id, None)
+        self._forget_file(machine_id)
+
+    async def attach_disk(self, machine_id: str, disk: MachineDisk) -> None:
+        """Plug a disk; see the port."""
+        machine = self._needed(machine_id)
+        machine.disks.setdefault(disk.volume_id, disk)
+        self._keep(machine_id)
+
+    async def detach_disk(self, machine_id: str, volume_id: str, *, force: bool) -> None:
+        """Take a disk back; see the port."""
+        machine = self._live(machine_id)
+        if machine is None or volume_id not in machine.disks:
+            return
+        if machine_id in self.clinging_guests and machine.state is MachineState.RUNNING and not force:
+            raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
+        del machine.disks[volume_id]
+        self._keep(machine_id)
+
+    async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
+        """Let volumes write to new files: all of them or, with an exception, none."""
+        machine = self._needed(machine_id)
+        changed = {
+            switch.volume_id: _with_path(machine.disks[switch.volume_id], switch.new_path) for switch in switches
+        }
+        machine.disks.update(changed)
+        self._keep(machine_id)
+
+    async def active_tops(self, machine_id: str) -> Mapping[str, Path]:
+        """Return the file that each volume is written to, by volume id; nothing when the machine is gone."""
+        machine = self._live(machine_id)
+        disks = {} if machine is None else machine.disks
+        return {volume_id: Path(disk.connection.path) for volume_id, disk in disks.items()}
+
+    async def freeze_filesystems(self, machine_id: str) -> bool:
+        """Freeze the guest's filesystems; see the port."""
+        machine = self._live(machine_id)
+        if machine is None or machine_id not in self.guests_with_agent:
+            return False
+        machine.frozen = True
+        return True
+
+    async def thaw_filesystems(self, machine_id: str) -> None:
+        """Undo `freeze_filesystems`; see the port."""
+        machine = self._live(machine_id)
+        if machine is not None:
+            machine.frozen = False
+
+    async def console_output(self, machine_id: str) -> bytes:
+        """Return what the guest wrote to its console."""
+        machine = self._machines.get(machine_id)
+        return b"" if machine is None else machine.console.encode()
+
+    async def observe(self) -> tuple[MachineStatus, ...]:
+        """Look at every machine; see the port."""
+        return tuple(self._status(machine_id) for machine_id in sorted(self._machines))
+
+    async def changes(self) -> AsyncIterator[MachineStatus]:
+        """Yield what machines do by themselves; see the port. There is one stream: iterate once."""
+        while True:
+            yield await self._news.get()
+
+    async def close(self) -> None:
+        """Let go of all machines, which changes nothing for them."""
+
+    def is_frozen(self, machine_id: str) -> bool:
+        """Tell a test whether the guest's filesystems are frozen."""
+        machine = self._live(machine_id)
+        return machine is not None and machine.frozen
+
+    def spec(self, machine_id: str) -> MachineSpec:
+        """Tell a test from what the machine was started last."""
+        return self._machines[machine_id].spec
+
+    def write_console(self, machine_id: str, text: str) -> None:
+        """Let the guest write to its console."""
+        self._machines[machine_id].console += text
+        self._keep(machine_id)
+
+    def power_off_guest(self, machine_id: str) -> None:
+        """Let the guest shut down by itself. Nothing happens unless it runs."""
+        if self._state(machine_id) is MachineState.RUNNING:
+            self._move(machine_id, MachineState.POWERED_OFF, news=True)
+
+    def panic_guest(self, machine_id: str) -> None:
+        """Let the guest's kernel panic. Nothing happens unless it runs."""
+        if self._state(machine_id) is MachineState.RUNNING:
+            self._move(machine_id, MachineState.PANICKED, news=True)
+
+    def crash_machine(self, machine_id: str) -> None:
+        """Let the process of the machine end by itself."""
+        if self._live(machine_id) is not None:
+            self._move(machine_id, MachineState.GONE, news=True)
+
+    def _live(self, machine_id: str) -> _Machine | None:
+        machine = self._machines.get(machine_id)
+        return None if machine is None or machine.state is MachineState.GONE else machine
+
+    def _needed(self, machine_id: str) -> _Machine:
+        machine = self._live(machine_id)
+        if machine is None:
+            raise MonitorLost(f"{machine_id} is gone")
+        return machine
+
+    def _state(self, machine_id: str) -> MachineState:
+        machine = self._machines.get(machine_id)
+        return MachineState.GONE if machine is None else machine.state
+
+    def _status(self, machine_id: str) -> MachineStatus:
+        machine = self._live(machine_id)
+        volumes = frozenset[str]() if machine is None else frozenset(machine.disks)
+        return MachineStatus(machine_id=machine_id, state=self._state(machine_id), volume_ids=volumes)
+
+    def _move(self, machine_id: str, state: MachineState, *, news: bool) -> None:
+        self._machines[machine_id].state = state
+        self._keep(machine_id)
+        self._moved.set()
+        self._moved = asyncio.Event()
+        if news:
+            self._news.put_nowait(self._status(machine_id))
+
+    def _keep(self, machine_id: str) -> None:
+        if self._directory is not None:
+            new = self._directory / f"{machine_id}.new"
+            new.write_bytes(msgspec.json.encode(self._machines[machine_id]))
+            new.replace(self._directory / f"{machine_id}.json")
+
+    def _forget_file(self, machine_id: str) -> None:
+        if self._directory is not None:
+            (self._directory / f"{machine_id}.json").unlink(missing_ok=True)
+
+
+def _with_path(disk: MachineDisk, path: Path) -> MachineDisk:
+    return replace(disk, connection=replace(disk.connection, path=str(path)))
+
+
+def _boot_messages(spec: MachineSpec) -> str:
+    return (
+        f"[    0.000000] Simulated {spec.architecture} machine {spec.machine_id}, type {spec.instance_type}\n"
+        f"[    0.000000] {spec.vcpus} processors, {spec.memory_mib} MiB, {len(spec.disks)} disks\n"
+        f"login: "
+    )

@@ -1,0 +1,1 @@
+"""Machines as QEMU processes, one run directory each, steered by QMP."""

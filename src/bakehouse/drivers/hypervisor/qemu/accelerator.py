@@ -1,0 +1,178 @@
+"""Which accelerator runs a guest on this host: proved by running one.
+
+That `/dev/kvm` is there and opens says little. In nested or half-virtualised hosts it may refuse the processor
+(`-cpu host` dies at once), or emulate every instruction of the kernel and be far slower than QEMU's own
+emulation. So a guest of 512 bytes must say one letter and leave within a second.
+"""
+
+import asyncio
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bakehouse.drivers import process
+
+SETTINGS: Final = ("auto", "kvm", "tcg")
+KVM_DEVICE: Final = Path("/dev/kvm")
+PROBE_LIMIT_S: Final = 1.0
+
+#: mov dx,3f8; mov al,'K'; out dx,al; mov dx,501; mov al,10h; out dx,al; hlt; jmp $-1
+_PROBE_CODE: Final = bytes.fromhex("baf803 b04b ee ba0105 b010 ee f4 ebfd")
+_PROBE_SECTOR: Final = _PROBE_CODE.ljust(510, b"\0") + b"\x55\xaa"
+_PROBE_LETTER: Final = b"K"
+#: isa-debug-exit ends QEMU with twice the written byte plus one.
+_PROBE_STATUS: Final = 0x10 * 2 + 1
+
+_VERSION: Final = re.compile(r"version (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """What runs the guests, and how that was found out, in one sentence."""
+
+    name: str
+    """`kvm` or `tcg`."""
+    reason: str
+
+    @property
+    def isolates(self) -> bool:
+        """Whether QEMU promises isolation. Source: QEMU, "Security", "Non-virtualization Use Case"."""
+        return self.name != "tcg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """On what a verdict rests. It holds as long as these stay as they are."""
+
+    boot_id: str
+    qemu_version: str
+    device: str
+    """Who may open `/dev/kvm`, and since when."""
+    user: str
+    """Who QEMU runs as, with what groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the cache file holds."""
+
+    circumstances: Circumstances
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class QemuUser:
+    """The user that QEMU runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def judge(name: str, *, output: bytes, status: int | None, errors: str) -> Accelerator:
+    """Judge an accelerator by what the test guest did. `status` is None when its time was up."""
+    if status is None:
+        return Accelerator("tcg", f"A test guest did not finish within {PROBE_LIMIT_S:g} s under {name}.")
+    if status == _PROBE_STATUS and _PROBE_LETTER in output:
+        return Accelerator(name, f"A test guest ran under {name}.")
+    lines = errors.strip().splitlines()
+    why = lines[0].rpartition("qemu-system-x86_64: ")[2] if lines else f"QEMU ended with status {status}"
+    return Accelerator("tcg", f"A test guest did not run under {name}: {why.rstrip('.')}.")
+
+
+async def choose(setting: str, *, binary: str, version: str, cache: Path, user: QemuUser | None) -> Accelerator:
+    """Return the accelerator for a setting of `auto`, `kvm` or `tcg`; only `auto` is tried out.
+
+    The verdict is kept in the file `cache` until the host boots, QEMU changes or access to KVM changes.
+    """
+    if setting != "auto":
+        return Accelerator(setting, "Chosen in the settings; not tried.")
+    circumstances = await asyncio.to_thread(_circumstances, version, user)
+    verdict = await asyncio.to_thread(_read, cache)
+    if verdict is not None and verdict.circumstances == circumstances:
+        return verdict.accelerator
+    if KVM_DEVICE.exists():
+        accelerator = await prove("kvm", binary=binary, user=user)
+    else:
+        accelerator = Accelerator("tcg", f"There is no `{KVM_DEVICE}` on this host.")
+    # The cache saves a second at most; a home that cannot be written shows itself elsewhere.
+    with suppress(OSError):
+        await asyncio.to_thread(_write, cache, Verdict(circumstances, accelerator))
+    return accelerator
+
+
+async def qemu_version(binary: str) -> str | None:
+    """Return QEMU's version, such as `7.2.22`; None when it is not installed."""
+    try:
+        done = await process.run([binary, "--version"], timeout_s=30)
+    except process.ProcessFailed:
+        return None
+    found = _VERSION.search(done.text)
+    return found[1] if found else None
+
+
+async def prove(name: str, *, binary: str, user: QemuUser | None) -> Accelerator:
+    """Run the test guest under an accelerator and judge it."""
+    disk = os.memfd_create("probe", os.MFD_CLOEXEC)
+    try:
+        os.write(disk, _PROBE_SECTOR)
+        done = await process.run(
+            _probe_argv(name, binary, disk),
+            timeout_s=PROBE_LIMIT_S,
+            check=False,
+            pass_fds=[disk],
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=() if user is None else user.groups,
+        )
+    except process.ProcessTimedOut:
+        return judge(name, output=b"", status=None, errors="")
+    finally:
+        os.close(disk)
+    return judge(name, output=done.stdout, status=done.returncode, errors=done.stderr.decode(errors="replace"))
+
+
+def _probe_argv(name: str, binary: str, disk: int) -> list[str]:
+    return [
+        binary,
+        "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+        # SeaBIOS boots so small a disk only by IDE, and not on q35.
+        "-machine", "pc",
+        "-accel", name,
+        "-cpu", "max" if name == "tcg" else "host",
+        "-m", "32",
+        "-serial", "stdio",
+        "-device", "isa-debug-exit,iobase=0x501,iosize=1",
+        "-drive", f"if=ide,format=raw,file=/proc/self/fd/{disk}",
+    ]  # fmt: skip
+
+
+def _circumstances(version: str, user: QemuUser | None) -> Circumstances:
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    try:
+        status = KVM_DEVICE.stat()
+        access = os.access(KVM_DEVICE, os.R_OK | os.W_OK)
+        device = f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {access} {status.st_ctime_ns}"
+    except FileNotFoundError:
+        device = "missing"
+    it = user or QemuUser(os.getuid(), os.getgid(), tuple(os.getgroups()))
+    who = f"{it.uid}:{it.gid} {sorted(it.groups)}"
+    return Circumstances(boot_id=boot_id, qemu_version=version, device=device, user=who)
+
+
+def _read(cache: Path) -> Verdict | None:
+    try:
+        return msgspec.json.decode(cache.read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write(cache: Path, verdict: Verdict) -> None:
+    new = cache.with_suffix(".new")
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
+    new.replace(cache)

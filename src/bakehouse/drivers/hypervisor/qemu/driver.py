@@ -1,0 +1,375 @@
+"""The hypervisor port by QEMU processes.
+
+A machine is a detached process and a run directory (`run_directory.py`). This object only follows machines:
+when the server ends, they run on, and the next one finds them by their directories.
+"""
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
+from bakehouse.drivers.hypervisor.qemu import command_line, guest_agent, live_disks
+from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
+from bakehouse.drivers.hypervisor.qemu.launch import launch
+from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
+from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
+from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
+from bakehouse.ports.hypervisor import (
+    DeviceBusy,
+    HypervisorCapabilities,
+    MachineDisk,
+    MachineSpec,
+    MachineStartFailed,
+    MachineState,
+    MachineStatus,
+    MonitorLost,
+)
+
+#: Time for the monitor of a machine that runs already.
+_ADOPT_DEADLINE_S: Final = 10.0
+#: A Linux guest lets go of a disk within half a second, emulated and busy within two.
+_UNPLUG_DEADLINE_S: Final = 5.0
+
+#: States that a machine reaches by itself and that somebody wants to know. A guest's reboot is not one.
+_NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.GONE})
+_OFF: Final = frozenset({MachineState.POWERED_OFF, MachineState.GONE})
+
+
+class QemuHypervisor:
+    """Runs machines with QEMU. Fulfils `Hypervisor`, and `LiveDisks` of the qcow2 volume store.
+
+    `start`, `kill` and `forget` of one machine wait for each other; so do changes of its disks.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        accelerator: str = "auto",
+        user: tuple[int, int, tuple[int, ...]] | None = None,
+        flush: bool = True,
+    ) -> None:
+        """Use the directories `home/machines/<machine id>`.
+
+        Args:
+            home: Bakehouse's home. Made when the first machine starts.
+            accelerator: `auto` to find out, or `kvm` or `tcg`.
+            user: Uid, gid and further groups that QEMU gets, for a server that is root. They must be able to
+                open the disks. None: QEMU runs as ourselves.
+            flush: Whether guests' flushes reach the disk. Off makes tests faster; a crash of the host then
+                loses what guests believe to be written.
+        """
+        if accelerator not in accelerators.SETTINGS:
+            raise ValueError(f"accelerator is `{accelerator}`, not one of {', '.join(accelerators.SETTINGS)}")
+        self._home = home.resolve()
+        self._setting = accelerator
+        self._user = None if user is None else QemuUser(*user)
+        self._flush = flush
+        self._capabilities: HypervisorCapabilities | None = None
+        self._proving = asyncio.Lock()
+        self._machines: dict[str, Machine] = {}
+        self._lifecycles: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._closing: set[asyncio.Task[None]] = set()
+        self._news: asyncio.Queue[tuple[str, MachineState]] = asyncio.Queue()
+
+    async def capabilities(self) -> HypervisorCapabilities:
+        """Prove which accelerator works; see the port. Without QEMU there are no architectures."""
+        async with self._proving:
+            if self._capabilities is None:
+                self._capabilities = await self._find_capabilities()
+            return self._capabilities
+
+    async def start(self, spec: MachineSpec) -> None:
+        """Start the machine; see the port. The descriptors of its interfaces are closed in any case."""
+        try:
+            async with self._lifecycles[spec.machine_id]:
+                if await self._find(spec.machine_id) is None:
+                    await self._launch(spec)
+        finally:
+            # Closing a tap takes the kernel some 17 ms.
+            await asyncio.shield(asyncio.to_thread(_close_interfaces, spec))
+
+    async def press_power_button(self, machine_id: str) -> None:
+        """Ask the guest to shut down; see the port."""
+        machine = await self._live(machine_id)
+        if machine is not None:
+            await machine.monitor.execute("system_powerdown")
+
+    async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
+        """Wait until the guest has shut down; see the port."""
+        machine = await self._live(machine_id)
+        return machine is None or await machine.wait_for(_OFF, deadline_s=deadline_s)
+
+    async def reset(self, machine_id: str) -> None:
+        """Begin again at the firmware; see the port. Nothing happens to a machine that is gone."""
+        machine = await self._live(machine_id)
+        if machine is not None:
+            await machine.reset()
+
+    async def kill(self, machine_id: str) -> None:
+        """End the machine; see the port. What its guest has written is on the disk afterwards."""
+        run = self._run(machine_id)
+        async with self._lifecycles[machine_id]:
+            machine = self._machines.pop(machine_id, None)
+            if machine is not None:
+                machine.ending = True
+                name = machine.process
+            else:
+                found = await asyncio.to_thread(run.running_process)
+                if found is None:
+                    await asyncio.to_thread(run.remove_sockets)
+                    return
+                name = found
+            await end_process(name)
+            if machine is not None:
+                await machine.close()
+            await asyncio.to_thread(run.remove_sockets)
+
+    async def forget(self, machine_id: str) -> None:
+        """Remove the run directory; see the port.
+
+        Raises:
+            RuntimeError: The machine runs. Nothing was removed.
+        """
+        run = self._run(machine_id)
+        async with self._lifecycles[machine_id]:
+            if await asyncio.to_thread(run.is_locked):
+                raise RuntimeError(f"{machine_id} runs; kill it before forgetting it")
+            await asyncio.to_thread(run.remove)
+
+    async def attach_disk(self, machine_id: str, disk: MachineDisk) -> None:
+        """Plug a disk; see the port.
+
+        Raises:
+            DeviceBusy: All ports are taken; the machine has new ones after stop and start.
+            MonitorLost: The outcome is unknown, or the machine is gone.
+        """
+        machine = await self._needed(machine_id)
+        async with machine.disks_lock:
+            await live_disks.attach(machine.monitor, disk, flush=self._flush)
+
+    async def detach_disk(self, machine_id: str, volume_id: str, *, force: bool) -> None:
+        """Take a disk back; see the port. A guest that does not run has no say: it goes as with `force`."""
+        machine = await self._live(machine_id)
+        if machine is None:
+            return
+        async with machine.disks_lock:
+            disk = (await live_disks.plugged_disks(machine.monitor)).get(volume_id)
+            if disk is None:
+                return
+            await live_disks.request_unplug(machine.monitor, disk.device)
+            if force or machine.state is not MachineState.RUNNING:
+                await live_disks.take_by_force(machine.monitor, disk)
+                return
+        # Snapshots and other disks need not wait for the guest.
+        if not await machine.wait_unplugged(disk.device, deadline_s=_UNPLUG_DEADLINE_S):
+            raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
+        async with machine.disks_lock:
+            await live_disks.sweep_nodes(machine.monitor)
+
+    async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
+        """Let volumes write to new files from one point in time on: all or, with an exception, none.
+
+        A volume that writes to its new file already is left as it is.
+
+        Raises:
+            SwitchRefused: A volume is not plugged in, or writes to a third file.
+            CommandRefused: QEMU cannot open a new file.
+            MonitorLost: The outcome is unknown, or the machine is gone. Ask `active_tops`.
+        """
+        machine = await self._needed(machine_id)
+        async with machine.disks_lock:
+            await live_disks.switch_tops(machine.monitor, switches, flush=self._flush)
+
+    async def active_tops(self, machine_id: str) -> Mapping[str, Path]:
+        """Return the file that each volume is written to, by volume id; nothing when the machine is gone.
+
+        Raises:
+            MonitorLost: The machine is there and does not answer.
+        """
+        machine = await self._live(machine_id)
+        return {} if machine is None else await live_disks.top_paths(machine.monitor)
+
+    async def freeze_filesystems(self, machine_id: str) -> bool:
+        """Freeze the guest's filesystems; see the port. False also when the agent refuses."""
+        machine = await self._live(machine_id)
+        if machine is None or not await self._agent_listens(machine):
+            return False
+        try:
+            async with guest_agent.conversation(machine.run) as agent:
+                try:
+                    await agent.call("guest-fsfreeze-freeze", deadline_s=guest_agent.FREEZE_DEADLINE_S)
+                except guest_agent.AgentSilent:
+                    # It may be half done, and a guest that stays frozen is worse than one that never was.
+                    await agent.call("guest-fsfreeze-thaw", deadline_s=guest_agent.FREEZE_DEADLINE_S)
+                    return False
+                return True
+        except guest_agent.AgentSilent:
+            return False
+
+    async def thaw_filesystems(self, machine_id: str) -> None:
+        """Undo `freeze_filesystems`; see the port.
+
+        Raises:
+            MonitorLost: An agent is there and did not answer: the guest may be frozen still.
+        """
+        machine = await self._live(machine_id)
+        if machine is None or not await self._agent_listens(machine):
+            return
+        try:
+            async with guest_agent.conversation(machine.run) as agent:
+                await agent.call("guest-fsfreeze-thaw", deadline_s=guest_agent.FREEZE_DEADLINE_S)
+        except guest_agent.AgentSilent as err:
+            raise MonitorLost(f"the guest agent of {machine_id} did not thaw its filesystems") from err
+
+    async def console_output(self, machine_id: str) -> bytes:
+        """Return the end of the guest's serial console; see the port."""
+        return await asyncio.to_thread(self._run(machine_id).console_tail)
+
+    async def observe(self) -> tuple[MachineStatus, ...]:
+        """Look at every machine; see the port. One whose monitor is silent counts as running."""
+        ids = await asyncio.to_thread(self._machine_ids)
+        return tuple(await asyncio.gather(*(self._observe_one(machine_id) for machine_id in ids)))
+
+    async def changes(self) -> AsyncIterator[MachineStatus]:
+        """Yield what machines do by themselves; see the port. There is one stream: iterate once."""
+        while True:
+            machine_id, state = await self._news.get()
+            yield MachineStatus(machine_id=machine_id, state=state, volume_ids=await self._volumes(machine_id))
+
+    async def close(self) -> None:
+        """Let go of all machines. They run on."""
+        machines = list(self._machines.values())
+        self._machines.clear()
+        await asyncio.gather(*(machine.close() for machine in machines), *self._closing)
+
+    def _run(self, machine_id: str) -> RunDirectory:
+        return RunDirectory(self._home / "machines" / machine_id)
+
+    def _machine_ids(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return sorted(entry.name for entry in (self._home / "machines").iterdir() if entry.is_dir())
+        return []
+
+    async def _find_capabilities(self) -> HypervisorCapabilities:
+        versions = {name: await accelerators.qemu_version(it) for name, it in command_line.BINARIES.items()}
+        installed = {name: version for name, version in versions.items() if version is not None}
+        if not installed:
+            missing = ", ".join(command_line.BINARIES.values())
+            return HypervisorCapabilities(
+                accelerator="tcg",
+                accelerator_reason=f"QEMU is not installed: there is no {missing}.",
+                isolates=False,
+                version="",
+                architectures=(),
+            )
+        architecture, version = next(iter(installed.items()))
+        await asyncio.to_thread(self._home.mkdir, parents=True, exist_ok=True)
+        chosen = await accelerators.choose(
+            self._setting,
+            binary=command_line.BINARIES[architecture],
+            version=version,
+            cache=self._home / "accelerator.json",
+            user=self._user,
+        )
+        return HypervisorCapabilities(
+            accelerator=chosen.name,
+            accelerator_reason=chosen.reason,
+            isolates=chosen.isolates,
+            version=version,
+            architectures=tuple(installed),
+        )
+
+    async def _launch(self, spec: MachineSpec) -> None:
+        capabilities = await self.capabilities()
+        if spec.architecture not in capabilities.architectures:
+            raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
+        host = command_line.Host(
+            binary=command_line.BINARIES[spec.architecture],
+            accelerator=capabilities.accelerator,
+            flush=self._flush,
+        )
+        run = self._run(spec.machine_id)
+        self._machines[spec.machine_id] = await launch(spec, run, host, self._user, self._on_change)
+
+    async def _find(self, machine_id: str) -> Machine | None:
+        """Return the live machine of this id, adopting it if need be. Its lifecycle lock is held."""
+        machine = self._machines.get(machine_id)
+        if machine is not None and machine.state is not MachineState.GONE:
+            return machine
+        run = self._run(machine_id)
+        name = await asyncio.to_thread(run.running_process)
+        if name is None:
+            return None
+        machine = Machine(run, name, self._on_change)
+        self._machines[machine_id] = machine
+        try:
+            await machine.follow(deadline_s=_ADOPT_DEADLINE_S)
+        except BaseException:
+            del self._machines[machine_id]
+            await machine.close()
+            raise
+        return machine
+
+    async def _live(self, machine_id: str) -> Machine | None:
+        machine = self._machines.get(machine_id)
+        if machine is not None and machine.state is not MachineState.GONE:
+            return machine
+        async with self._lifecycles[machine_id]:
+            return await self._find(machine_id)
+
+    async def _needed(self, machine_id: str) -> Machine:
+        machine = await self._live(machine_id)
+        if machine is None:
+            raise MonitorLost(f"{machine_id} is gone")
+        return machine
+
+    async def _observe_one(self, machine_id: str) -> MachineStatus:
+        run = self._run(machine_id)
+        await asyncio.to_thread(run.trim_console_log)
+        try:
+            machine = await self._live(machine_id)
+        except MonitorLost:
+            record = await asyncio.to_thread(run.read_record)
+            volumes = frozenset(disk.volume_id for disk in record.spec.disks) if record else frozenset()
+            return MachineStatus(machine_id=machine_id, state=MachineState.RUNNING, volume_ids=volumes)
+        if machine is None:
+            return MachineStatus(machine_id=machine_id, state=MachineState.GONE)
+        volumes = await self._volumes(machine_id)
+        return MachineStatus(machine_id=machine_id, state=machine.state, volume_ids=volumes)
+
+    async def _volumes(self, machine_id: str) -> frozenset[str]:
+        machine = self._machines.get(machine_id)
+        if machine is None or machine.state is MachineState.GONE:
+            return frozenset()
+        try:
+            return frozenset(await live_disks.plugged_disks(machine.monitor))
+        except MonitorLost:
+            return frozenset()
+
+    async def _agent_listens(self, machine: Machine) -> bool:
+        """Tell whether a program in the guest has the agent's port open."""
+        ports = await machine.monitor.execute("query-chardev")
+        return any(port["label"] == "agent" and port["frontend-open"] for port in ports)
+
+    def _on_change(self, machine: Machine) -> None:
+        if machine.ending:
+            return
+        if machine.state in _NEWS:
+            self._news.put_nowait((machine.machine_id, machine.state))
+        if machine.state is MachineState.GONE and self._machines.get(machine.machine_id) is machine:
+            del self._machines[machine.machine_id]
+            task = asyncio.create_task(machine.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def _close_interfaces(spec: MachineSpec) -> None:
+    for interface in spec.interfaces:
+        if interface.connection.fd >= 0:
+            os.close(interface.connection.fd)

@@ -1,0 +1,111 @@
+"""Starting a machine's process, or leaving nothing behind."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final
+
+from bakehouse.drivers import process
+from bakehouse.drivers.hypervisor.qemu import command_line
+from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
+from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
+from bakehouse.drivers.hypervisor.qemu.run_directory import (
+    AGENT_SOCKET,
+    CONSOLE_SOCKET,
+    DEBUG_SOCKET,
+    MONITOR_SOCKET,
+    LaunchRecord,
+    MachineRuns,
+    ProcessName,
+    RunDirectory,
+)
+from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed, MonitorLost
+
+#: QEMU answers 35 ms after its start; many starting at once on a busy host take seconds.
+ANSWER_DEADLINE_S: Final = 60.0
+
+
+async def launch(
+    spec: MachineSpec,
+    run: RunDirectory,
+    host: command_line.Host,
+    user: QemuUser | None,
+    on_change: Callable[[Machine], None],
+) -> Machine:
+    """Start a machine and return it once its monitor has answered and its record is on disk.
+
+    Raises:
+        MachineStartFailed: Nothing is left behind, the run directory neither.
+        MonitorLost: The process neither answered nor could be ended.
+    """
+    if len(spec.interfaces) > command_line.MAX_INTERFACES:
+        raise MachineStartFailed(f"a machine has at most {command_line.MAX_INTERFACES} interfaces here")
+    machine: Machine | None = None
+    try:
+        name, argv = await _spawn(spec, run, host, user)
+        machine = Machine(run, name, on_change)
+        record = LaunchRecord(pid=name.pid, start_time=name.start_time, argv=argv, spec=spec)
+        # The record's way to the disk is hidden behind QEMU's own start.
+        writing = asyncio.create_task(asyncio.to_thread(run.write_record, record))
+        try:
+            await machine.follow(deadline_s=ANSWER_DEADLINE_S)
+        finally:
+            await writing
+    except MachineRuns as err:
+        raise MonitorLost(f"another process holds {spec.machine_id}") from err
+    except (MonitorLost, OSError, process.ProcessFailed) as err:
+        last_words = run.last_words()
+        await _abandon(run, machine)
+        raise MachineStartFailed(f"QEMU did not start: {last_words or err}") from err
+    except BaseException:
+        await asyncio.shield(_abandon(run, machine))
+        raise
+    return machine
+
+
+async def _spawn(
+    spec: MachineSpec, run: RunDirectory, host: command_line.Host, user: QemuUser | None
+) -> tuple[ProcessName, tuple[str, ...]]:
+    with ExitStack() as stack:
+
+        def kept_until_started(descriptor: int) -> int:
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        def listen(name: str) -> int:
+            return stack.enter_context(run.listen(name)).fileno()
+
+        run.make()
+        lock = kept_until_started(run.take_lock())
+        run.qemu_log.unlink(missing_ok=True)
+        descriptors = command_line.Descriptors(
+            monitor=listen(MONITOR_SOCKET),
+            debug_monitor=listen(DEBUG_SOCKET),
+            agent=listen(AGENT_SOCKET),
+            console=listen(CONSOLE_SOCKET),
+            console_log=kept_until_started(run.open_console_log()),
+        )
+        taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]
+        argv = command_line.build(spec, descriptors, host)
+        pid = await process.spawn_detached(
+            argv,
+            log=run.qemu_log,
+            pass_fds=[lock, *descriptors.all(), *taps],
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=() if user is None else user.groups,
+        )
+    started = process.start_time(pid)
+    if started is None:
+        raise MonitorLost(f"{spec.machine_id} ended at once")
+    return ProcessName(pid, started), tuple(argv)
+
+
+async def _abandon(run: RunDirectory, machine: Machine | None) -> None:
+    """Remove every trace of a start that failed."""
+    if machine is not None:
+        machine.ending = True
+        await end_process(machine.process)
+        await machine.close()
+    await asyncio.to_thread(run.remove)

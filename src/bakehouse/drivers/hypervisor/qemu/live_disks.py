@@ -1,0 +1,226 @@
+"""Disks of a machine that runs: plugging, taking back, and moving writes to new files.
+
+Everything is decided by what QEMU says it has now, never by what we remember, so each call may be repeated.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
+from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
+from bakehouse.ports.hypervisor import DeviceBusy, MachineDisk, MonitorLost
+
+_POLL_S: Final = 0.002
+#: A node can be in use for a moment after its device is gone: QEMU frees devices when all threads have seen it.
+_RELEASE_DEADLINE_S: Final = 2.0
+#: Taking a disk by force needs the requests in flight to end, no more.
+_FORCE_DEADLINE_S: Final = 10.0
+
+
+class TopSwitch(Protocol):
+    """One volume's change from one file to the next; the volume store's own class fulfils this."""
+
+    @property
+    def volume_id(self) -> str:
+        """The volume."""
+
+    @property
+    def old_path(self) -> Path:
+        """The file it writes to before."""
+
+    @property
+    def new_path(self) -> Path:
+        """The file it writes to afterwards: a complete qcow2 file that names the old one as its backing file."""
+
+
+class SwitchRefused(Exception):
+    """No volume was switched."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedDisk:
+    """A volume as the machine has it now."""
+
+    device: str
+    top: NodeName
+    size_bytes: int
+
+
+async def plugged_disks(monitor: Monitor) -> dict[str, PluggedDisk]:
+    """Return the disks by volume id. One taken by force is none, though its device may still be there."""
+    disks = {}
+    for entry in await monitor.execute("query-block"):
+        top = block_nodes.node_name(entry.get("inserted", {}).get("node-name", ""))
+        if top is not None and entry.get("qdev"):
+            size = entry["inserted"]["image"]["virtual-size"]
+            disks[top.volume_id] = PluggedDisk(_last_part(entry["qdev"]), top, size)
+    return disks
+
+
+async def top_paths(monitor: Monitor) -> dict[str, Path]:
+    """Return the file that each volume is written to now, by volume id."""
+    nodes = await monitor.execute("query-named-block-nodes", {"flat": True})
+    files = {node["node-name"]: node["file"] for node in nodes}
+    disks = await plugged_disks(monitor)
+    return {volume_id: Path(files[disk.top.file]) for volume_id, disk in disks.items()}
+
+
+async def has_device(monitor: Monitor, device: str) -> bool:
+    """Tell whether a device is still plugged in."""
+    return device in await _devices(monitor)
+
+
+async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
+    """Plug a disk into a free port. Plugged already: nothing happens.
+
+    Raises:
+        DeviceBusy: All ports are taken. Stopping and starting the machine makes new ones.
+        CommandRefused: The file cannot be opened. Nothing is left open.
+    """
+    if disk.volume_id in await plugged_disks(monitor):
+        return
+    await sweep_nodes(monitor)
+    devices = await _devices(monitor)
+    taken = {block_nodes.port_of(device) for device in devices}
+    ports = sorted(int(name.removeprefix("port")) for name in devices if name.startswith("port"))
+    port = next((port for port in ports if port not in taken), None)
+    if port is None:
+        raise DeviceBusy(f"all {len(ports)} disk ports are taken; stop and start the machine for more")
+    name = NodeName(disk.volume_id, 0)
+    connection = disk.connection
+    options = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
+    await monitor.execute("blockdev-add", options)
+    try:
+        await monitor.execute("device_add", block_nodes.disk_options(port, name))
+    except CommandRefused:
+        await _delete_node(monitor, str(name))
+        raise
+
+
+async def request_unplug(monitor: Monitor, device: str) -> None:
+    """Ask the guest to let go of a device. It takes the guest some time; nothing is waited for."""
+    # Refused when the guest was asked before and did not answer yet, and when the device is gone: both fine.
+    with suppress(CommandRefused):
+        await monitor.execute("device_del", {"id": device})
+
+
+async def take_by_force(monitor: Monitor, disk: PluggedDisk) -> None:
+    """Put nothing in a disk's place: it reads as zeroes, and its writes are lost. The volume is free at once.
+
+    The empty device stays until the guest lets go of it or is reset.
+
+    Raises:
+        DeviceBusy: Requests in flight did not end; the disk is still there.
+    """
+    port = block_nodes.port_of(disk.device)
+    if port is None:
+        raise DeviceBusy(f"{disk.device} is not in a port that disks can leave")
+    void = block_nodes.void_node(port)
+    # A mirror that copies nothing is how QEMU exchanges a node below a device that a guest is using.
+    job = f"take-{disk.device}"
+    await sweep_nodes(monitor)
+    await monitor.execute("blockdev-add", {"driver": "null-co", "node-name": void, "size": disk.size_bytes})
+    mirror = {"job-id": job, "device": str(disk.top), "target": void, "sync": "none"}
+    await monitor.execute("blockdev-mirror", mirror)
+    try:
+        async with asyncio.timeout(_FORCE_DEADLINE_S):
+            await _wait_for_job(monitor, job, "ready")
+            await monitor.execute("job-complete", {"id": job})
+            await _wait_for_job(monitor, job, None)
+    except TimeoutError as err:
+        await monitor.execute("block-job-cancel", {"device": job, "force": True})
+        raise DeviceBusy(f"requests to {disk.top.volume_id} in flight did not end") from err
+    await sweep_nodes(monitor)
+
+
+async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush: bool) -> None:
+    """Let volumes write to new files from one point in time on: all of them or, with an exception, none.
+
+    Raises:
+        SwitchRefused: A volume is not plugged in, or writes to a third file.
+        CommandRefused: A file cannot be opened. No volume was switched.
+    """
+    disks = await plugged_disks(monitor)
+    paths = await top_paths(monitor)
+    waiting = [switch for switch in switches if paths.get(switch.volume_id) != switch.new_path]
+    for switch in waiting:
+        if paths.get(switch.volume_id) != switch.old_path:
+            found = paths.get(switch.volume_id, "nothing")
+            raise SwitchRefused(f"{switch.volume_id} writes to {found}, not to {switch.old_path}")
+    if not waiting:
+        return
+    await sweep_nodes(monitor)
+    actions = []
+    try:
+        for switch in waiting:
+            top = disks[switch.volume_id].top
+            new = NodeName(top.volume_id, top.number + 1)
+            # Without `backing`, QEMU would open the chain a second time; the snapshot puts the old top there.
+            options = block_nodes.node_options(new, switch.new_path, "qcow2", flush=flush) | {"backing": None}
+            await monitor.execute("blockdev-add", options)
+            actions.append(_snapshot(top, new))
+        await monitor.execute("transaction", {"actions": actions})
+    except BaseException:
+        with suppress(CommandRefused, MonitorLost):
+            await sweep_nodes(monitor)
+        raise
+
+
+async def sweep_nodes(monitor: Monitor) -> None:
+    """Close files that no disk uses: of volumes that left, of switches that failed, of devices taken by force."""
+    disks = await plugged_disks(monitor)
+    ports = {block_nodes.port_of(device) for device in await _devices(monitor)}
+    unused: list[NodeName] = []
+    for node in await monitor.execute("query-named-block-nodes", {"flat": True}):
+        name = block_nodes.node_name(node["node-name"])
+        port = block_nodes.port_of_void(node["node-name"])
+        if name is not None and (name.volume_id not in disks or name > disks[name.volume_id].top):
+            unused.append(name)
+        elif port is not None and port not in ports:
+            await _delete_node(monitor, node["node-name"])
+    # Higher ones first: a node is in use as long as one above it is there.
+    for name in sorted(unused, reverse=True):
+        await _delete_node(monitor, str(name))
+
+
+def _snapshot(top: NodeName, new: NodeName) -> Mapping[str, object]:
+    return {"type": "blockdev-snapshot", "data": {"node": str(top), "overlay": str(new)}}
+
+
+async def _devices(monitor: Monitor) -> frozenset[str]:
+    """Return the ids of all devices that have one."""
+    return frozenset(child["name"] for child in await monitor.execute("qom-list", {"path": "/machine/peripheral"}))
+
+
+async def _delete_node(monitor: Monitor, name: str) -> None:
+    deadline = asyncio.get_running_loop().time() + _RELEASE_DEADLINE_S
+    while True:
+        try:
+            await monitor.execute("blockdev-del", {"node-name": name})
+        except CommandRefused:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(_POLL_S)
+        else:
+            return
+
+
+async def _wait_for_job(monitor: Monitor, job: str, status: str | None) -> None:
+    """Wait until a job has a status, or with None until there is no such job."""
+    while await _job_status(monitor, job) != status:  # noqa: ASYNC110 - the list is the truth, and it takes 5 ms
+        await asyncio.sleep(_POLL_S)
+
+
+async def _job_status(monitor: Monitor, job: str) -> Any:  # noqa: ANN401 - JSON
+    jobs = await monitor.execute("query-jobs")
+    return next((entry["status"] for entry in jobs if entry["id"] == job), None)
+
+
+def _last_part(device: str) -> str:
+    """Return a device's id: QEMU names it by its path when it has been asked for by one."""
+    return device.rsplit("/", 1)[-1]

@@ -1,0 +1,91 @@
+"""The QMP connection to one machine: the only module that knows qemu.qmp."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from qemu.qmp import ConnectError, ExecuteError, QMPClient, QMPError, Runstate
+
+from bakehouse.drivers.hypervisor.qemu.run_directory import MONITOR_SOCKET, RunDirectory
+from bakehouse.ports.hypervisor import MonitorLost
+
+#: The events that tell of a change which we follow. QEMU has many more, and the library keeps those it hears.
+EVENTS: Final = frozenset({"SHUTDOWN", "STOP", "RESUME", "RESET", "GUEST_PANICKED", "DEVICE_DELETED"})
+
+#: Time for an answer. The commands we use take milliseconds; a disk that hangs takes QEMU's main loop with it.
+ANSWER_DEADLINE_S: Final = 30.0
+
+
+class CommandRefused(Exception):
+    """QEMU understood a command and refused it. Nothing changed."""
+
+
+class Monitor:
+    """One connection, kept open for the events, opened again when it was lost."""
+
+    def __init__(self, run: RunDirectory, on_event: Callable[[str], None]) -> None:
+        """Make a monitor that is not connected yet; `on_event` gets the names of events in `EVENTS`."""
+        self._run = run
+        self._on_event = on_event
+        self._client: QMPClient | None = None
+        self._events: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def connect(self, *, deadline_s: float) -> None:
+        """Connect, if there is no connection, and return once the monitor has answered.
+
+        Raises:
+            MonitorLost: Nobody answered in time.
+        """
+        async with self._connecting:
+            if self._client is not None and self._client.runstate is Runstate.RUNNING:
+                return
+            await self._drop()
+            client = QMPClient(self._run.machine_id)
+            client.events.names.update(EVENTS)
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await client.connect(await self._run.connect(MONITOR_SOCKET))
+            except (OSError, ConnectError, TimeoutError) as err:
+                raise MonitorLost(f"the monitor of {self._run.machine_id} does not answer") from err
+            self._client = client
+            self._events = asyncio.create_task(self._forward_events(client))
+
+    async def execute(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Run a QMP command and return its answer.
+
+        Raises:
+            CommandRefused: QEMU said no; its reason is the text.
+            MonitorLost: Whether the command was carried out is unknown.
+        """
+        await self.connect(deadline_s=ANSWER_DEADLINE_S)
+        client = self._client
+        if client is None:
+            raise MonitorLost(f"the monitor of {self._run.machine_id} was closed")
+        try:
+            async with asyncio.timeout(ANSWER_DEADLINE_S):
+                return await client.execute(command, arguments)
+        except ExecuteError as err:
+            raise CommandRefused(f"{self._run.machine_id} refused `{command}`: {err}") from err
+        except (QMPError, OSError, TimeoutError) as err:
+            raise MonitorLost(f"{self._run.machine_id} did not answer `{command}`") from err
+
+    async def close(self) -> None:
+        """Disconnect. The machine runs on."""
+        async with self._connecting:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        if self._events is not None:
+            self._events.cancel()
+            self._events = None
+        if self._client is not None:
+            client, self._client = self._client, None
+            # Of a connection that broke, `disconnect` raises what broke it.
+            with suppress(QMPError, OSError, EOFError):
+                await client.disconnect()
+
+    async def _forward_events(self, client: QMPClient) -> None:
+        async for event in client.events:
+            self._on_event(str(event["event"]))

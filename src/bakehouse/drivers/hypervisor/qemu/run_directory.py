@@ -1,0 +1,254 @@
+"""One machine's directory on the host, by which a later server finds the machine again.
+
+    machines/i-0123.../
+        lock             held by QEMU itself for as long as it lives
+        machine.json     who runs: pid, start time, command line, spec
+        qmp.sock         monitor, ours
+        qmp-debug.sock   second monitor, for people (a monitor serves one client at a time)
+        agent.sock       the guest agent's virtio port
+        console.sock     the serial console, both ways
+        console.log      what the guest wrote to it
+        qemu.log         what QEMU wrote to its standard error
+
+All of it belongs to the server's user alone (0700). QEMU opens nothing here: it inherits the listening
+sockets, the log and the lock as file descriptors. So QEMU may run as another user, paths may be longer than a
+socket address (107 bytes), and a machine is marked as running from the fork on: the lock goes with the
+descriptor, so no crash of the server can leave a machine that nobody finds.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bakehouse.drivers import process
+from bakehouse.ports.hypervisor import MachineSpec, MonitorLost
+
+MONITOR_SOCKET: Final = "qmp.sock"
+DEBUG_SOCKET: Final = "qmp-debug.sock"
+AGENT_SOCKET: Final = "agent.sock"
+CONSOLE_SOCKET: Final = "console.sock"
+SOCKETS: Final = (MONITOR_SOCKET, DEBUG_SOCKET, AGENT_SOCKET, CONSOLE_SOCKET)
+
+#: How much of the console is handed out. EC2 keeps 64 KiB; a boot with systemd fills about 40.
+CONSOLE_TAIL_BYTES: Final = 256 * 1024
+#: A console log larger than this is cut to its tail when the machines are looked at.
+CONSOLE_LIMIT_BYTES: Final = 4 * 1024 * 1024
+
+_LOG_TAIL_BYTES: Final = 4096
+
+
+class MachineRuns(Exception):
+    """The directory's lock is held: there is a process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRecord:
+    """What `machine.json` says. Pid and start time together name one process of this host's boot."""
+
+    pid: int
+    start_time: int
+    argv: tuple[str, ...]
+    spec: MachineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessName:
+    """A process, told apart from a later one that got the same pid."""
+
+    pid: int
+    start_time: int
+
+
+class RunDirectory:
+    """The paths of one machine and what is done to them. Methods are quick unless they say otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.machine_id = path.name
+        self.console_log = path / "console.log"
+        self.qemu_log = path / "qemu.log"
+        self._record = path / "machine.json"
+        self._lock = path / "lock"
+
+    def make(self) -> None:
+        """Make the directory, readable by its owner only."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def take_lock(self) -> int:
+        """Return a descriptor that holds the lock for as long as any process has it open.
+
+        Raises:
+            MachineRuns: Somebody holds it already.
+        """
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            os.close(lock)
+            raise MachineRuns(self.machine_id) from err
+        return lock
+
+    def is_locked(self) -> bool:
+        """Tell whether the machine's process is there. Must not run beside `take_lock`."""
+        try:
+            lock = self.take_lock() if self._lock.exists() else None
+        except MachineRuns:
+            return True
+        if lock is not None:
+            os.close(lock)
+        return False
+
+    def running_process(self) -> ProcessName | None:
+        """Return the machine's process, also when a crash kept it from being recorded.
+
+        Takes up to some 20 ms in that rare case, when every process of the host is asked for the lock.
+
+        Raises:
+            MonitorLost: There is one, and it cannot be told which.
+        """
+        if not self.is_locked():
+            return None
+        record = self.read_record()
+        if record is not None and process.is_running(record.pid, record.start_time):
+            return ProcessName(record.pid, record.start_time)
+        pid = _process_that_opened(self._lock)
+        started = None if pid is None else process.start_time(pid)
+        if pid is not None and started is not None:
+            return ProcessName(pid, started)
+        if self.is_locked():
+            raise MonitorLost(f"a process that cannot be seen holds {self._lock}")
+        return None
+
+    def open_console_log(self) -> int:
+        """Begin a new console log and return a descriptor to append to it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self.console_log, flags, 0o600)
+
+    def listen(self, name: str) -> socket.socket:
+        """Return a listening socket of this name, mode 0600, in place of an earlier one."""
+        (self.path / name).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            with _short_path(self.path) as short:
+                listener.bind(f"{short}/{name}")
+            (self.path / name).chmod(0o600)
+            listener.listen(1)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    async def connect(self, name: str) -> socket.socket:
+        """Connect to a socket of the machine. The caller closes what is returned.
+
+        Raises:
+            OSError: There is no such socket, or nobody listens.
+        """
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(0)
+            with _short_path(self.path) as short:
+                await asyncio.get_running_loop().sock_connect(connection, f"{short}/{name}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def write_record(self, record: LaunchRecord) -> None:
+        """Put the record on disk, whole or not at all. Waits for the disk."""
+        new = self._record.with_suffix(".new")
+        with new.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(record), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._record)
+        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def read_record(self) -> LaunchRecord | None:
+        """Return the record, or None when there is none that can be read."""
+        try:
+            return msgspec.json.decode(self._record.read_bytes(), type=LaunchRecord)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def last_words(self) -> str:
+        """Return the last line that QEMU wrote to its log; empty when it wrote none."""
+        lines = _tail(self.qemu_log, _LOG_TAIL_BYTES).decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def console_tail(self) -> bytes:
+        """Return the end of what the guest wrote to its console."""
+        return _tail(self.console_log, CONSOLE_TAIL_BYTES)
+
+    def trim_console_log(self) -> None:
+        """Cut a console log that grew too long. QEMU appends, so it writes on behind what is kept.
+
+        What the guest writes in the same millisecond may be lost.
+        """
+        try:
+            if self.console_log.stat().st_size <= CONSOLE_LIMIT_BYTES:
+                return
+        except FileNotFoundError:
+            return
+        kept = self.console_tail()
+        with self.console_log.open("r+b") as file:
+            file.truncate(0)
+        with self.console_log.open("ab") as file:
+            file.write(kept)
+
+    def remove_sockets(self) -> None:
+        """Remove what a machine without a process cannot serve."""
+        for name in SOCKETS:
+            (self.path / name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the directory and all in it. Succeeds when there is none."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.path)
+
+
+@contextmanager
+def _short_path(directory: Path) -> Iterator[str]:
+    """Give a directory a name that fits into a socket address whatever its real name's length."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _tail(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _process_that_opened(path: Path) -> int | None:
+    """Return the process, other than ourselves, that has a file open."""
+    wanted = str(path.resolve())
+    for process_directory in Path("/proc").iterdir():
+        if not process_directory.name.isdigit() or int(process_directory.name) == os.getpid():
+            continue
+        # Processes of other users and those that end meanwhile cannot be read.
+        with suppress(OSError):
+            for descriptor in (process_directory / "fd").iterdir():
+                with suppress(OSError):
+                    if str(descriptor.readlink()) == wanted:
+                        return int(process_directory.name)
+    return None
