@@ -55,8 +55,6 @@ set -eu
 base64 -d <<'END' | tar -xz -C /
 %s
 END
-# An image may be taken as soon as the directory answers: by then all of it must be on the disk.
-sync
 exec /etc/local.d/employee-directory.start
 """
 
