@@ -1,0 +1,318 @@
+"""AWS Signature Version 4: who sent a request, and that nothing of it was changed.
+
+Source: AWS IAM User Guide, "AWS Signature Version 4 for API requests"; error codes from EC2's and STS's
+common errors, wordings as AWS answers them. Signed headers and presigned URLs are taken; temporary
+credentials, unsigned payloads and Signature Version 2 are refused.
+"""
+
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final, NoReturn, cast
+
+from bakehouse.protocol.canonical_request import (
+    canonical_headers,
+    canonical_path,
+    canonical_query,
+    split_query,
+)
+from bakehouse.protocol.errors import ProtocolError, Service
+
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+
+#: How far a request's date may be from ours, either way. Source: EC2 API Reference, RequestExpired.
+FRESHNESS: Final = timedelta(minutes=15)
+
+#: Longest life of a presigned URL, 7 days. Source: AWS IAM User Guide, X-Amz-Expires.
+_MAX_EXPIRES_S: Final = 7 * 24 * 60 * 60
+
+_SERVICES: Final = frozenset({"ec2", "sts"})
+
+_AMZ_DATE: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+
+#: Bytes of a header's list of names; a client signs a dozen.
+_MAX_SIGNED_HEADERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request as it came over the wire, nothing decoded.
+
+    Attributes:
+        method: `GET` or `POST`.
+        path: The path before `?`, percent-encoded as sent.
+        query: What follows `?`, without it; empty if nothing does.
+        headers: Name and value of each header, in the order sent; names in any case.
+        body: The whole body.
+    """
+
+    method: str
+    path: bytes
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose key signed a request, and what for. The region is the client's choice, not ours."""
+
+    access_key_id: str
+    region: str
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a request says about its own signature; nothing of it is checked yet, but its form."""
+
+    access_key_id: str
+    scope_date: str
+    region: str
+    service: Service
+    signed_headers: list[bytes]
+    signature: str
+    date: str
+    expires_s: int | None
+    query: list[tuple[bytes, bytes]]
+
+    @property
+    def scope(self) -> str:
+        return f"{self.scope_date}/{self.region}/{self.service}/aws4_request"
+
+
+def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], now: datetime) -> Identity:
+    """Return who signed the request, having verified all of the signature.
+
+    Args:
+        request: The request as received.
+        lookup_secret: Access key id to its secret key; None for a key that does not exist or is not active.
+        now: The present time, aware.
+
+    Raises:
+        ProtocolError: `MissingAuthenticationToken` (403, no signature), `IncompleteSignature` (400, not well
+            formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (STS, 403) for an unknown key or a
+            session token, `RequestExpired` (EC2, 400) for a date too far from `now`, else
+            `SignatureDoesNotMatch` (403).
+    """
+    headers = _headers_by_name(request.headers)
+    claim = _read_claim(request, headers)
+    if b"x-amz-security-token" in headers:
+        _refuse_credentials(claim.service)
+    moment = _read_date(claim)
+    _check_freshness(claim, moment, now)
+    secret = lookup_secret(claim.access_key_id)
+    if secret is None:
+        _refuse_credentials(claim.service)
+
+    canonical = b"\n".join(
+        [
+            request.method.upper().encode(),
+            canonical_path(request.path),
+            canonical_query(claim.query) if claim.query else b"",
+            _signed_headers(headers, claim.signed_headers),
+            b";".join(claim.signed_headers),
+            _payload_hash(request.body, headers).encode(),
+        ]
+    )
+    to_sign = f"{_ALGORITHM}\n{claim.date}\n{claim.scope}\n{sha256(canonical).hexdigest()}"
+    key = _signing_key(secret, claim.scope_date, claim.region, claim.service)
+    expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
+        _refuse_signature()
+    return Identity(claim.access_key_id, claim.region, claim.service)
+
+
+@lru_cache(maxsize=1024)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _headers_by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by lower-case name; values of a repeated one joined by commas, each trimmed."""
+    by_name: dict[bytes, bytes] = {}
+    for name, value in headers:
+        lower = name.lower()
+        known = by_name.get(lower)
+        by_name[lower] = value if known is None else b"%b,%b" % (known.strip(), value.strip())
+    return by_name
+
+
+def _read_claim(request: SignedRequest, headers: Mapping[bytes, bytes]) -> _Claim:
+    query = split_query(request.query) if request.query else []
+    authorization = headers.get(b"authorization")
+    presigned = any(name == b"X-Amz-Algorithm" for name, _ in query)
+    if authorization is not None and presigned:
+        raise ProtocolError("IncompleteSignature", "A request is signed either by its headers or by its query.")
+    if authorization is not None:
+        return _claim_of_headers(authorization.decode("latin-1"), headers, query)
+    if presigned:
+        return _claim_of_query(query)
+    # Signature Version 2 (`AWSAccessKeyId` and `SignatureVersion` among the parameters) would be read here.
+    raise ProtocolError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+
+
+def _claim_of_headers(authorization: str, headers: Mapping[bytes, bytes], query: list[tuple[bytes, bytes]]) -> _Claim:
+    algorithm, _, rest = authorization.partition(" ")
+    if algorithm != _ALGORITHM:
+        raise ProtocolError("IncompleteSignature", f"The only supported signature algorithm is {_ALGORITHM}.")
+    given: dict[str, str] = {}
+    for part in rest.split(","):
+        name, _, value = part.strip().partition("=")
+        given[name] = value
+    for name in ("Credential", "SignedHeaders", "Signature"):
+        if not given.get(name):
+            raise ProtocolError("IncompleteSignature", f"Authorization header requires '{name}' parameter.")
+    date = headers.get(b"x-amz-date")
+    if date is None:
+        raise ProtocolError("IncompleteSignature", "Authorization header requires existence of a 'X-Amz-Date' header.")
+    return _claim(
+        credential=given["Credential"],
+        signed_headers=given["SignedHeaders"],
+        signature=given["Signature"],
+        date=date.decode("latin-1").strip(),
+        must_sign=(b"host", b"x-amz-date"),
+        query=query,
+    )
+
+
+def _claim_of_query(query: list[tuple[bytes, bytes]]) -> _Claim:
+    given: dict[str, str] = {}
+    for name, value in query:
+        if name.startswith(b"X-Amz-"):
+            key = name.decode("latin-1")
+            if key in given:
+                raise ProtocolError("IncompleteSignature", f"The query has '{key}' more than once.")
+            given[key] = value.decode("latin-1")
+    if given["X-Amz-Algorithm"] != _ALGORITHM:
+        raise ProtocolError("IncompleteSignature", f"The only supported signature algorithm is {_ALGORITHM}.")
+    for key in ("X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Signature"):
+        if not given.get(key):
+            raise ProtocolError("IncompleteSignature", f"The query requires '{key}'.")
+    # EC2 and STS take presigned URLs without a life too; then the date's freshness alone counts.
+    expires = given.get("X-Amz-Expires", "")
+    if expires and not (expires.isascii() and expires.isdigit() and 0 < int(expires[:8]) <= _MAX_EXPIRES_S):
+        raise ProtocolError("IncompleteSignature", f"X-Amz-Expires must be between 1 and {_MAX_EXPIRES_S} seconds.")
+    claim = _claim(
+        credential=given["X-Amz-Credential"],
+        signed_headers=given["X-Amz-SignedHeaders"],
+        signature=given["X-Amz-Signature"],
+        date=given["X-Amz-Date"],
+        must_sign=(b"host",),
+        query=[(name, value) for name, value in query if name != b"X-Amz-Signature"],
+        expires_s=int(expires) if expires else None,
+    )
+    if "X-Amz-Security-Token" in given:
+        _refuse_credentials(claim.service)
+    return claim
+
+
+def _claim(
+    *,
+    credential: str,
+    signed_headers: str,
+    signature: str,
+    date: str,
+    must_sign: tuple[bytes, ...],
+    query: list[tuple[bytes, bytes]],
+    expires_s: int | None = None,
+) -> _Claim:
+    parts = credential.rsplit("/", 4)
+    if len(parts) != 5 or not all(parts):  # noqa: PLR2004 - key, date, region, service, terminator
+        raise ProtocolError(
+            "IncompleteSignature",
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.",
+        )
+    access_key_id, scope_date, region, service, terminator = parts
+    if terminator != "aws4_request":
+        _refuse_signature("Credential should be scoped with a valid terminator: 'aws4_request'.")
+    if service not in _SERVICES:
+        _refuse_signature("Credential should be scoped to correct service: 'ec2' or 'sts'.")
+    names = signed_headers.lower().encode().split(b";")
+    if len(names) > _MAX_SIGNED_HEADERS or sorted(set(names)) != names:
+        raise ProtocolError("IncompleteSignature", "SignedHeaders must be sorted, each header once.")
+    for name in must_sign:
+        if name not in names:
+            _refuse_signature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
+    return _Claim(access_key_id, scope_date, region, cast("Service", service), names, signature, date, expires_s, query)
+
+
+def _read_date(claim: _Claim) -> datetime:
+    """Return the request's date; it must be of the day of its credential scope."""
+    found = _AMZ_DATE.fullmatch(claim.date)
+    try:
+        year, month, day, hour, minute, second = map(int, found.groups() if found else ())
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError as err:
+        raise ProtocolError(
+            "IncompleteSignature", f"Date must be in ISO-8601 'basic format'. Got '{claim.date[:100]}'."
+        ) from err
+    if claim.date[:8] != claim.scope_date:
+        _refuse_signature(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{claim.scope_date[:100]}' != '{claim.date[:8]}', from '{claim.date}'."
+        )
+    return moment
+
+
+def _check_freshness(claim: _Claim, moment: datetime, now: datetime) -> None:
+    """Refuse a date that is too old or too far ahead; a presigned URL lives as long as it says."""
+    oldest = now - (FRESHNESS if claim.expires_s is None else timedelta(seconds=claim.expires_s))
+    if oldest <= moment <= now + FRESHNESS:
+        return
+    if claim.service == "ec2":
+        raise ProtocolError("RequestExpired", "Request has expired.")
+    now_text = _basic(now)
+    if moment < oldest:
+        _refuse_signature(
+            f"Signature expired: {claim.date} is now earlier than {_basic(oldest)} ({now_text} - 15 min.)"
+        )
+    newest = _basic(now + FRESHNESS)
+    _refuse_signature(f"Signature not yet current: {claim.date} is still later than {newest} ({now_text} + 15 min.)")
+
+
+def _basic(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _signed_headers(headers: Mapping[bytes, bytes], names: list[bytes]) -> bytes:
+    try:
+        return canonical_headers(headers, names)
+    except KeyError:
+        _refuse_signature()
+
+
+def _payload_hash(body: bytes, headers: Mapping[bytes, bytes]) -> str:
+    """Return the hash of the body that came; one that the client claims must be the same.
+
+    So `UNSIGNED-PAYLOAD` and the streaming markers, which only S3 knows, are refused.
+    """
+    payload_hash = sha256(body).hexdigest()
+    claimed = headers.get(b"x-amz-content-sha256")
+    if claimed is not None and claimed.strip() != payload_hash.encode():
+        _refuse_signature()
+    return payload_hash
+
+
+def _refuse_signature(
+    message: str = (
+        "The request signature we calculated does not match the signature you provided. Check your AWS "
+        "Secret Access Key and signing method. Consult the service documentation for details."
+    ),
+) -> NoReturn:
+    raise ProtocolError("SignatureDoesNotMatch", message, 403)
+
+
+def _refuse_credentials(service: Service) -> NoReturn:
+    """Source: EC2 API Reference, AuthFailure; STS API Reference, common errors, InvalidClientTokenId."""
+    if service == "ec2":
+        message = "AWS was not able to validate the provided access credentials"
+        raise ProtocolError("AuthFailure", message, 401)
+    raise ProtocolError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
