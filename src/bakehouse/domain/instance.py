@@ -37,6 +37,9 @@ class InstanceEvent(StrEnum):
     GUEST_POWERED_OFF = "guest powered off"
     GUEST_POWERED_OFF_TO_TERMINATE = "guest powered off, shutdown behaviour terminate"
     MACHINE_GONE = "machine gone"
+    MACHINE_LOST = "machine lost"
+    """It ended by itself, without the guest shutting down."""
+    HOST_RESTARTED = "host restarted"
 
 
 S = InstanceState
@@ -64,7 +67,8 @@ TRANSITIONS: Final[Mapping[tuple[InstanceState, InstanceEvent], InstanceState]] 
     (S.RUNNING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
     (S.RUNNING, E.GUEST_POWERED_OFF): S.STOPPING,
     (S.RUNNING, E.GUEST_POWERED_OFF_TO_TERMINATE): S.SHUTTING_DOWN,
-    (S.RUNNING, E.MACHINE_GONE): S.STOPPED,
+    (S.RUNNING, E.MACHINE_LOST): S.STOPPING,  # its interface is still there
+    (S.RUNNING, E.HOST_RESTARTED): S.PENDING,  # it is started again
     (S.STOPPING, E.STOP_REQUESTED): S.STOPPING,
     (S.STOPPING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
     (S.STOPPING, E.MACHINE_GONE): S.STOPPED,
@@ -83,6 +87,30 @@ class StateReason:
 
     code: str
     message: str
+
+
+#: Source: EC2 API Reference, StateReason.
+USER_SHUTDOWN: Final = StateReason(
+    code="Client.UserInitiatedShutdown", message="Client.UserInitiatedShutdown: User initiated shutdown"
+)
+GUEST_SHUTDOWN: Final = StateReason(
+    code="Client.InstanceInitiatedShutdown", message="Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+)
+MACHINE_LOST: Final = StateReason(
+    code="Server.InternalError", message="Server.InternalError: the virtual machine ended unexpectedly"
+)
+LAUNCH_FAILED: Final = StateReason(
+    code="Server.InternalError", message="Server.InternalError: Internal error on launch"
+)
+NO_CAPACITY: Final = StateReason(
+    code="Server.InsufficientInstanceCapacity",
+    message="Server.InsufficientInstanceCapacity: There was insufficient capacity available to satisfy the request.",
+)
+
+
+def user_initiated(now: datetime) -> str:
+    """Return the transition reason of what the API asked for, as EC2 writes it."""
+    return f"User initiated ({now:%Y-%m-%d %H:%M:%S} GMT)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +160,8 @@ class Instance:
     client_token: str | None = None
     hardware_uuid: str = ""
     terminated_at: datetime | None = None
+    impaired_since: datetime | None = None
+    """When its guest was seen to have panicked; None while all is well."""
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -180,5 +210,14 @@ def termination_protected(instance_id: str) -> Ec2Error:
     return Ec2Error(
         "OperationNotPermitted",
         f"The instance '{instance_id}' may not be terminated. Modify its 'disableApiTermination' instance attribute "
+        "and try again.",
+    )
+
+
+def stop_protected(instance_id: str) -> Ec2Error:
+    """Source: EC2 User Guide, "Enable stop protection"; wording as AWS answers it."""
+    return Ec2Error(
+        "OperationNotPermitted",
+        f"The instance '{instance_id}' may not be stopped. Modify its 'disableApiStop' instance attribute "
         "and try again.",
     )

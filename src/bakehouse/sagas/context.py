@@ -1,5 +1,6 @@
 """What the steps of a saga work with."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,3 +25,9 @@ class SagaContext:
     """Always in UTC."""
     segments: set[str] = field(default_factory=set)
     """VPCs whose segments this server has made sure of."""
+    segment_turns: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """VPCs whose segments are being made: launches side by side share the work."""
+    stop_deadline_s: float = 60.0
+    """How long StopInstances and RebootInstances give a guest to shut down before its machine is made to."""
+    terminate_deadline_s: float = 20.0
+    """The same for TerminateInstances: shorter, since most of what the guest would save goes with its volumes."""

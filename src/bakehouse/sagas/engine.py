@@ -4,6 +4,9 @@ A saga is a list of steps. Each step may run twice, and each undo must succeed w
 ran twice; so the journal may lag behind the truth by a step and is still right. Beginning is journaled in the
 transaction that reserves the records; from then on the saga either completes or is undone, in this process or in
 the next one. After a failed step the undos run from that step down, and the failure goes to the caller.
+
+Sagas of one subject run one after another, in the order of their beginnings: a TerminateInstances during a launch
+is journaled at once and takes its turn when the launch has ended.
 """
 
 import asyncio
@@ -11,13 +14,17 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
 
 from bakehouse.domain.saga import Direction, SagaRecord
 from bakehouse.sagas.context import SagaContext
 from bakehouse.store.store import Transaction
 
 P = TypeVar("P")
+
+_log: Final = structlog.get_logger(__name__)
 
 
 class SagaFailed(Exception):
@@ -61,6 +68,8 @@ class SagaEngine:
         self._sagas = sagas
         self._checkpoint = checkpoint
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._latest: dict[str, asyncio.Task[None]] = {}
+        """Subject to the saga that began last."""
 
     def enlist(self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str) -> str:
         """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable."""
@@ -86,9 +95,10 @@ class SagaEngine:
         """Start a saga, or return the task that runs it already."""
         task = self._running.get(saga_id)
         if task is None:
-            task = asyncio.create_task(self._run(self._context.store.sagas[saga_id]), name=saga_id)
-            self._running[saga_id] = task
-            task.add_done_callback(lambda _done: self._running.pop(saga_id, None))
+            subject_id = self._context.store.sagas[saga_id].subject_id
+            task = asyncio.create_task(self._in_turn(saga_id, self._latest.get(subject_id)), name=saga_id)
+            self._running[saga_id] = self._latest[subject_id] = task
+            task.add_done_callback(lambda done: self._forget(saga_id, subject_id, done))
         return task
 
     async def resume(self) -> dict[str, Exception]:
@@ -109,6 +119,19 @@ class SagaEngine:
         """Wait for the sagas under way, whatever their outcome."""
         while self._running:
             await asyncio.wait(list(self._running.values()))
+
+    async def _in_turn(self, saga_id: str, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            await asyncio.wait([previous])
+        await self._run(self._context.store.sagas[saga_id])
+
+    def _forget(self, saga_id: str, subject_id: str, task: asyncio.Task[None]) -> None:
+        del self._running[saga_id]
+        if self._latest[subject_id] is task:
+            del self._latest[subject_id]
+        # Background sagas have nobody else to hear of it.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("a saga failed", saga=saga_id, subject=subject_id, error=str(error))
 
     async def _run(self, record: SagaRecord) -> None:
         saga = self._sagas[record.name]

@@ -1,5 +1,7 @@
 """What the sagas tell the network: descriptions of segments, groups and interfaces, made from the records."""
 
+import asyncio
+
 from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec, SegmentSpec, SubnetSpec
@@ -14,11 +16,14 @@ async def ensure_segment(ctx: SagaContext, vpc_id: str) -> None:
     """
     if vpc_id in ctx.segments:
         return
-    await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
-    for group in list(ctx.store.security_groups.by("vpc")[vpc_id].values()):
-        await ctx.network.apply_group(group_spec(group))
-    await ctx.metadata.open(vpc_id, await ctx.network.metadata_socket(vpc_id))
-    ctx.segments.add(vpc_id)
+    async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
+        if vpc_id in ctx.segments:
+            return
+        await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
+        for group in list(ctx.store.security_groups.by("vpc")[vpc_id].values()):
+            await ctx.network.apply_group(group_spec(group))
+        await ctx.metadata.open(vpc_id, await ctx.network.metadata_socket(vpc_id))
+        ctx.segments.add(vpc_id)
 
 
 def segment_spec(store: Store, vpc_id: str) -> SegmentSpec:

@@ -1,0 +1,98 @@
+"""What the sagas do with an instance's machine, its volumes and its interface.
+
+Each function may be repeated, and each that takes something away succeeds when there is nothing.
+"""
+
+import asyncio
+from typing import Final
+
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.volume import Volume
+from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.segment import ensure_segment, interface_spec
+from bakehouse.store.store import Store
+
+GIB: Final = 1024**3
+
+
+def volumes_of(store: Store, instance: Instance) -> list[Volume]:
+    """Return the volumes attached to an instance, the root first, the others by device name."""
+    attached = {
+        volume.attachment.device_name: volume
+        for volume in store.volumes.by("instance")[instance.id].values()
+        if volume.attachment is not None
+    }
+    return [attached[name] for name in sorted(attached, key=lambda name: (name != instance.root_device_name, name))]
+
+
+async def make_volumes(ctx: SagaContext, instance_id: str) -> None:
+    """Make the bytes of every attached volume."""
+    volumes = volumes_of(ctx.store, ctx.store.instances[instance_id])
+    await asyncio.gather(
+        *(
+            ctx.volumes.create(volume.id, size_bytes=volume.size_gib * GIB, snapshot_id=volume.snapshot_id)
+            for volume in volumes
+        )
+    )
+
+
+async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: bool) -> None:
+    """Delete the bytes of the attached volumes: those that go with their instance, or all of them."""
+    for volume in volumes_of(ctx.store, ctx.store.instances[instance_id]):
+        if all_of_them or (volume.attachment is not None and volume.attachment.delete_on_termination):
+            await ctx.volumes.delete(volume.id)
+
+
+async def plug_interface(ctx: SagaContext, instance_id: str) -> None:
+    """Make the instance's interface ready, and the segment that it belongs to."""
+    interface = ctx.store.network_interfaces[ctx.store.instances[instance_id].network_interface_id]
+    await ensure_segment(ctx, interface.vpc_id)
+    # Its groups may have changed while the segment was made.
+    interface = ctx.store.network_interfaces[interface.id]
+    await ctx.network.plug(interface_spec(ctx.store, interface))
+
+
+async def unplug_interface(ctx: SagaContext, instance_id: str) -> None:
+    """Take the instance's interface and its public address away."""
+    instance = ctx.store.instances[instance_id]
+    await ctx.network.unplug(instance.vpc_id, instance.network_interface_id)
+
+
+async def start_machine(ctx: SagaContext, instance_id: str) -> None:
+    """Start the machine; its volumes have bytes and its interface is plugged."""
+    instance = ctx.store.instances[instance_id]
+    interface = ctx.store.network_interfaces[instance.network_interface_id]
+    instance_type = INSTANCE_TYPES[instance.type]
+    disks = [
+        MachineDisk(volume_id=volume.id, connection=await ctx.volumes.connect(volume.id))
+        for volume in volumes_of(ctx.store, instance)
+    ]
+    # Last, for whoever receives it must close it.
+    connection = await ctx.network.connect(interface.id)
+    await ctx.hypervisor.start(
+        MachineSpec(
+            machine_id=instance.id,
+            instance_type=instance.type,
+            architecture=instance.architecture,
+            vcpus=instance_type.vcpus,
+            memory_mib=instance_type.memory_mib,
+            disks=tuple(disks),
+            interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
+            hardware_uuid=instance.hardware_uuid,
+        )
+    )
+
+
+async def kill_machine(ctx: SagaContext, instance_id: str) -> None:
+    """End the machine now."""
+    await ctx.hypervisor.kill(instance_id)
+
+
+async def shut_down_machine(ctx: SagaContext, instance_id: str, deadline_s: float) -> None:
+    """Ask the guest to shut down, wait for that, and end the machine whatever came of it."""
+    if deadline_s > 0:
+        await ctx.hypervisor.press_power_button(instance_id)
+        await ctx.hypervisor.wait_powered_off(instance_id, deadline_s)
+    await ctx.hypervisor.kill(instance_id)
