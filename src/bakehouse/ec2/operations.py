@@ -1,6 +1,15 @@
 """All operations: importing this module registers every handler."""
 
-from bakehouse.ec2 import key_pairs, sts
+from bakehouse.ec2 import instance_types, key_pairs, networks, regions, security_groups, sts, tags
 from bakehouse.ec2.registry import OPERATIONS
 
-__all__ = ["OPERATIONS", "key_pairs", "sts"]
+__all__ = [
+    "OPERATIONS",
+    "instance_types",
+    "key_pairs",
+    "networks",
+    "regions",
+    "security_groups",
+    "sts",
+    "tags",
+]

@@ -1,0 +1,82 @@
+"""Tags on any resource: a record of any taggable type is found by its id's prefix."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bakehouse.app.context import AppContext
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.errors import Ec2Error, not_found
+from bakehouse.domain.ids import resource_type_of
+from bakehouse.domain.image import ImageState
+from bakehouse.domain.tags import check_tags, merged
+from bakehouse.store.records import Records
+
+#: resource type, as DescribeTags names it -> the store's records of it.
+_TAGGABLE: Final = {
+    "image": "images",
+    "instance": "instances",
+    "key-pair": "key_pairs",
+    "network-interface": "network_interfaces",
+    "security-group": "security_groups",
+    "snapshot": "snapshots",
+    "subnet": "subnets",
+    "volume": "volumes",
+    "vpc": "vpcs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TagOfResource:
+    """One row of DescribeTags."""
+
+    resource_id: str
+    resource_type: str
+    key: str
+    value: str
+
+
+class Tags:
+    """Use cases on tags."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Work on these records."""
+        self._context = context
+
+    async def create(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str]) -> None:
+        """Write tags on every resource, or on none: one missing resource refuses all."""
+        check_tags(tags)
+        async with self._context.store.transaction() as tx:
+            for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
+                tx.put(replace(record, tags=merged(record.tags, tags)))
+
+    async def delete(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str | None] | None) -> None:
+        """Remove tags: all when `tags` is None; a key with a value only when the tag has just that value."""
+        async with self._context.store.transaction() as tx:
+            for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
+                kept = {} if tags is None else {k: v for k, v in record.tags.items() if not _named(tags, k, v)}
+                if kept != record.tags:
+                    tx.put(replace(record, tags=kept))
+
+    def describe(self, caller: Caller) -> Iterator[TagOfResource]:
+        """Yield every tag of the caller's resources in the region."""
+        for resource_type, name in _TAGGABLE.items():
+            records: Records[Any] = self._context.store.records[name]
+            for record in records.by("scope")[caller.account_id, caller.region].values():
+                for key, value in record.tags.items():
+                    yield TagOfResource(record.id, resource_type, key, value)
+
+    def _resource(self, caller: Caller, resource_id: str) -> Any:  # noqa: ANN401 - a record of any taggable type
+        resource_type = resource_type_of(resource_id)
+        if resource_type not in _TAGGABLE:
+            raise Ec2Error("InvalidID", f"The ID '{resource_id}' is not valid")
+        record = self._context.store.records[_TAGGABLE[resource_type]].get(resource_id)
+        if record is None or (record.account_id, record.region) != (caller.account_id, caller.region):
+            raise not_found(resource_type, [resource_id])
+        if resource_type == "image" and record.state is ImageState.DEREGISTERED:
+            raise not_found(resource_type, [resource_id])
+        return record
+
+
+def _named(tags: Mapping[str, str | None], key: str, value: str) -> bool:
+    return key in tags and tags[key] in (None, value)

@@ -1,0 +1,88 @@
+"""IpPermissions on the wire: read into permissions, and shown grouped by protocol and ports."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bakehouse.domain.errors import invalid_combination, missing_parameter
+from bakehouse.domain.security_group import Permission, SecurityGroupRule, cidr_of, ports_of, protocol_of
+from bakehouse.ec2.registry import Request, RequestContext
+
+_FLAT = ("IpProtocol", "FromPort", "ToPort", "CidrIp", "SourceSecurityGroupName")
+
+
+def requested_permissions(ctx: RequestContext, request: Request, vpc_id: str) -> list[Permission]:
+    """Return the permissions that a request names, in IpPermissions or in the older flat members.
+
+    Refuses both forms together, and neither. Source: EC2 API Reference, AuthorizeSecurityGroupIngress.
+    """
+    flat = {member: request[member] for member in _FLAT if member in request}
+    given = request.get("IpPermissions")
+    if given and flat:
+        raise invalid_combination("The request cannot have both IpPermissions and " + ", ".join(flat))
+    if flat:
+        given = [_from_flat(flat)]
+    if not given:
+        raise missing_parameter("ipPermissions")
+    return [permission for entry in given for permission in _read(ctx, entry, vpc_id)]
+
+
+def _from_flat(flat: Mapping[str, Any]) -> Mapping[str, Any]:
+    entry: dict[str, Any] = {name: flat[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in flat}
+    if "CidrIp" in flat:
+        entry["IpRanges"] = [{"CidrIp": flat["CidrIp"]}]
+    if "SourceSecurityGroupName" in flat:
+        entry["UserIdGroupPairs"] = [{"GroupName": flat["SourceSecurityGroupName"]}]
+        entry.setdefault("IpProtocol", "-1")
+    return entry
+
+
+def _read(ctx: RequestContext, entry: Mapping[str, Any], vpc_id: str) -> Iterator[Permission]:
+    if "IpProtocol" not in entry:
+        raise missing_parameter("ipProtocol")
+    protocol = protocol_of(entry["IpProtocol"])
+    first, last = ports_of(protocol, entry.get("FromPort"), entry.get("ToPort"))
+    peers = list(_peers(ctx, entry, vpc_id))
+    if not peers:
+        raise missing_parameter("ipRanges, ipv6Ranges or groups")
+    for peer in peers:
+        yield Permission(protocol=protocol, from_port=first, to_port=last, **peer)
+
+
+def _peers(ctx: RequestContext, entry: Mapping[str, Any], vpc_id: str) -> Iterator[dict[str, str | None]]:
+    for ipv4 in entry.get("IpRanges") or ():
+        yield {"cidr_ipv4": cidr_of(ipv4.get("CidrIp", ""), 4), "description": ipv4.get("Description")}
+    for ipv6 in entry.get("Ipv6Ranges") or ():
+        yield {"cidr_ipv6": cidr_of(ipv6.get("CidrIpv6", ""), 6), "description": ipv6.get("Description")}
+    for pair in entry.get("UserIdGroupPairs") or ():
+        group_id = pair.get("GroupId")
+        if group_id is None:
+            if "GroupName" not in pair:
+                raise missing_parameter("groupId")
+            group_id = ctx.app.security_groups.named(ctx.caller, pair["GroupName"], vpc_id).id
+        yield {"referenced_group_id": group_id, "description": pair.get("Description")}
+
+
+def permission_views(rules: Iterable[SecurityGroupRule], account_id: str) -> list[dict[str, Any]]:
+    """Return rules as IpPermissions: one entry for each protocol and port range."""
+    entries: dict[tuple[str, int | None, int | None], dict[str, Any]] = {}
+    for rule in rules:
+        key = (rule.protocol, rule.from_port, rule.to_port)
+        if key not in entries:
+            ports = {} if rule.from_port is None else {"FromPort": rule.from_port, "ToPort": rule.to_port}
+            entries[key] = {
+                "IpProtocol": rule.protocol,
+                **ports,
+                "IpRanges": [],
+                "Ipv6Ranges": [],
+                "PrefixListIds": [],
+                "UserIdGroupPairs": [],
+            }
+        description = {"Description": rule.description}
+        if rule.cidr_ipv4 is not None:
+            entries[key]["IpRanges"].append({"CidrIp": rule.cidr_ipv4} | description)
+        elif rule.cidr_ipv6 is not None:
+            entries[key]["Ipv6Ranges"].append({"CidrIpv6": rule.cidr_ipv6} | description)
+        else:
+            pair = {"GroupId": rule.referenced_group_id, "UserId": account_id}
+            entries[key]["UserIdGroupPairs"].append(pair | description)
+    return list(entries.values())
