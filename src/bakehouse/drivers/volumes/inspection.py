@@ -13,9 +13,8 @@ from typing import Final
 from oslo_utils.imageutils import format_inspector
 
 from bakehouse.drivers.volumes import qcow2_header
+from bakehouse.drivers.volumes.sizes import SECTOR_BYTES, whole_sectors
 from bakehouse.ports.volumes import UnsafeImage
-
-SECTOR_BYTES: Final = 512
 
 #: The largest disk that is taken. Source: EBS, the largest gp2 volume, 16 TiB.
 MAX_SIZE_BYTES: Final = 16 << 40
@@ -65,6 +64,20 @@ def open_regular(path: Path) -> int:
     return fd
 
 
+def inspect_file(path: Path) -> Inspected:
+    """Find out what a file is. Blocks, for some milliseconds.
+
+    Raises:
+        UnsafeImage: As `inspect` and `open_regular`.
+        OSError: It cannot be opened.
+    """
+    fd = open_regular(path)
+    try:
+        return inspect(fd)
+    finally:
+        os.close(fd)
+
+
 def inspect(fd: int) -> Inspected:
     """Find out what an open file is. Blocks, for some milliseconds.
 
@@ -108,7 +121,7 @@ def _raw(fd: int) -> Inspected:
         if start[offset:].startswith(magic):
             raise UnsafeImage(f"it is packed by {name}; unpack it first")
     size = os.fstat(fd).st_size
-    return Inspected(format="raw", size_bytes=-(-size // SECTOR_BYTES) * SECTOR_BYTES)
+    return Inspected(format="raw", size_bytes=whole_sectors(size))
 
 
 def _qcow2(fd: int, found: format_inspector.FileInspector) -> Inspected:
@@ -127,4 +140,4 @@ def _qcow2(fd: int, found: format_inspector.FileInspector) -> Inspected:
         raise UnsafeImage(f"it is a qcow2 file that {what}") from err
     except format_inspector.ImageFormatError as err:
         raise UnsafeImage(f"it is a damaged qcow2 file: {err}") from err
-    return Inspected(format="qcow2", size_bytes=-(-head.size_bytes // SECTOR_BYTES) * SECTOR_BYTES)
+    return Inspected(format="qcow2", size_bytes=whole_sectors(head.size_bytes))

@@ -22,6 +22,7 @@ from bakehouse.drivers.volumes.inspection import Inspected
 from bakehouse.drivers.volumes.qcow2 import tools
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, is_too_large_for_filesystem
 from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.sizes import whole_sectors
 from bakehouse.ports.volumes import StorageFull, UnsafeImage
 
 Progress = Callable[[float], None]
@@ -79,7 +80,7 @@ class Intake:
                 async with self._scratch_file() as copy:
                     share = _COPY_SHARE if first.format == QCOW2 else 1.0
                     await self._copy(fd, copy, lambda part: progress(part * share))
-                    second = await self._inspect_copy(copy)
+                    second = await self._threads.run(inspection.inspect_file, copy)
                     if second.format == RAW:
                         size_bytes = (await self._threads.run(copy.stat)).st_size
                         yield Taken(path=copy, size_bytes=size_bytes, source_format=RAW)
@@ -107,16 +108,6 @@ class Intake:
         if done.returncode != 0:
             raise _failed(done, f"/proc/self/fd/{fd}")
 
-    async def _inspect_copy(self, copy: Path) -> Inspected:
-        def look() -> Inspected:
-            fd = inspection.open_regular(copy)
-            try:
-                return inspection.inspect(fd)
-            finally:
-                os.close(fd)
-
-        return await self._threads.run(look)
-
     async def _convert(self, copy: Path, plain: Path, disk: Inspected, progress: Progress) -> None:
         """Check the tables of a qcow2 file, and write the disk that they describe to a raw one."""
         checked = await tools.confined_qemu_img("check", "-q", "-f", QCOW2, copy, owner=self._owner)
@@ -141,9 +132,8 @@ class Intake:
 
     async def _make_room(self, path: Path, *, length: int, needed_bytes: int) -> None:
         tools.require_space(self.directory, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
-        sectors = -(-length // inspection.SECTOR_BYTES)
         try:
-            await self._threads.run(os.truncate, path, sectors * inspection.SECTOR_BYTES)
+            await self._threads.run(os.truncate, path, whole_sectors(length))
         except OSError as err:
             if not is_too_large_for_filesystem(err):
                 raise

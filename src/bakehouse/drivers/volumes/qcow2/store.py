@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
+from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.inspection import SECTOR_BYTES
 from bakehouse.drivers.volumes.qcow2 import sweeping, tools
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
@@ -98,7 +98,7 @@ class Qcow2VolumeStore:
             if self._volumes.get(volume_id) is not None:
                 return
             base = None if snapshot_id is None else self._snapshot(snapshot_id)
-            _check_size(size_bytes, at_least=base.size_bytes if base else SECTOR_BYTES)
+            sizes.check(size_bytes, at_least=base.size_bytes if base else 0)
             with tools.full_disk_named(), self._pins.hold(base.layer if base else None):
                 self._require_space(volumes=1)
                 top = await self._threads.run(self._layers.new_name, volume_id, QCOW2)
@@ -254,8 +254,3 @@ class Qcow2VolumeStore:
                     lock = self._locks[resource_id] = asyncio.Lock()
                 await stack.enter_async_context(lock)
             yield
-
-
-def _check_size(size_bytes: int, *, at_least: int) -> None:
-    if size_bytes % SECTOR_BYTES or size_bytes < at_least:
-        raise ValueError(f"{size_bytes} bytes: must be a multiple of {SECTOR_BYTES} and at least {at_least}")

@@ -1,0 +1,94 @@
+"""Reading and writing disks from outside of a guest, with QEMU's own tools, and a machine that is only its disks."""
+
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bakehouse.drivers.volumes.qcow2 import TopSwitch
+from bakehouse.ports.volumes import VolumeConnection, VolumeStore
+
+MIB = 1 << 20
+
+
+def qemu_img(*arguments: str | Path) -> None:
+    subprocess.run(["qemu-img", *arguments], check=True, capture_output=True)
+
+
+def write(path: Path | str, pattern: int, *, at: int, length: int) -> None:
+    """Fill a part of a qcow2 disk with one byte's value."""
+    command = f"write -P {pattern} {at} {length}"
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, path], check=True, capture_output=True)
+
+
+def content(connection: VolumeConnection, scratch: Path) -> bytes:
+    """Return all bytes of a disk, as a guest would read them."""
+    plain = scratch / "content.raw"
+    qemu_img("convert", "-f", connection.format, "-O", "raw", connection.path, plain)
+    data = plain.read_bytes()
+    plain.unlink()
+    return data
+
+
+async def volume_content(store: VolumeStore, volume_id: str, scratch: Path) -> bytes:
+    return content(await store.connect(volume_id), scratch)
+
+
+async def snapshot_content(store: VolumeStore, snapshot_id: str, size_bytes: int, scratch: Path) -> bytes:
+    """Read a snapshot as everybody does: by a volume made from it, gone again afterwards."""
+    probe_id = "vol-" + snapshot_id.partition("-")[2] + "probe"
+    await store.create(probe_id, size_bytes=size_bytes, snapshot_id=snapshot_id)
+    data = await volume_content(store, probe_id, scratch)
+    await store.delete(probe_id)
+    return data
+
+
+@contextmanager
+def held_open(path: str) -> Iterator[None]:
+    """Hold a disk open as a machine does, with QEMU's locks on it."""
+    words = ["qemu-io", "-f", "qcow2", path]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as machine:
+        assert machine.stdin is not None
+        assert machine.stdout is not None
+        machine.stdout.read(len("qemu-io> "))
+        try:
+            yield
+        finally:
+            machine.stdin.close()
+
+
+class DiskMachine:
+    """A live machine of which nothing is there but the files it writes to. Fulfils `LiveDisks`."""
+
+    def __init__(self, machine_id: str = "i-1") -> None:
+        self.machine_id = machine_id
+        self.tops: dict[str, Path] = {}
+        self.switched: list[frozenset[str]] = []
+        self.refuse: Exception | None = None
+        self.lose_after_switch: Exception | None = None
+
+    def start(self, connections: Mapping[str, VolumeConnection]) -> None:
+        self.tops = {volume_id: Path(connection.path) for volume_id, connection in connections.items()}
+
+    def end(self) -> None:
+        self.tops = {}
+
+    def write(self, volume_id: str, pattern: int, *, at: int = 0, length: int = MIB) -> None:
+        write(self.tops[volume_id], pattern, at=at, length=length)
+
+    async def active_tops(self, machine_id: str) -> Mapping[str, Path]:
+        return dict(self.tops) if machine_id == self.machine_id else {}
+
+    async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
+        assert machine_id == self.machine_id
+        if self.refuse is not None:
+            raise self.refuse
+        assert all(self.tops[s.volume_id] in (s.old_path, s.new_path) for s in switches)
+        self.tops |= {s.volume_id: s.new_path for s in switches}
+        self.switched.append(_ids(switches))
+        if self.lose_after_switch is not None:
+            raise self.lose_after_switch
+
+
+def _ids(switches: Iterable[TopSwitch]) -> frozenset[str]:
+    return frozenset(switch.volume_id for switch in switches)
