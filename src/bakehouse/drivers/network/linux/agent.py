@@ -1,0 +1,220 @@
+"""The process that lives in a segment's namespace and does everything in it for the server.
+
+It outlives the server: a new one connects to its socket and goes on. Should the agent itself die, running machines
+keep their network, for the kernel has it all and dnsmasq holds the namespace; the next agent joins that, and
+the server describes everything to it again.
+
+    python -m bakehouse.drivers.network.linux.agent --home DIR --vpc ID --tun DEVICE [--rootless] --ready FD
+
+It says `ready`, or what is wrong, on the descriptor.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, assert_never
+
+from bakehouse.drivers import process
+from bakehouse.drivers.network.linux import messages, namespaces
+from bakehouse.drivers.network.linux.agent_socket import READY, listen
+from bakehouse.drivers.network.linux.host_link import HostLink
+from bakehouse.drivers.network.linux.layout import SegmentLayout
+from bakehouse.drivers.network.linux.name_service import NameService, holder
+from bakehouse.drivers.network.linux.nftables import Nftables, NftablesRefused
+from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
+from bakehouse.drivers.network.linux.segment import Segment, SegmentRefused
+
+_PEER_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid. Source: unix(7), SO_PEERCRED
+
+_log: Final = logging.getLogger("bakehouse.agent")
+
+
+class Agent:
+    """Answers calls about a segment, one change at a time, in the order in which they came."""
+
+    def __init__(self, segment: Segment, listener: socket.socket) -> None:
+        self._segment = segment
+        self._listener = listener
+        self._changes = asyncio.Lock()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._uplink_fd: int | None = None
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Answer until a server asks for the end."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._listener, self._accept)
+        await self._ended.wait()
+        loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            connection, _address = self._listener.accept()
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+            if _PEER_CREDENTIALS.unpack(credentials)[1] != os.geteuid():
+                connection.close()
+                return
+            connection.settimeout(0)
+            asyncio.get_running_loop().add_reader(connection, self._read, connection)
+
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            received = messages.receive_call(connection)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            _log.exception("a server spoke nonsense, or left in the middle of it")
+            received = None
+        if received is None:
+            asyncio.get_running_loop().remove_reader(connection)
+            connection.close()
+            return
+        task = asyncio.create_task(self._answer(connection, *received))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, connection: socket.socket, call: messages.Call, fd: int | None) -> None:
+        report: messages.SegmentReport | None = None
+        error: str | None = None
+        reply_fd: int | None = None
+        try:
+            result = await self._do(call.request, fd)
+        except (SegmentRefused, NftablesRefused, process.ProcessFailed, OSError, ValueError) as err:
+            _log.exception("%s failed", type(call.request).__name__)
+            error = str(err) or type(err).__name__
+        else:
+            if isinstance(result, int):
+                reply_fd = result
+            else:
+                report = result
+        try:
+            messages.send(connection, messages.Answer(call.number, error, report), reply_fd)
+        except OSError as err:
+            _log.warning("a server did not wait for its answer: %s", err)
+        finally:
+            for descriptor in (fd, reply_fd):
+                if descriptor is not None:
+                    os.close(descriptor)
+        if isinstance(call.request, messages.Shutdown) and error is None:
+            self._ended.set()
+
+    async def _do(self, request: messages.Request, fd: int | None) -> messages.SegmentReport | int | None:
+        """Fulfil a request; return a report or a descriptor if it asks for one."""
+        match request:
+            case messages.OpenTap(interface_id):
+                return self._segment.open_tap(interface_id)
+            case messages.OpenMetadata():
+                return self._segment.open_metadata()
+            case messages.Dial(interface_id, port):
+                return self._segment.dial(interface_id, port)
+            case messages.Report():
+                has_uplink = self._has_uplink()
+                return messages.SegmentReport(os.getpid(), self._segment.interface_ids, has_uplink)
+            case messages.HoldUplink():
+                self._hold_uplink(fd)
+            case _:
+                async with self._changes:
+                    await self._change(request, fd)
+        return None
+
+    async def _change(self, request: messages.Change, fd: int | None) -> None:
+        match request:
+            case messages.EnsureSegment(description):
+                await self._segment.ensure(description, fd)
+            case messages.ApplyGroup(group):
+                self._segment.apply_group(group)
+            case messages.DeleteGroup(group_id):
+                self._segment.delete_group(group_id)
+            case messages.Plug(interface):
+                await self._segment.plug(interface)
+            case messages.Unplug(interface_id):
+                await self._segment.unplug(interface_id)
+            case messages.Shutdown():
+                await self._segment.remove()
+            case _:
+                assert_never(request)
+
+    def _hold_uplink(self, fd: int | None) -> None:
+        if fd is None:
+            raise SegmentRefused("no descriptor came along")
+        if self._uplink_fd is not None:
+            os.close(self._uplink_fd)
+        self._uplink_fd = os.dup(fd)
+
+    def _has_uplink(self) -> bool:
+        """Tell whether slirp4netns still holds the other end of its pipe."""
+        if self._uplink_fd is None:
+            return False
+        poll = select.poll()
+        poll.register(self._uplink_fd, 0)
+        return not poll.poll(0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run an agent."""
+    parser = argparse.ArgumentParser(prog="bakehouse-network-agent")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--vpc", required=True)
+    parser.add_argument("--tun", type=Path, required=True)
+    parser.add_argument("--rootless", action="store_true")
+    parser.add_argument("--ready", type=int, required=True)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    # A server that stops with Ctrl-C takes its terminal's processes along; not us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    layout = SegmentLayout(options.home, options.vpc)
+    try:
+        with _alone(layout.directory):
+            segment = _enter(layout, options.tun, rootless=options.rootless)
+            listener = listen(layout.directory)
+            os.write(options.ready, READY)
+            os.close(options.ready)
+            asyncio.run(Agent(segment, listener).serve())
+    except (OSError, NftablesRefused) as err:
+        _log.exception("cannot serve the segment")
+        with contextlib.suppress(OSError):
+            os.write(options.ready, str(err).encode())
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold the segment's lock, so that it never has two agents."""
+    with (directory / "agent.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _enter(layout: SegmentLayout, tun_device: Path, *, rootless: bool) -> Segment:
+    """Go into the segment's namespace: the one there is, or a new one."""
+    files = layout.directory / "names" if rootless else layout.shared_directory
+    host_link = None if rootless else HostLink(layout)
+    keeper = holder(files)
+    if keeper is None:
+        namespaces.enter_new(rootless=rootless)
+    else:
+        namespaces.join(keeper, rootless=rootless)
+    links, firewall = RouteNetlink(), Nftables()
+    if host_link is not None:
+        host_link.bring_inside(links)
+    return Segment(
+        tun_device=tun_device,
+        names=NameService(files, unprivileged=not rootless),
+        links=links,
+        firewall=firewall,
+        host_link=host_link,
+    )
+
+
+if __name__ == "__main__":
+    main()

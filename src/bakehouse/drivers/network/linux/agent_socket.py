@@ -1,0 +1,58 @@
+"""The Unix socket between the server and a segment's agent."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+#: What an agent says on the descriptor it was given, when it serves.
+READY: Final = b"ready"
+
+_NAME: Final = "agent.sock"
+_BACKLOG: Final = 16
+
+
+def listen(directory: Path) -> socket.socket:
+    """Return an agent's listening socket, which only our user can reach. It replaces a dead agent's."""
+    listener = _new()
+    (directory / _NAME).unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        with _short(directory) as path:
+            listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def connect(directory: Path) -> socket.socket:
+    """Return a connection to an agent.
+
+    Raises:
+        OSError: None serves there.
+    """
+    connection = _new()
+    try:
+        with _short(directory) as path:
+            connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _new() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
+@contextmanager
+def _short(directory: Path) -> Iterator[str]:
+    """Give a path of the socket that fits into the 107 bytes of an address, wherever the home is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{_NAME}"
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,156 @@
+"""DHCP and DNS of a segment, by dnsmasq."""
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers import process
+from bakehouse.drivers.network.linux import programs
+from bakehouse.drivers.network.linux.layout import (
+    METADATA_ADDRESS,
+    TAP_PREFIX,
+    UPLINK_RESOLVER,
+    gateway,
+    resolver,
+)
+from bakehouse.ports.network import InterfaceSpec, SegmentSpec
+
+_START_TIMEOUT_S: Final = 10
+_STOP_TIMEOUT_S: Final = 5
+
+
+def command_line(program: str, segment: SegmentSpec, files: Path, *, user: str, group: str) -> list[str]:
+    """Return dnsmasq's argv for a segment. Pure.
+
+    Args:
+        program: dnsmasq itself.
+        segment: Its subnets are served.
+        files: Directory with `hosts/`, a file per interface, and the pid file.
+        user: Whom dnsmasq becomes after its start; empty to stay.
+        group: That user's group; empty to stay.
+    """
+    return [
+        program,
+        "--conf-file=/dev/null",
+        f"--user={user}",
+        f"--group={group}",
+        f"--pid-file={files / 'dnsmasq.pid'}",
+        # Taps come and go: bind to each as it appears.
+        "--bind-dynamic",
+        f"--interface={TAP_PREFIX}*",
+        "--interface=lo",
+        "--no-hosts",
+        "--no-resolv",
+        f"--server={UPLINK_RESOLVER}",
+        "--bogus-priv",
+        f"--domain={segment.domain}",
+        f"--local=/{segment.domain}/",
+        f"--synth-domain={segment.domain},{segment.cidr},ip-",
+        f"--host-record=instance-data.{segment.domain},{METADATA_ADDRESS}",
+        "--dhcp-authoritative",
+        "--dhcp-no-override",
+        "--no-ping",
+        "--leasefile-ro",
+        f"--dhcp-hostsdir={files / 'hosts'}",
+        f"--dhcp-option=option:dns-server,{resolver(segment.cidr)}",
+        "--dhcp-option=option:mtu,1500",
+        *(word for subnet in segment.subnets for word in _subnet(subnet.subnet_id, subnet.cidr)),
+    ]
+
+
+def host_line(interface: InterfaceSpec) -> str:
+    """Return the line that gives an interface its address and name. Pure."""
+    return f"{interface.mac},{interface.private_ip},{interface.host_name},infinite\n"
+
+
+def _subnet(subnet_id: str, cidr: str) -> tuple[str, str]:
+    network = IPv4Network(cidr)
+    # The netmask must be there: taps have /32 addresses, from which dnsmasq cannot see the subnet.
+    return (
+        f"--dhcp-range=set:{subnet_id},{network.network_address},static,{network.netmask},infinite",
+        f"--dhcp-option=tag:{subnet_id},option:router,{gateway(cidr)}",
+    )
+
+
+class NameService:
+    """A segment's dnsmasq. It outlives the agent, and so keeps the namespace for the next one.
+
+    Args:
+        files: Its directory, made here.
+        unprivileged: Whether dnsmasq becomes `nobody` (as root), or stays who we are (in a user namespace).
+    """
+
+    def __init__(self, files: Path, *, unprivileged: bool) -> None:
+        self._files = files
+        self._hosts = files / "hosts"
+        self._user, self._group = _nobody() if unprivileged else ("", "")
+        self._argv: list[str] = []
+
+    async def serve(self, segment: SegmentSpec) -> None:
+        """Make dnsmasq serve this segment; it goes on when it does already.
+
+        Raises:
+            process.ProcessFailed: dnsmasq does not start, and says why.
+        """
+        program = programs.find("dnsmasq") or "dnsmasq"
+        argv = command_line(program, segment, self._files, user=self._user, group=self._group)
+        if argv == self._argv and holder(self._files) is not None:
+            return
+        await self.stop()
+        if not self._argv:  # what an agent before us left; the server describes its interfaces again
+            shutil.rmtree(self._hosts, ignore_errors=True)
+        self._hosts.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # It goes into the background by itself, once it serves; its exit status tells whether it could.
+        await process.run(argv, timeout_s=_START_TIMEOUT_S)
+        self._argv = argv
+
+    def add(self, interface: InterfaceSpec) -> None:
+        """Know an interface. dnsmasq watches the directory and reads the file at once."""
+        draft = self._hosts / f".{interface.interface_id}"
+        draft.write_text(host_line(interface), encoding="ascii")
+        draft.chmod(0o644)
+        draft.rename(self._hosts / interface.interface_id)
+
+    def remove(self, interface_id: str) -> None:
+        """Forget an interface. dnsmasq does not watch removals, so it is told."""
+        (self._hosts / interface_id).unlink(missing_ok=True)
+        if (pid := holder(self._files)) is not None:
+            os.kill(pid, signal.SIGHUP)
+
+    async def stop(self) -> None:
+        """End dnsmasq, if it runs."""
+        pid = holder(self._files)
+        if pid is not None and (started := process.start_time(pid)) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            await process.wait_until_gone(pid, started, timeout_s=_STOP_TIMEOUT_S)
+
+    async def remove_all(self) -> None:
+        """End dnsmasq and remove its files."""
+        await self.stop()
+        shutil.rmtree(self._files, ignore_errors=True)
+
+
+def holder(files: Path) -> int | None:
+    """Return the pid of a segment's dnsmasq, or None when it does not run.
+
+    A pid file outlives its process, and the pid may be another's by then: the command line tells.
+    """
+    try:
+        pid = int((files / "dnsmasq.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if f"--pid-file={files / 'dnsmasq.pid'}".encode() in words else None
+
+
+def _nobody() -> tuple[str, str]:
+    """Return the unprivileged user's and group's names; the group is `nogroup` on Debian, `nobody` on Fedora."""
+    user = pwd.getpwnam("nobody")
+    return user.pw_name, grp.getgrgid(user.pw_gid).gr_name

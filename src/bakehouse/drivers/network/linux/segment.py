@@ -1,0 +1,312 @@
+"""A segment, as its agent keeps it: what was last asked for, and the kernel's objects that fulfil it."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers.network.linux import ruleset
+from bakehouse.drivers.network.linux.host_link import HostLink
+from bakehouse.drivers.network.linux.layout import (
+    HOST_ADDRESS,
+    LINK_LOCAL_RESOLVER,
+    METADATA_ADDRESS,
+    METADATA_PORT,
+    RESERVED,
+    gateway,
+    resolver,
+    tap_name,
+)
+from bakehouse.drivers.network.linux.name_service import NameService
+from bakehouse.drivers.network.linux.nftables import Nftables
+from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
+from bakehouse.drivers.network.linux.tap import open_tap
+from bakehouse.ports.network import GroupSpec, InterfaceSpec, SegmentSpec
+
+_MTU: Final = 1500
+_METADATA_BACKLOG: Final = 128
+_SETTINGS: Final = Path("/proc/sys/net")
+
+
+class SegmentRefused(Exception):
+    """What was asked cannot be, in words for the server. Nothing of it was done."""
+
+
+class Segment:
+    """Everything inside one namespace. This process is in it.
+
+    Args:
+        tun_device: The clone device for taps.
+        names: DHCP and DNS.
+        links: Made inside the namespace.
+        firewall: Made inside the namespace.
+        host_link: The way to the host (root), or None where the server forwards (rootless).
+    """
+
+    def __init__(
+        self,
+        *,
+        tun_device: Path,
+        names: NameService,
+        links: RouteNetlink,
+        firewall: Nftables,
+        host_link: HostLink | None,
+    ) -> None:
+        self._tun_device = tun_device
+        self._names = names
+        self._links = links
+        self._firewall = firewall
+        self._host_link = host_link
+        self._description: SegmentSpec | None = None
+        self._groups: dict[str, GroupSpec] = {}
+        self._interfaces: dict[str, InterfaceSpec] = {}
+        #: Descriptors of taps that no machine has asked for yet.
+        self._open_taps: dict[str, int] = {}
+        #: Taps on their way out, by name.
+        self._removals: dict[str, asyncio.Task[None]] = {}
+        self._metadata: socket.socket | None = None
+
+    @property
+    def interface_ids(self) -> tuple[str, ...]:
+        """The plugged interfaces."""
+        return tuple(self._interfaces)
+
+    async def ensure(self, description: SegmentSpec, metadata_fd: int | None) -> None:
+        """Bring the namespace to this description.
+
+        Args:
+            description: The segment.
+            metadata_fd: The metadata service's socket, when a server has it from an agent before us.
+        """
+        if RESERVED.overlaps(IPv4Network(description.cidr)):
+            raise SegmentRefused(f"{description.cidr} overlaps {RESERVED}, which Bakehouse needs itself")
+        if self._description is None:
+            self._prepare(description)
+            self._metadata = self._metadata or _listen(metadata_fd)
+        elif self._description.cidr != description.cidr:
+            raise SegmentRefused(f"the VPC has {self._description.cidr}; its range cannot be changed")
+        await self._names.serve(description)
+        self._description = description
+
+    def _prepare(self, description: SegmentSpec) -> None:
+        loopback = self._links.index("lo")
+        self._links.set_up(loopback)
+        own = [METADATA_ADDRESS, LINK_LOCAL_RESOLVER, resolver(description.cidr)]
+        if self._host_link is None:
+            own.append(HOST_ADDRESS)  # the forwarder's connections come from it
+        for address in own:
+            self._links.add_address(loopback, address)
+        # Addresses without an interface lead nowhere, least of all outside. Proxy ARP does not answer for them.
+        for network in (description.cidr, "169.254.0.0/16"):
+            self._links.add_blackhole(network)
+        for setting, value in (
+            ("ipv6/conf/all/disable_ipv6", 1),
+            ("ipv6/conf/default/disable_ipv6", 1),
+            # Taps are made with these: they answer ARP for all guests behind other taps, and take packets only
+            # from addresses that are routed to them.
+            ("ipv4/conf/default/proxy_arp", 1),
+            ("ipv4/conf/default/rp_filter", 1),
+            ("ipv4/conf/default/send_redirects", 0),
+        ):
+            with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+                (_SETTINGS / setting).write_text(f"{value}\n")
+        self._firewall.apply(ruleset.base(resolver(description.cidr)))
+        # Only now, so that nothing is ever forwarded that no rule was asked about.
+        (_SETTINGS / "ipv4/ip_forward").write_text("1\n")
+        if self._metadata is None:
+            self._metadata = socket.create_server((METADATA_ADDRESS, METADATA_PORT), backlog=_METADATA_BACKLOG)
+
+    def apply_group(self, group: GroupSpec) -> None:
+        """Make a group, or replace its rules, in one transaction."""
+        self._require_segment()
+        if self._groups.get(group.group_id) == group:
+            return
+        self._firewall.apply(ruleset.group(group))
+        self._groups[group.group_id] = group
+
+    def delete_group(self, group_id: str) -> None:
+        """Remove a group. No interface has it."""
+        if group_id not in self._groups:
+            return
+        users = [spec.interface_id for spec in self._interfaces.values() if group_id in spec.group_ids]
+        if users:
+            raise SegmentRefused(f"{group_id} is still on {', '.join(users)}")
+        others = (group for key, group in self._groups.items() if key != group_id)
+        referenced = any(ruleset.references(group, group_id) for group in others)
+        self._firewall.apply(ruleset.delete_group(group_id, referenced=referenced))
+        del self._groups[group_id]
+
+    async def plug(self, interface: InterfaceSpec) -> None:
+        """Make an interface, or bring it to this description."""
+        self._require_segment()
+        before = self._interfaces.get(interface.interface_id)
+        if before == interface:
+            return
+        if before is not None and _wiring(before) != _wiring(interface):
+            await self._remove(before)
+            before = None
+        tap = tap_name(interface.interface_id)
+        if before is None:
+            await self._make_tap(tap, interface)
+        left = frozenset(before.group_ids if before else ()) - set(interface.group_ids)
+        try:
+            self._firewall.apply(ruleset.plug(interface, left))
+        except BaseException:
+            if before is None:
+                self._discard_tap(tap, interface)
+            raise
+        self._interfaces[interface.interface_id] = interface
+        if before is None or before.host_name != interface.host_name:
+            self._names.add(interface)
+        self._lead_public(before.public_ip if before else None, interface)
+
+    async def _make_tap(self, tap: str, interface: InterfaceSpec) -> None:
+        if (removal := self._removals.get(tap)) is not None:
+            await removal
+        try:
+            if not self._links.exists(tap):  # else a machine may have it open, from an agent before us
+                self._open_taps[interface.interface_id] = open_tap(self._tun_device, tap)
+        except OSError as err:
+            raise SegmentRefused(_why_no_tap(self._tun_device, err)) from err
+        try:
+            index = self._links.index(tap)
+            # Without it, the kernel holds ARP answers for others back for up to 0.8 s.
+            (_SETTINGS / f"ipv4/neigh/{tap}/proxy_delay").write_text("0\n")
+            self._links.set_up(index, _MTU)
+            self._links.add_address(index, gateway(interface.subnet_cidr))
+            self._links.add_route(f"{interface.private_ip}/32", index)
+        except BaseException:
+            self._discard_tap(tap, interface)
+            raise
+
+    def _lead_public(self, before: str | None, interface: InterfaceSpec) -> None:
+        if self._host_link is None or before == interface.public_ip:
+            return
+        if before is not None:
+            self._host_link.withdraw(before)
+            self._firewall.apply(ruleset.withdraw_inside(before))
+        if interface.public_ip is not None:
+            self._firewall.apply(ruleset.publish_inside(interface.public_ip, interface.private_ip))
+            self._host_link.publish(interface.public_ip)
+
+    async def unplug(self, interface_id: str) -> None:
+        """Remove an interface. Its tap goes a little later: that takes the kernel some 15 ms."""
+        interface = self._interfaces.get(interface_id)
+        if interface is not None:
+            await self._remove(interface)
+
+    async def _remove(self, interface: InterfaceSpec) -> None:
+        if self._host_link is not None and interface.public_ip is not None:
+            self._host_link.withdraw(interface.public_ip)
+            self._firewall.apply(ruleset.withdraw_inside(interface.public_ip))
+        self._firewall.apply(ruleset.unplug(interface))
+        del self._interfaces[interface.interface_id]
+        self._names.remove(interface.interface_id)
+        self._discard_tap(tap_name(interface.interface_id), interface)
+
+    def _discard_tap(self, tap: str, interface: InterfaceSpec) -> None:
+        fd = self._open_taps.pop(interface.interface_id, None)
+
+        def discard() -> None:
+            with contextlib.closing(RouteNetlink()) as links:
+                links.delete(tap)
+            if fd is not None:
+                os.close(fd)
+
+        removal = asyncio.create_task(asyncio.to_thread(discard))
+        self._removals[tap] = removal
+        removal.add_done_callback(lambda _done: self._removals.pop(tap, None))
+
+    def open_tap(self, interface_id: str) -> int:
+        """Return a descriptor of an interface's tap; the caller closes it.
+
+        Raises:
+            SegmentRefused: There is no such interface, or a machine has it open.
+        """
+        interface = self._require_interface(interface_id)
+        fd = self._open_taps.pop(interface_id, None)
+        if fd is not None:
+            return fd
+        try:
+            return open_tap(self._tun_device, tap_name(interface.interface_id))
+        except OSError as err:
+            raise SegmentRefused(_why_no_tap(self._tun_device, err)) from err
+
+    def open_metadata(self) -> int:
+        """Return a descriptor of the metadata service's listening socket; the caller closes it.
+
+        Ours stays open, so that guests' connections wait in its queue while no server runs.
+        """
+        if self._metadata is None:
+            raise SegmentRefused("the segment was not described yet")
+        return os.dup(self._metadata.fileno())
+
+    def dial(self, interface_id: str, port: int) -> int:
+        """Return a TCP socket that is on its way to a guest's port; the caller closes it.
+
+        Raises:
+            SegmentRefused: There is no such interface, or no way to it.
+        """
+        interface = self._require_interface(interface_id)
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(0)
+            connection.bind((HOST_ADDRESS, 0))
+            connection.connect((interface.private_ip, port))
+        except BlockingIOError:
+            pass
+        except OSError as err:
+            connection.close()
+            raise SegmentRefused(f"no way to {interface.private_ip}: {err.strerror}") from err
+        return connection.detach()
+
+    async def remove(self) -> None:
+        """Remove everything: interfaces, names, the link to the host. The namespace goes with this process."""
+        for interface in list(self._interfaces.values()):
+            await self._remove(interface)
+        while self._removals:
+            await asyncio.wait(self._removals.values())
+        await self._names.remove_all()
+        if self._host_link is not None:
+            self._host_link.remove()
+
+    def _require_segment(self) -> None:
+        if self._description is None:
+            raise SegmentRefused("the segment was not described yet")
+
+    def _require_interface(self, interface_id: str) -> InterfaceSpec:
+        try:
+            return self._interfaces[interface_id]
+        except KeyError:
+            raise SegmentRefused(f"{interface_id} is not plugged") from None
+
+
+def _listen(metadata_fd: int | None) -> socket.socket:
+    """Return the metadata service's socket: a new one, or the one that already has the address."""
+    try:
+        return socket.create_server((METADATA_ADDRESS, METADATA_PORT), backlog=_METADATA_BACKLOG)
+    except OSError as err:
+        if err.errno != errno.EADDRINUSE or metadata_fd is None:
+            raise
+        return socket.socket(fileno=os.dup(metadata_fd))
+
+
+def _wiring(interface: InterfaceSpec) -> tuple[str, str, str]:
+    """Return what cannot be changed on a tap in use."""
+    return interface.mac, interface.private_ip, interface.subnet_cidr
+
+
+def _why_no_tap(device: Path, err: OSError) -> str:
+    match err.errno:
+        case errno.EBUSY:
+            return "another machine has the interface open"
+        case errno.EACCES | errno.EPERM:
+            return f"cannot open `{device}`: {err.strerror}; `chmod 0666 {device}` allows it, as Debian has it"
+        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
+            return f"cannot open `{device}`: {err.strerror}; `modprobe tun` makes it"
+        case _:
+            return f"cannot open `{device}`: {err.strerror}"
