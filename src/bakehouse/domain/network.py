@@ -2,7 +2,7 @@
 
 import hashlib
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -82,8 +82,8 @@ def public_name(public_ip: str) -> str:
     return public_ip
 
 
-def free_address(cidr: str, taken: Collection[str]) -> str | None:
-    """Return the lowest free address; the first four and the last of a subnet are reserved. None when it is full.
+def free_addresses(cidr: str, taken: Collection[str]) -> Iterator[str]:
+    """Yield the free addresses, lowest first; the first four and the last of a subnet are reserved.
 
     Source: VPC User Guide, "Subnet CIDR reservations": network, router, DNS, future use and broadcast.
     """
@@ -91,8 +91,17 @@ def free_address(cidr: str, taken: Collection[str]) -> str | None:
     for number in range(int(network.network_address) + 4, int(network.broadcast_address)):
         address = str(ipaddress.IPv4Address(number))
         if address not in taken:
-            return address
-    return None
+            yield address
+
+
+def is_assignable(cidr: str, address: str) -> bool:
+    """Tell whether an interface in this subnet may have this address."""
+    try:
+        number = int(ipaddress.IPv4Address(address))
+    except ipaddress.AddressValueError:
+        return False
+    network = ipaddress.IPv4Network(cidr)
+    return int(network.network_address) + 4 <= number < int(network.broadcast_address)
 
 
 def free_addresses_left(cidr: str, taken: int) -> int:
@@ -121,3 +130,22 @@ def subnet_full(subnet_id: str) -> Ec2Error:
 def no_default_vpc() -> Ec2Error:
     """Source: EC2 API Reference, Error codes, VPCIdNotSpecified."""
     return Ec2Error("VPCIdNotSpecified", "No default VPC for this user")
+
+
+def no_default_subnet(zone: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, MissingInput; wording as AWS answers it."""
+    return Ec2Error("MissingInput", f"No default subnet for availability zone: '{zone}'.")
+
+
+def group_in_other_network(group_id: str, subnet_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidParameter; wording as AWS answers it."""
+    return Ec2Error(
+        "InvalidParameter", f"Security group {group_id} and subnet {subnet_id} belong to different networks."
+    )
+
+
+def public_addresses_used_up() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InsufficientAddressCapacity."""
+    return Ec2Error(
+        "InsufficientAddressCapacity", "There are not enough free public IP addresses to satisfy your request.", 500
+    )

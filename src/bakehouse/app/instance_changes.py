@@ -1,0 +1,103 @@
+"""Changes of an instance's attributes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bakehouse.app.context import AppContext, owned
+from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_type
+from bakehouse.app.launch_network import groups_in
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.errors import Ec2Error, missing_parameter
+from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
+from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.sagas.machine import volumes_of
+from bakehouse.sagas.segment import interface_spec
+from bakehouse.store.store import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceChange:
+    """New values of attributes; what is None stays."""
+
+    instance_type: str | None = None
+    user_data: bytes | None = None
+    termination_protected: bool | None = None
+    stop_protected: bool | None = None
+    shutdown_behavior: str | None = None
+    ebs_optimized: bool | None = None
+    group_ids: tuple[str, ...] | None = None
+    delete_on_termination: Mapping[str, bool] = field(default_factory=dict)
+    """Device name to whether its volume goes with the instance."""
+
+
+async def modify(context: AppContext, caller: Caller, instance_id: str, change: InstanceChange) -> None:
+    """Change an instance's attributes, all or none.
+
+    The type, the user data and EBS optimization change only while the instance is stopped: IncorrectInstanceState.
+    Groups take effect on a running machine before this returns.
+    """
+    store = context.store
+    (instance,) = owned(store.instances, caller, "instance", [instance_id])
+    async with store.transaction() as tx:
+        if change.group_ids is not None:
+            _put_groups(context, tx, caller, instance, change.group_ids)
+        for device_name, deleted in change.delete_on_termination.items():
+            _put_delete_on_termination(context, tx, instance, device_name, deleted=deleted)
+        changed = _changed(instance, change)
+        if changed != instance:
+            tx.put(changed)
+    if change.group_ids is not None and store.instances[instance.id].state is InstanceState.RUNNING:
+        # The record counts: after a crash here the reconciler plugs the interface as it says.
+        interface = store.network_interfaces[instance.network_interface_id]
+        await context.network.plug(interface_spec(store, interface))
+
+
+def _put_groups(
+    context: AppContext, tx: Transaction, caller: Caller, instance: Instance, group_ids: tuple[str, ...]
+) -> None:
+    if not group_ids:
+        raise missing_parameter("groupId")
+    interface = context.store.network_interfaces.get(instance.network_interface_id)
+    if interface is None:
+        raise instance_must_be(instance.id, "running', 'stopped")
+    subnet = context.store.subnets[interface.subnet_id]
+    groups = groups_in(context, caller, group_ids, subnet)
+    tx.put(replace(interface, group_ids=tuple(group.id for group in groups)))
+
+
+def _put_delete_on_termination(
+    context: AppContext, tx: Transaction, instance: Instance, device_name: str, *, deleted: bool
+) -> None:
+    for volume in volumes_of(context.store, instance):
+        if volume.attachment is not None and volume.attachment.device_name == device_name:
+            tx.put(replace(volume, attachment=replace(volume.attachment, delete_on_termination=deleted)))
+            return
+    raise Ec2Error("InvalidInstanceAttributeValue", f"No device is currently mapped at {device_name}")
+
+
+def _changed(instance: Instance, change: InstanceChange) -> Instance:
+    changed = instance
+    if change.instance_type is not None:
+        _must_be_stopped(instance)
+        changed = replace(changed, type=checked_type(change.instance_type, instance.architecture).name)
+    if change.user_data is not None:
+        _must_be_stopped(instance)
+        check_user_data(change.user_data)
+        changed = replace(changed, user_data=change.user_data)
+    if change.ebs_optimized is not None:
+        _must_be_stopped(instance)
+        if change.ebs_optimized:
+            check_ebs_optimized(INSTANCE_TYPES[changed.type])
+        changed = replace(changed, ebs_optimized=change.ebs_optimized)
+    if change.termination_protected is not None:
+        changed = replace(changed, termination_protected=change.termination_protected)
+    if change.stop_protected is not None:
+        changed = replace(changed, stop_protected=change.stop_protected)
+    if change.shutdown_behavior is not None:
+        changed = replace(changed, shutdown_behavior=change.shutdown_behavior)
+    return changed
+
+
+def _must_be_stopped(instance: Instance) -> None:
+    if instance.state is not InstanceState.STOPPED:
+        raise instance_must_be(instance.id, "stopped")

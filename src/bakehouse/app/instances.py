@@ -1,0 +1,264 @@
+"""Instances: launching them, what may be done to them, and what is told of them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from bakehouse.app import instance_changes
+from bakehouse.app.context import AppContext, owned
+from bakehouse.app.instance_changes import InstanceChange
+from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
+from bakehouse.app.launch import LaunchRequest, plan, reserve
+from bakehouse.app.networks import Networks
+from bakehouse.app.public_addresses import PublicAddresses
+from bakehouse.domain.caller import Caller, client_token_id
+from bakehouse.domain.errors import insufficient_capacity
+from bakehouse.domain.instance import (
+    USER_SHUTDOWN,
+    Instance,
+    InstanceEvent,
+    InstanceState,
+    instance_must_be,
+    next_state,
+    stop_protected,
+    termination_protected,
+    user_initiated,
+)
+from bakehouse.domain.network import public_addresses_used_up
+from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
+from bakehouse.sagas.run_instance import RUN_INSTANCE, RunInstance
+from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
+from bakehouse.sagas.stop_instance import STOP_INSTANCE, StopInstance
+from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE, TerminateInstance
+from bakehouse.store.store import Transaction
+
+#: How much of the console is told. Source: EC2 API Reference, GetConsoleOutput: the most recent 64 KB.
+CONSOLE_MAX: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """What a request did to an instance's state, which may be nothing."""
+
+    instance_id: str
+    previous: InstanceState
+    current: InstanceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleOutput:
+    """The end of what a guest wrote to its serial console."""
+
+    instance_id: str
+    text: bytes
+    at: datetime
+
+
+class Instances:
+    """Use cases on instances."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Work on these records."""
+        self._context = context
+        self._details = InstanceGatherer(context.store)
+        self._public_addresses = PublicAddresses(context.public_pool)
+
+    async def run(self, caller: Caller, request: LaunchRequest) -> list[InstanceDetails]:
+        """Launch instances and return those whose machines run, as they were when they were reserved: `pending`.
+
+        When fewer than `min_count` machines start, none is kept: InsufficientInstanceCapacity.
+        """
+        context = self._context
+        await Networks(context).ensure_default(caller)
+        async with context.store.transaction() as tx:
+            instances = reserve(tx, plan(context, caller, request, self._public_addresses), caller, context.now())
+            sagas = [
+                context.sagas.enlist(tx, RUN_INSTANCE, RunInstance(instance.id), subject_id=instance.id)
+                for instance in instances
+            ]
+        reserved = [self._details.of(instance) for instance in instances]
+        outcomes = await asyncio.gather(*(context.sagas.run(saga) for saga in sagas), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if len(instances) - len(failures) < request.min_count:
+            await self._take_back(caller, instances)
+            raise insufficient_capacity(
+                "We currently do not have sufficient capacity for the instances you requested: "
+                f"{next((str(failure) for failure in failures), '')}"
+            ) from failures[0]
+        return [details for details, outcome in zip(reserved, outcomes, strict=True) if outcome is None]
+
+    def describe(self, caller: Caller, instance_ids: Iterable[str] | None = None) -> list[InstanceDetails]:
+        """Return the caller's instances, all (oldest first) or these."""
+        if instance_ids is None:
+            return self._details.all_of(caller)
+        return [
+            self._details.of(instance)
+            for instance in owned(self._context.store.instances, caller, "instance", instance_ids)
+        ]
+
+    def reservation(self, caller: Caller, reservation_id: str) -> list[InstanceDetails]:
+        """Return the instances of one launch."""
+        return [details for details in self.describe(caller) if details.instance.reservation_id == reservation_id]
+
+    def by_machine(self, machine_id: str) -> InstanceDetails | None:
+        """Return the instance that a machine belongs to, whosever it is."""
+        instance = self._context.store.instances.get(machine_id)
+        return None if instance is None else self._details.of(instance)
+
+    async def start(self, caller: Caller, instance_ids: Iterable[str]) -> list[StateChange]:
+        """Start stopped instances; returns when their machines run.
+
+        Refuses those in other states (IncorrectInstanceState), all or none. InsufficientInstanceCapacity when a machine
+        did not start; its instance is stopped again, the others run.
+        """
+        instances = self._owned(caller, instance_ids)
+        changes = [_changed(instance, InstanceEvent.START_REQUESTED) for instance in instances]
+        sagas = []
+        async with self._context.store.transaction() as tx:
+            for instance in instances:
+                if instance.state is InstanceState.STOPPED:
+                    self._begin_again(tx, instance)
+                    saga = self._context.sagas.enlist(
+                        tx, START_INSTANCE, StartInstance(instance.id), subject_id=instance.id
+                    )
+                    sagas.append(saga)
+        outcomes = await asyncio.gather(*(self._context.sagas.run(saga) for saga in sagas), return_exceptions=True)
+        for failure in outcomes:
+            if failure is not None:
+                raise insufficient_capacity(f"The instance could not be started: {failure}") from failure
+        return changes
+
+    async def stop(self, caller: Caller, instance_ids: Iterable[str], *, force: bool = False) -> list[StateChange]:
+        """Begin to stop instances; with `force` their guests are not asked.
+
+        Refuses protected ones (OperationNotPermitted) and those that are not running or stopped
+        (IncorrectInstanceState), all or none.
+        """
+        instances = self._owned(caller, instance_ids)
+        for instance in instances:
+            if instance.stop_protected and instance.state is InstanceState.RUNNING:
+                raise stop_protected(instance.id)
+        changes = [_changed(instance, InstanceEvent.STOP_REQUESTED) for instance in instances]
+        sagas = []
+        async with self._context.store.transaction() as tx:
+            for instance in instances:
+                if instance.state is InstanceState.RUNNING:
+                    tx.put(self._ending(instance, InstanceEvent.STOP_REQUESTED))
+                    params = StopInstance(instance.id, force=force)
+                    sagas.append(self._context.sagas.enlist(tx, STOP_INSTANCE, params, subject_id=instance.id))
+        self._begin(sagas)
+        await self._hasten(instances if force else (), InstanceState.STOPPING)
+        return changes
+
+    async def reboot(self, caller: Caller, instance_ids: Iterable[str]) -> None:
+        """Begin to reboot running instances. Refuses others (IncorrectInstanceState), all or none."""
+        instances = self._owned(caller, instance_ids)
+        for instance in instances:
+            if instance.state is not InstanceState.RUNNING:
+                raise instance_must_be(instance.id, "running")
+        under_way = self._context.store.sagas.by("subject")
+        async with self._context.store.transaction() as tx:
+            sagas = [
+                self._context.sagas.enlist(tx, REBOOT_INSTANCE, RebootInstance(instance.id), subject_id=instance.id)
+                for instance in instances
+                if not any(saga.name == REBOOT_INSTANCE.name for saga in under_way[instance.id].values())
+            ]
+        self._begin(sagas)
+
+    async def terminate(
+        self, caller: Caller, instance_ids: Iterable[str], *, skip_shutdown: bool = False
+    ) -> list[StateChange]:
+        """Begin to terminate instances; with `skip_shutdown` their guests are not asked to shut down.
+
+        Refuses protected ones (OperationNotPermitted), and then terminates none.
+        """
+        instances = self._owned(caller, instance_ids)
+        for instance in instances:
+            if instance.termination_protected and instance.state is not InstanceState.TERMINATED:
+                raise termination_protected(instance.id)
+        changes = [_changed(instance, InstanceEvent.TERMINATE_REQUESTED) for instance in instances]
+        async with self._context.store.transaction() as tx:
+            sagas = [self._enlist_terminate(tx, instance, force=skip_shutdown) for instance in _not_ending(instances)]
+        self._begin(sagas)
+        await self._hasten(instances if skip_shutdown else (), InstanceState.SHUTTING_DOWN)
+        return changes
+
+    async def modify(self, caller: Caller, instance_id: str, change: InstanceChange) -> None:
+        """Change attributes (`instance_changes.py`)."""
+        await instance_changes.modify(self._context, caller, instance_id, change)
+
+    async def console_output(self, caller: Caller, instance_id: str) -> ConsoleOutput:
+        """Return the last 64 KiB that the guest wrote, up to this moment."""
+        (instance,) = self._owned(caller, [instance_id])
+        written = await self._context.hypervisor.console_output(instance.id)
+        return ConsoleOutput(instance_id=instance.id, text=written[-CONSOLE_MAX:], at=self._context.now())
+
+    def _owned(self, caller: Caller, instance_ids: Iterable[str]) -> list[Instance]:
+        return owned(self._context.store.instances, caller, "instance", instance_ids)
+
+    def _begin(self, sagas: Sequence[str]) -> None:
+        for saga in sagas:
+            self._context.sagas.begin(saga)
+
+    def _begin_again(self, tx: Transaction, instance: Instance) -> None:
+        """Put a stopped instance's records as a start begins with them: `pending`, with a new public address."""
+        store = self._context.store
+        interface = store.network_interfaces[instance.network_interface_id]
+        if interface.wants_public_ip and interface.public_ip is None:
+            public_ip = next(self._public_addresses.free(store.network_interfaces), None)
+            if public_ip is None:
+                raise public_addresses_used_up()
+            tx.put(replace(interface, public_ip=public_ip))
+        tx.put(
+            replace(
+                instance,
+                state=next_state(instance, InstanceEvent.START_REQUESTED),
+                state_reason=None,
+                transition_reason="",
+                launched_at=self._context.now().replace(microsecond=0),
+            )
+        )
+
+    def _ending(self, instance: Instance, event: InstanceEvent) -> Instance:
+        return replace(
+            instance,
+            state=next_state(instance, event),
+            state_reason=USER_SHUTDOWN,
+            transition_reason=user_initiated(self._context.now()),
+        )
+
+    def _enlist_terminate(self, tx: Transaction, instance: Instance, *, force: bool) -> str:
+        tx.put(self._ending(instance, InstanceEvent.TERMINATE_REQUESTED))
+        params = TerminateInstance(instance.id, force=force or instance.state is InstanceState.STOPPED)
+        return self._context.sagas.enlist(tx, TERMINATE_INSTANCE, params, subject_id=instance.id)
+
+    async def _take_back(self, caller: Caller, launched: Sequence[Instance]) -> None:
+        """Terminate what a launch that failed as a whole has started, and forget its client token."""
+        store = self._context.store
+        instances = [store.instances[instance.id] for instance in launched]
+        async with store.transaction() as tx:
+            sagas = [self._enlist_terminate(tx, instance, force=True) for instance in _not_ending(instances)]
+            if caller.idempotency is not None:
+                # SDKs repeat a request that met InsufficientInstanceCapacity, with the same token.
+                token = caller.idempotency
+                record = store.client_tokens.get(client_token_id(caller, token.operation, token.token))
+                if record is not None:
+                    tx.delete(record)
+        await asyncio.gather(*(self._context.sagas.run(saga) for saga in sagas), return_exceptions=True)
+
+    async def _hasten(self, instances: Iterable[Instance], state: InstanceState) -> None:
+        """End the machines of instances that were already on their way to this state when `force` came."""
+        for instance in instances:
+            if instance.state is state:
+                await self._context.hypervisor.kill(instance.id)
+
+
+def _changed(instance: Instance, event: InstanceEvent) -> StateChange:
+    return StateChange(instance_id=instance.id, previous=instance.state, current=next_state(instance, event))
+
+
+def _not_ending(instances: Iterable[Instance]) -> list[Instance]:
+    ending = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
+    return [instance for instance in instances if instance.state not in ending]

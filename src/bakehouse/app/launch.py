@@ -1,0 +1,296 @@
+"""What a launch is made of: everything is checked, then all records of it are reserved in one transaction."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from bakehouse.app.context import AppContext
+from bakehouse.app.launch_network import Place, PlaceRequest, choose
+from bakehouse.app.public_addresses import PublicAddresses
+from bakehouse.domain.block_device import (
+    BlockDeviceRequest,
+    VolumePerformance,
+    invalid_mapping,
+    merged,
+    performance,
+    volume_size,
+)
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
+from bakehouse.domain.ids import is_well_formed, new_id
+from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
+from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
+from bakehouse.domain.instance_metadata import is_shown_tag_key
+from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, InstanceType
+from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
+from bakehouse.domain.network import NetworkInterface, mac_of
+from bakehouse.domain.tags import check_tags
+from bakehouse.domain.tags import merged as merged_tags
+from bakehouse.domain.volume import AttachmentState, Volume, VolumeAttachment, VolumeState
+from bakehouse.store.store import Transaction
+
+#: Source: EC2 User Guide, "Run commands on your Linux instance at launch": 16 KB before it is encoded.
+USER_DATA_MAX: Final = 16 * 1024
+
+#: Source: EC2 API Reference, Image, LastLaunchedTime: it may lag by a day, which saves a write at each launch.
+_LAST_LAUNCHED_LAG: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What RunInstances asks for; what is None or empty is chosen."""
+
+    image_id: str
+    min_count: int
+    max_count: int
+    instance_type: str | None = None
+    key_name: str | None = None
+    place: PlaceRequest = PlaceRequest()
+    user_data: bytes = b""
+    block_devices: tuple[BlockDeviceRequest, ...] = ()
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Resource type (`instance`, `volume`, `network-interface`) to tags."""
+    metadata_options: MetadataOptions = MetadataOptions()
+    shutdown_behavior: str = "stop"
+    termination_protected: bool = False
+    stop_protected: bool = False
+    ebs_optimized: bool = False
+    client_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlannedVolume:
+    device: BlockDevice
+    size_gib: int
+    performance: VolumePerformance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPlan:
+    """A request that was found good, with everything chosen."""
+
+    request: LaunchRequest
+    image: Image
+    instance_type: InstanceType
+    key_pair: KeyPair | None
+    place: Place
+    volumes: tuple[_PlannedVolume, ...]
+    tags: Mapping[str, dict[str, str]]
+
+
+def plan(context: AppContext, caller: Caller, request: LaunchRequest, pool: PublicAddresses) -> LaunchPlan:
+    """Check a request and choose what it leaves open, or refuse it. Changes nothing."""
+    if request.min_count < 1:
+        raise invalid_value(request.min_count, "minCount", "It must be at least 1.")
+    if request.max_count < request.min_count:
+        raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
+    image = _image(context, caller, request.image_id)
+    instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
+    check_user_data(request.user_data)
+    if request.ebs_optimized:
+        check_ebs_optimized(instance_type)
+    return LaunchPlan(
+        request=request,
+        image=image,
+        instance_type=instance_type,
+        key_pair=_key_pair(context, caller, request.key_name),
+        place=choose(context, caller, request.place, (request.min_count, request.max_count), pool),
+        volumes=_volumes(context, caller, request, image, instance_type),
+        tags=_tags(request),
+    )
+
+
+def reserve(transaction: Transaction, plan: LaunchPlan, caller: Caller, now: datetime) -> list[Instance]:
+    """Put all records of a launch: instances `pending`, their interfaces, their volumes; the client token too."""
+    now = now.replace(microsecond=0)
+    reservation_id = new_id("reservation")
+    instances = []
+    for index, (private_ip, public_ip) in enumerate(plan.place.addresses):
+        instance = _instance(plan, caller, now, reservation_id, index)
+        transaction.put(instance)
+        transaction.put(_interface(plan, instance, private_ip, public_ip))
+        for volume in plan.volumes:
+            transaction.put(_volume(plan, instance, volume))
+        instances.append(instance)
+    last = plan.image.last_launched_at
+    if last is None or now - last > _LAST_LAUNCHED_LAG:
+        transaction.put(replace(plan.image, last_launched_at=now))
+    transaction.remember(caller, reservation_id, now.timestamp())
+    return instances
+
+
+def checked_type(name: str, architecture: str) -> InstanceType:
+    """Return an instance type that runs this architecture, or refuse."""
+    instance_type = INSTANCE_TYPES.get(name)
+    if instance_type is None:
+        raise invalid_parameter(f"Invalid value '{name}' for InstanceType.")
+    if architecture not in instance_type.architectures:
+        raise invalid_parameter(
+            f"The architecture '{','.join(instance_type.architectures)}' of the specified instance type does not match "
+            f"the architecture '{architecture}' of the specified AMI. Specify an instance type and an AMI that have "
+            "matching architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to "
+            "discover the architecture of the instance type or AMI."
+        )
+    return instance_type
+
+
+def check_user_data(user_data: bytes) -> None:
+    """Refuse user data that is too long."""
+    if len(user_data) > USER_DATA_MAX:
+        raise invalid_parameter(f"User data is limited to {USER_DATA_MAX} bytes")
+
+
+def check_ebs_optimized(instance_type: InstanceType) -> None:
+    """Refuse EBS optimization of a type that does not have it. Source: EC2 User Guide, "EBS-optimized instances"."""
+    if instance_type.hypervisor != "nitro":
+        raise Ec2Error(
+            "Unsupported",
+            "EBS-optimized instances are not supported for your requested configuration. Please check the "
+            "documentation for supported configurations.",
+        )
+
+
+def _image(context: AppContext, caller: Caller, image_id: str) -> Image:
+    if not is_well_formed(image_id, "image"):
+        raise malformed_id("image", image_id)
+    image = context.store.images.get(image_id)
+    if image is None or image.region != caller.region or not image.launchable_by(caller.account_id):
+        raise not_found("image", [image_id])
+    if image.state is not ImageState.AVAILABLE:
+        raise image_unavailable(image_id)
+    return image
+
+
+def _key_pair(context: AppContext, caller: Caller, name: str | None) -> KeyPair | None:
+    if name is None:
+        return None
+    for key_pair in context.store.key_pairs.by("scope")[caller.account_id, caller.region].values():
+        if key_pair.name == name:
+            return key_pair
+    raise key_pair_not_found(name)
+
+
+def _tags(request: LaunchRequest) -> dict[str, dict[str, str]]:
+    for tags in request.tags.values():
+        check_tags(tags)
+    if request.metadata_options.tags_enabled:
+        for key in request.tags.get("instance", {}):
+            if not is_shown_tag_key(key):
+                raise invalid_parameter(
+                    f"'{key}' is not a valid tag key. Tag keys must match pattern "
+                    "([0-9a-zA-Z\\-_+=,.@:]{1,255}), and must not be a reserved name ('.', '..', '_index')"
+                )
+    return {kind: merged_tags({}, request.tags.get(kind, {})) for kind in ("instance", "volume", "network-interface")}
+
+
+def _volumes(
+    context: AppContext, caller: Caller, request: LaunchRequest, image: Image, instance_type: InstanceType
+) -> tuple[_PlannedVolume, ...]:
+    devices = [device for device in merged(image.block_devices, request.block_devices) if device.virtual_name is None]
+    if not any(device.device_name == image.root_device_name for device in devices):
+        raise invalid_mapping(f"The root device '{image.root_device_name}' cannot be left out")
+    if len(devices) > instance_type.max_volumes + 1:
+        raise Ec2Error(
+            "AttachmentLimitExceeded",
+            f"An instance of type {instance_type.name} can have {instance_type.max_volumes} volumes beside its root.",
+        )
+    from_image = {device.snapshot_id for device in image.block_devices}
+    return tuple(_planned(context, caller, device, trusted=device.snapshot_id in from_image) for device in devices)
+
+
+def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, trusted: bool) -> _PlannedVolume:
+    """Plan a volume. A snapshot that comes with the image is `trusted`: who may launch it may read it."""
+    if device.encrypted:
+        raise not_honoured("BlockDeviceMapping.Ebs.Encrypted")
+    snapshot_gib = None
+    if device.snapshot_id is not None:
+        snapshot = context.store.snapshots.get(device.snapshot_id)
+        readers = (snapshot.account_id, *snapshot.create_volume_accounts) if snapshot else ()
+        if snapshot is None or snapshot.region != caller.region:
+            raise not_found("snapshot", [device.snapshot_id])
+        if not trusted and caller.account_id not in readers and "all" not in readers:
+            raise not_found("snapshot", [device.snapshot_id])
+        snapshot_gib = snapshot.volume_size_gib
+    size_gib = volume_size(device.device_name, device.size_gib, device.snapshot_id, snapshot_gib)
+    figures = performance(device.volume_type, size_gib, device.iops, device.throughput_mibps)
+    return _PlannedVolume(device=device, size_gib=size_gib, performance=figures)
+
+
+def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: str, index: int) -> Instance:
+    request, subnet = plan.request, plan.place.subnet
+    return Instance(
+        id=new_id("instance"),
+        account_id=caller.account_id,
+        region=caller.region,
+        reservation_id=reservation_id,
+        launch_index=index,
+        image_id=plan.image.id,
+        type=plan.instance_type.name,
+        architecture=plan.image.architecture,
+        state=InstanceState.PENDING,
+        launched_at=now,
+        availability_zone=subnet.availability_zone,
+        vpc_id=subnet.vpc_id,
+        subnet_id=subnet.id,
+        network_interface_id=new_id("network-interface"),
+        root_device_name=plan.image.root_device_name,
+        key_name=plan.key_pair.name if plan.key_pair else None,
+        public_key=plan.key_pair.public_key if plan.key_pair else None,
+        user_data=request.user_data,
+        metadata_options=request.metadata_options,
+        shutdown_behavior=request.shutdown_behavior,
+        termination_protected=request.termination_protected,
+        stop_protected=request.stop_protected,
+        ebs_optimized=request.ebs_optimized,
+        client_token=request.client_token,
+        hardware_uuid=f"ec2{str(uuid.uuid4())[3:]}",
+        tags=dict(plan.tags["instance"]),
+    )
+
+
+def _interface(plan: LaunchPlan, instance: Instance, private_ip: str, public_ip: str | None) -> NetworkInterface:
+    return NetworkInterface(
+        id=instance.network_interface_id,
+        account_id=instance.account_id,
+        region=instance.region,
+        vpc_id=instance.vpc_id,
+        subnet_id=instance.subnet_id,
+        availability_zone=instance.availability_zone,
+        instance_id=instance.id,
+        mac=mac_of(instance.network_interface_id),
+        private_ip=private_ip,
+        public_ip=public_ip,
+        wants_public_ip=plan.place.wants_public_ip,
+        group_ids=plan.place.group_ids,
+        attachment_id=f"eni-attach-{new_id('network-interface').removeprefix('eni-')}",
+        attached_at=instance.launched_at,
+        description=plan.place.description,
+        tags=dict(plan.tags["network-interface"]),
+    )
+
+
+def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Volume:
+    device = planned.device
+    return Volume(
+        id=new_id("volume"),
+        account_id=instance.account_id,
+        region=instance.region,
+        availability_zone=instance.availability_zone,
+        size_gib=planned.size_gib,
+        state=VolumeState.CREATING,
+        type=device.volume_type,
+        created_at=instance.launched_at,
+        snapshot_id=device.snapshot_id,
+        iops=planned.performance.iops,
+        throughput_mibps=planned.performance.throughput_mibps,
+        attachment=VolumeAttachment(
+            instance_id=instance.id,
+            device_name=device.device_name,
+            state=AttachmentState.ATTACHING,
+            attached_at=instance.launched_at,
+            delete_on_termination=device.delete_on_termination,
+        ),
+        tags=dict(plan.tags["volume"]),
+    )
