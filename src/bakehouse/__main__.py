@@ -1,11 +1,11 @@
 """The `bakehouse` command."""
 
-from bakehouse.cli.main import app
+from bakehouse.cli.main import run
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import os
 import pwd
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,13 +25,18 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.hypervisor.fake.driver import FakeHypervisor
 from bakehouse.drivers.hypervisor.qemu.driver import QemuHypervisor
+from bakehouse.drivers.images import builder
+from bakehouse.drivers.images.packages import PackagesUnavailable
+from bakehouse.drivers.images.recipe import BuiltImage, Progress
+from bakehouse.drivers.images.sources import NoPackageSources
 from bakehouse.drivers.network.fake.driver import FakeNetworkFabric
-from bakehouse.drivers.network.linux.driver import LinuxNetworkFabric
-from bakehouse.drivers.volumes.fake.driver import FakeVolumeStore
-from bakehouse.drivers.volumes.qcow2.driver import Qcow2VolumeStore
+from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
+from bakehouse.drivers.process import ProcessFailed, spawn_detached
+from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
+from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
 from bakehouse.imds.service import MetadataService
 from bakehouse.ports.hypervisor import Hypervisor
-from bakehouse.ports.network import NetworkFabric
+from bakehouse.ports.network import NetworkFabric, NetworkUnavailable
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -257,3 +263,72 @@ def _crash_point() -> Checkpoint:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return checkpoint
+
+
+class BuildFailed(Exception):
+    """An image could not be built. The text says why."""
+
+
+async def build_image(
+    home: Path,
+    settings: Settings,
+    recipe: str,
+    mirror: str | None,
+    progress: Callable[[Progress], None],
+) -> BuiltImage:
+    """Build an image in the home's cache, or find it there."""
+    prepare_home(home)
+    sources = Path(settings.apt_sources) if settings.apt_sources else None
+    try:
+        return await builder.build(recipe, cache=home / "cache", apt_sources=sources, mirror=mirror, progress=progress)
+    except (builder.UnknownRecipe, NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
+        raise BuildFailed(str(err)) from err
+
+
+async def start_in_background(home: Path, arguments: Sequence[str]) -> int:
+    """Start `bakehouse serve` so that it outlives the caller, with its log in the home; return its pid."""
+    prepare_home(home)
+    argv = [sys.executable, "-m", "bakehouse", "serve", f"--home={home}", *arguments]
+    return await spawn_detached(argv, log=home / "serve.log")
+
+
+def is_locked(home: Path) -> bool:
+    """Tell whether a server runs with this home."""
+    try:
+        _lock(home).close()
+    except HomeInUse:
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCheck:
+    """One thing that `bakehouse doctor` looked at."""
+
+    name: str
+    fine: bool
+    detail: str
+
+
+async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
+    """Ask the drivers what this host can do; what they cannot find out is a problem, said in their words."""
+    prepare_home(home)
+    drivers = make_drivers(home, settings)
+    checks = []
+    try:
+        found = await drivers.hypervisor.capabilities()
+        checks.append(
+            HostCheck(name="accelerator", fine=True, detail=f"{found.accelerator}: {found.accelerator_reason}")
+        )
+        checks.append(
+            HostCheck(name="hypervisor", fine=True, detail=f"QEMU {found.version} for {', '.join(found.architectures)}")
+        )
+    except (ProcessFailed, OSError) as err:
+        checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))
+    try:
+        network = await drivers.network.capabilities()
+        checks.append(HostCheck(name="network", fine=True, detail=f"{network.mode}; outside: {network.outside}"))
+        checks.append(HostCheck(name="public addresses", fine=True, detail=network.public_addresses))
+    except (NetworkUnavailable, OSError) as err:
+        checks.append(HostCheck(name="network", fine=False, detail=str(err)))
+    return checks

@@ -1,0 +1,45 @@
+"""The command line's own EC2 client: botocore, as any user of the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.config
+import botocore.exceptions
+import botocore.session
+
+from bakehouse.cli.terminal import CommandFailed
+
+
+def ec2_client(credentials: Mapping[str, str]) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+    """Return an EC2 client of the home's first account. Its refusals come out as CommandFailed (`Ec2Calls`)."""
+    session = botocore.session.Session()
+    client = session.create_client(
+        "ec2",
+        region_name=credentials["region"],
+        endpoint_url=credentials["endpoint_url"],
+        aws_access_key_id=credentials["access_key_id"],
+        aws_secret_access_key=credentials["secret_access_key"],
+        config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300),
+    )
+    return _Refusing(client)
+
+
+class _Refusing:
+    """A client whose errors are for people."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - see above
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any of the client's methods
+        method = getattr(self._client, name)
+
+        def call(**arguments: Any) -> Any:  # noqa: ANN401 - any operation's
+            try:
+                return method(**arguments)
+            except botocore.exceptions.ClientError as err:
+                error = err.response["Error"]
+                raise CommandFailed(f"{error['Message']} ({error['Code']})") from err
+            except botocore.exceptions.EndpointConnectionError as err:
+                raise CommandFailed("no server answers", "start it: `bakehouse up`") from err
+
+        return call

@@ -1,0 +1,107 @@
+"""Which home a command works with, and the server that runs in it."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+
+from bakehouse.cli.terminal import CommandFailed
+from bakehouse.settings import Settings, default_home, load
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Where the server keeps its things.", envvar="BAKEHOUSE_HOME", show_default=False),
+]
+
+#: An import of a large file may not say anything for a while; everything else answers at once.
+_TIMEOUT_S: Final = 600.0
+
+
+def home_of(given: Path | None) -> Path:
+    """Return the home as an absolute path."""
+    return (given or default_home(os.environ)).expanduser().absolute()
+
+
+def settings_of(home: Path, **options: Any) -> Settings:  # noqa: ANN401 - any setting's value
+    """Return the home's settings, with those given on the command line laid over them."""
+    return load(home, os.environ, **options)
+
+
+def credentials_of(home: Path) -> Mapping[str, str]:
+    """Return the first account's credentials: account_id, access_key_id, secret_access_key, region, endpoint_url."""
+    try:
+        credentials: dict[str, str] = json.loads((home / "credentials.json").read_text())
+    except FileNotFoundError as err:
+        raise CommandFailed(f"no server has run with `{home}` yet", "start one: `bakehouse up`") from err
+    except PermissionError as err:
+        raise CommandFailed(f"`{home}` belongs to another user", "choose your own with `--home DIR`") from err
+    return credentials
+
+
+class ControlClient:
+    """Asks the server of a home, by its control socket."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what the server answers."""
+        return self._checked(self._client.get(path)).json()
+
+    def get_bytes(self, path: str) -> bytes:
+        """Return what the server answers, undecoded."""
+        return self._checked(self._client.get(path)).content
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+        """Ask for a change and return the answer."""
+        return self._checked(self._client.post(path, json=body)).json()
+
+    def post_lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Ask for something long and yield what the server says meanwhile."""
+        with self._client.stream("POST", path, json=body) as response:
+            for line in response.iter_lines():
+                yield json.loads(line)
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        with contextlib.suppress(ValueError, KeyError):
+            raise CommandFailed(response.json()["message"])
+        raise CommandFailed(response.text)
+
+
+@contextlib.contextmanager
+def control(home: Path) -> Iterator[ControlClient]:
+    """Give a client of the running server. Refuses when none runs."""
+    # A socket's address holds 107 bytes; through the directory's descriptor any home is short enough.
+    try:
+        directory = os.open(home, os.O_DIRECTORY | os.O_RDONLY)
+    except FileNotFoundError as err:
+        raise _not_running(home) from err
+    try:
+        transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock")
+        with httpx.Client(transport=transport, base_url="http://bakehouse", timeout=_TIMEOUT_S) as client:
+            yield ControlClient(client)
+    except httpx.ConnectError as err:
+        raise _not_running(home) from err
+    finally:
+        os.close(directory)
+
+
+def is_running(home: Path) -> bool:
+    """Tell whether a server answers for this home."""
+    try:
+        with control(home) as server:
+            server.get("/status")
+    except CommandFailed:
+        return False
+    return True
+
+
+def _not_running(home: Path) -> CommandFailed:
+    return CommandFailed(f"no server runs with `{home}`", "start one: `bakehouse up`")

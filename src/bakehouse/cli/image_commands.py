@@ -1,0 +1,167 @@
+"""Commands on images: build, import, list."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+import typer
+
+from bakehouse import bootstrap
+from bakehouse.cli.client import ec2_client
+from bakehouse.cli.home import HomeOption, control, credentials_of, home_of, settings_of
+from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_rows, print_text, progress_bar
+
+images = typer.Typer(help="Build, import and list images.", no_args_is_help=True)
+
+#: Tag of an image: the user to log in as. `bakehouse ssh` reads it.
+USER_TAG: Final = "bakehouse:user"
+#: Tag of an image: what it was built of. One that is there is not imported again.
+CONTENT_TAG: Final = "bakehouse:content"
+
+_BLOCK: Final = 1024 * 1024
+
+
+@images.command("build")
+def build(
+    recipe: Annotated[str, typer.Argument(help="minimal or debian-12")],
+    home: HomeOption = None,
+    mirror: Annotated[str | None, typer.Option(help="A Debian mirror, instead of the host's own sources.")] = None,
+    name: Annotated[str | None, typer.Option(help="The image's name.")] = None,
+) -> None:
+    """Build an image from the distribution's packages and print its id; built before, it is found again."""
+    where = home_of(home)
+    credentials = credentials_of(where)
+    with progress_bar(f"building {recipe}") as bar:
+        try:
+            built = asyncio.run(
+                bootstrap.build_image(
+                    where, settings_of(where), recipe, mirror, lambda step: bar.move(step.fraction, step.words)
+                )
+            )
+        except bootstrap.BuildFailed as err:
+            raise CommandFailed(str(err), "what the host lacks: `bakehouse doctor`") from err
+    client = ec2_client(credentials)
+    wanted = [{"Name": f"tag:{CONTENT_TAG}", "Values": [built.content_key]}]
+    found = client.describe_images(Owners=["self"], Filters=wanted)["Images"]
+    if found:
+        print_text(found[0]["ImageId"])
+        return
+    order = {
+        "path": str(built.path),
+        "name": name or f"{recipe}-{built.content_key[:12]}",
+        "description": built.description,
+        "architecture": built.architecture,
+        "root_device_name": built.root_device_name,
+        "tags": {CONTENT_TAG: built.content_key, USER_TAG: built.default_user},
+    }
+    print_text(_import(where, order))
+
+
+@images.command("import")
+def import_image(
+    source: Annotated[str, typer.Argument(help="A raw or qcow2 file, or an http(s) URL of one.")],
+    name: Annotated[str, typer.Option(help="The image's name.")],
+    home: HomeOption = None,
+    description: Annotated[str, typer.Option(help="The image's description.")] = "",
+    checksum: Annotated[str | None, typer.Option(help="sha256:HEX or sha512:HEX of the file.")] = None,
+    architecture: Annotated[str, typer.Option(help="x86_64")] = "x86_64",
+    root_device: Annotated[str, typer.Option(help="The root device's name.")] = "/dev/xvda",
+    user: Annotated[str | None, typer.Option(help="Whom `bakehouse ssh` logs in as.")] = None,
+) -> None:
+    """Inspect a disk image from outside, take a copy of it, and print the new image's id."""
+    where = home_of(home)
+    credentials_of(where)
+    with _as_file(source) as path:
+        if checksum is not None:
+            _verify(path, checksum)
+        order = {
+            "path": str(path),
+            "name": name,
+            "description": description,
+            "architecture": architecture,
+            "root_device_name": root_device,
+            "tags": {USER_TAG: user} if user else {},
+        }
+        print_text(_import(where, order))
+
+
+@images.command("list")
+def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
+    """List the account's images."""
+    client = ec2_client(credentials_of(home_of(home)))
+    found = client.describe_images(Owners=["self"])["Images"]
+    rows = [
+        {
+            "image_id": image["ImageId"],
+            "name": image["Name"],
+            "state": image["State"],
+            "architecture": image["Architecture"],
+            "created": image["CreationDate"],
+        }
+        for image in found
+    ]
+    columns = {"image_id": "IMAGE", "name": "NAME", "state": "STATE", "architecture": "ARCH", "created": "CREATED"}
+    print_rows(output, rows, columns)
+
+
+def _import(home: Path, order: dict[str, Any]) -> str:
+    credentials = credentials_of(home)
+    body = order | {"account_id": credentials["account_id"], "region": credentials["region"]}
+    with control(home) as server, progress_bar("importing") as bar:
+        for line in server.post_lines("/images/import", body):
+            if "fraction" in line:
+                bar.move(line["fraction"])
+            elif "image_id" in line:
+                image_id: str = line["image_id"]
+                return image_id
+            else:
+                raise CommandFailed(f"{line.get('message', line)} ({line.get('error', 'unknown')})")
+    raise CommandFailed("the server ended the import without a result", "look into `bakehouse logs`")
+
+
+@contextmanager
+def _as_file(source: str) -> Iterator[Path]:
+    """Give a local path of a file or URL; what was downloaded goes when the block ends."""
+    if urlsplit(source).scheme not in ("http", "https"):
+        path = Path(source).expanduser().absolute()
+        if not path.is_file():
+            raise CommandFailed(f"there is no file `{path}`")
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="bakehouse-", suffix=".download") as target:
+        _download(source, Path(target.name))
+        yield Path(target.name)
+
+
+def _download(url: str, target: Path) -> None:
+    note(f"downloading {url}")
+    try:
+        with (
+            httpx.stream("GET", url, follow_redirects=True, timeout=60) as response,
+            target.open("wb") as file,
+            progress_bar("downloading") as bar,
+        ):
+            response.raise_for_status()
+            size = int(response.headers.get("content-length", 0))
+            for block in response.iter_bytes(_BLOCK):
+                file.write(block)
+                bar.move(file.tell() / size if size else 0)
+    except httpx.HTTPError as err:
+        raise CommandFailed(f"cannot download `{url}`: {err}") from err
+
+
+def _verify(path: Path, checksum: str) -> None:
+    algorithm, _, expected = checksum.rpartition(":")
+    algorithm = algorithm or "sha256"
+    if algorithm not in ("sha256", "sha512"):
+        raise CommandFailed(f"`{algorithm}` is not a checksum that is known", "use sha256:HEX or sha512:HEX")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if found != expected.lower():
+        raise CommandFailed(f"the {algorithm} of `{path}` is {found}, not {expected}", "download it again")

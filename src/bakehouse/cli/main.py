@@ -1,0 +1,60 @@
+"""The `bakehouse` command line: its commands by name, and how it fails."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from bakehouse.cli import account_commands, image_commands, instance_commands, server_commands
+from bakehouse.cli.terminal import CommandFailed, fail
+
+app = typer.Typer(
+    name="bakehouse",
+    help="EC2 on your own machine: the EC2 API, answered with real virtual machines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    server_commands.up,
+    server_commands.down,
+    server_commands.status,
+    server_commands.doctor,
+    server_commands.serve,
+    server_commands.logs,
+    account_commands.configure,
+    account_commands.env,
+    instance_commands.launch,
+    instance_commands.console,
+):
+    app.command()(command)
+app.command(context_settings={"allow_extra_args": True})(instance_commands.ssh)
+app.add_typer(image_commands.images, name="image")
+app.add_typer(account_commands.accounts, name="account")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("bakehouse"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line; a failure is said in one line with its next step, and ends with status 1."""
+    try:
+        app()
+    except CommandFailed as err:
+        fail(err)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

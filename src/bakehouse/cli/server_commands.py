@@ -1,0 +1,189 @@
+"""Commands on the server: serve, up, down, status, doctor, logs."""
+
+import asyncio
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from bakehouse import bootstrap
+from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of
+from bakehouse.cli.terminal import (
+    CommandFailed,
+    Output,
+    OutputOption,
+    note,
+    print_facts,
+    print_rows,
+    print_text,
+)
+from bakehouse.server.control import ServerFacts
+
+PortOption = Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1; 0 chooses one.")]
+RegionOption = Annotated[str | None, typer.Option("--region", help="The home region.")]
+AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm, hvf or tcg.")]
+SimulateOption = Annotated[bool | None, typer.Option("--simulate", help="Answer the whole API; boot nothing.")]
+
+#: A server that has many machines to adopt takes seconds; one that does not answer by then never will.
+_UP_DEADLINE_S: Final = 60
+_DOWN_DEADLINE_S: Final = 120
+_POLL_S: Final = 0.05
+
+#: program -> (what it is for, the package that has it on Debian and Ubuntu).
+_PROGRAMS: Final = {
+    "qemu-system-x86_64": ("runs machines", "qemu-system-x86"),
+    "qemu-img": ("makes disks", "qemu-utils"),
+    "dnsmasq": ("answers the guests' DHCP and DNS", "dnsmasq-base"),
+    "slirp4netns": ("lets guests reach outside without root", "slirp4netns"),
+    "mmdebstrap": ("builds the debian-12 image", "mmdebstrap"),
+    "syslinux": ("boots the minimal image", "syslinux"),
+    "mcopy": ("writes boot partitions", "mtools"),
+    "ssh": ("`bakehouse ssh`", "openssh-client"),
+}
+
+
+def serve(
+    home: HomeOption = None,
+    port: PortOption = None,
+    region: RegionOption = None,
+    accelerator: AcceleratorOption = None,
+    simulate: SimulateOption = None,
+) -> None:
+    """Run the server in the foreground."""
+    where = home_of(home)
+    settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
+    try:
+        asyncio.run(bootstrap.serve_forever(where, settings, ready=_announce))
+    except bootstrap.HomeInUse as err:
+        raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
+    except OSError as err:
+        raise CommandFailed(
+            f"cannot serve on port {settings.port}: {err.strerror or err}", "choose another: `--port N`"
+        ) from err
+
+
+def up(
+    home: HomeOption = None,
+    port: PortOption = None,
+    region: RegionOption = None,
+    accelerator: AcceleratorOption = None,
+    simulate: SimulateOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Start the server in the background, or say that it runs."""
+    where = home_of(home)
+    if not is_running(where):
+        options = {
+            "--port": port,
+            "--region": region,
+            "--accelerator": accelerator,
+            "--simulate": simulate or None,
+        }
+        arguments = [f"{name}={value}" for name, value in options.items() if value is not None and value is not True]
+        arguments += [name for name, value in options.items() if value is True]
+        pid = asyncio.run(bootstrap.start_in_background(where, arguments))
+        _wait_until_up(where, pid)
+    with control(where) as server:
+        status = server.get("/status")
+    hypervisor, network = status["hypervisor"], status["network"]
+    if output is Output.JSON:
+        print_facts(output, status)
+        return
+    note(f"Bakehouse {status['version']} answers at {status['endpoint_url']}")
+    if status["simulated"]:
+        note("simulated: the whole API answers, nothing boots")
+        return
+    note(f"accelerator: {hypervisor['accelerator']} ({hypervisor['accelerator_reason']})")
+    if not hypervisor["isolates"]:
+        note("note: without hardware virtualization QEMU promises no isolation; run only guests that you trust")
+    note(f"network: {network['mode']}; {network['public_addresses']}")
+
+
+def down(
+    home: HomeOption = None,
+    keep_machines: Annotated[bool, typer.Option(help="Leave the machines running.")] = False,
+) -> None:
+    """Stop the server and its machines; everything is there again after `up`."""
+    where = home_of(home)
+    if not is_running(where):
+        note(f"no server runs with {where}")
+        return
+    with control(where) as server:
+        server.post("/shutdown", {"machines": not keep_machines})
+    deadline = time.monotonic() + _DOWN_DEADLINE_S
+    while bootstrap.is_locked(where):
+        if time.monotonic() > deadline:
+            raise CommandFailed("the server does not end", f"look into `{where}/serve.log`")
+        time.sleep(_POLL_S)
+    note("stopped")
+
+
+def status(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Say what runs."""
+    with control(home_of(home)) as server:
+        facts = server.get("/status")
+    if output is Output.TEXT:
+        hypervisor, network = facts.pop("hypervisor"), facts.pop("network")
+        facts["accelerator"] = f"{hypervisor['accelerator']} ({hypervisor['accelerator_reason']})"
+        facts["network"] = f"{network['mode']}; {network['public_addresses']}"
+    print_facts(output, facts)
+
+
+def doctor(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Explain what this host can do, and what it lacks."""
+    where = home_of(home)
+    rows = [
+        {
+            "check": program,
+            "state": "ok" if shutil.which(program, path=_search_path()) else "missing",
+            "detail": purpose if shutil.which(program, path=_search_path()) else f"{purpose}: install `{package}`",
+        }
+        for program, (purpose, package) in _PROGRAMS.items()
+    ]
+    rows += [
+        {"check": check.name, "state": "ok" if check.fine else "problem", "detail": check.detail}
+        for check in asyncio.run(bootstrap.examine_host(where, settings_of(where)))
+    ]
+    print_rows(output, rows, {"check": "CHECK", "state": "STATE", "detail": "DETAIL"})
+    if any(row["state"] != "ok" for row in rows):
+        raise typer.Exit(1)
+
+
+def logs(
+    home: HomeOption = None, follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing.")] = False
+) -> None:
+    """Print the server's log."""
+    path = home_of(home) / "serve.log"
+    if not path.exists():
+        raise CommandFailed(f"there is no `{path}`", "start a server in the background: `bakehouse up`")
+    with path.open() as log:
+        while True:
+            for line in log:
+                print_text(line.rstrip("\n"))
+            if not follow:
+                return
+            time.sleep(0.2)
+
+
+def _announce(facts: ServerFacts) -> None:
+    note(f"Bakehouse {facts.version} answers at {facts.endpoint_url}; home {facts.home}")
+
+
+def _wait_until_up(home: Path, pid: int) -> None:
+    deadline = time.monotonic() + _UP_DEADLINE_S
+    while not is_running(home):
+        if not Path(f"/proc/{pid}").exists() or time.monotonic() > deadline:
+            lines = (home / "serve.log").read_text(errors="replace").strip().splitlines()
+            raise CommandFailed(
+                "the server did not start: " + (lines[-1] if lines else "it wrote nothing"),
+                f"the whole log: `{home}/serve.log`; the host: `bakehouse doctor`",
+            )
+        time.sleep(_POLL_S)
+
+
+def _search_path() -> str:
+    """Return PATH with the directories of administration, which ordinary users' shells leave out."""
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
