@@ -85,7 +85,7 @@ def make_drivers(home: Path, settings: Settings) -> Drivers:
     if settings.simulate:
         simulated = home / "simulated"
         simulated.mkdir(exist_ok=True)
-        return Drivers(FakeHypervisor(simulated), FakeVolumeStore(simulated), FakeNetworkFabric())
+        return Drivers(FakeHypervisor(simulated), FakeVolumeStore(simulated / "volumes.json"), FakeNetworkFabric())
     user = machine_user()
     hypervisor = QemuHypervisor(home, accelerator=settings.accelerator, user=user)
     owner = None if user is None else user[:2]

@@ -1,0 +1,101 @@
+"""A whole server in a thread of the test's process, over fake drivers, spoken to by boto3."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+import botocore.config
+
+from bakehouse.bootstrap import Drivers, Server, make_drivers, prepare_home, running_server
+from bakehouse.domain.account import AccessKey
+from bakehouse.sagas.engine import Checkpoint, no_checkpoint
+from bakehouse.server.listener import serve, tcp_socket
+from bakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+T = TypeVar("T")
+
+_START_DEADLINE_S = 30
+
+
+class RunningServer:
+    """A server that listens, with its insides at hand."""
+
+    def __init__(self, server: Server, drivers: Drivers, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.server = server
+        self.drivers = drivers
+        self.url = url
+        self._loop = loop
+        self._keys: dict[str, AccessKey] = {}
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the server's event loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
+
+    def access_key(self, account: str = "default") -> AccessKey:
+        """Return the access key of an account, which is made at its first use."""
+        if account not in self._keys:
+            self._keys[account] = self.call(self.server.app.accounts.create(account))
+        return self._keys[account]
+
+    def ec2(self, account: str = "default", region: str = "us-east-1") -> "EC2Client":
+        """Return a boto3 client of an account."""
+        return self.client("ec2", account, region)
+
+    def client(self, service: str, account: str = "default", region: str = "us-east-1") -> Any:
+        """Return a boto3 client of a service."""
+        key = self.access_key(account)
+        return boto3.client(  # type: ignore[call-overload] # any service
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=key.id,
+            aws_secret_access_key=key.secret,
+            config=botocore.config.Config(retries={"max_attempts": 0}),
+        )
+
+
+@contextmanager
+def server(
+    home: Path, *, drivers: Callable[[Path, Settings], Drivers] = make_drivers, checkpoint: Checkpoint = no_checkpoint
+) -> Iterator[RunningServer]:
+    """Run a simulating server for as long as the block lasts."""
+    prepare_home(home)
+    started: Future[RunningServer] = Future()
+    stopping: list[Callable[[], None]] = []
+
+    async def run() -> None:
+        settings = Settings(simulate=True, stop_timeout_s=1)
+        made = drivers(home, settings)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stopping.append(lambda: loop.call_soon_threadsafe(stop.set))
+        async with running_server(home, settings, drivers=made, checkpoint=checkpoint) as inner:
+            listener = tcp_socket(0)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            started.set_result(RunningServer(inner, made, url, loop))
+            await serve(inner.endpoint, listener, stop)
+
+    def thread() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as err:
+            if not started.done():
+                started.set_exception(err)
+            raise
+
+    worker = threading.Thread(target=thread, name="server")
+    worker.start()
+    try:
+        yield started.result(timeout=_START_DEADLINE_S)
+    finally:
+        for stop in stopping:
+            stop()
+        worker.join(timeout=_START_DEADLINE_S)
