@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.server import RunningServer, server
 
 if TYPE_CHECKING:
