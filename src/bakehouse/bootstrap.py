@@ -45,7 +45,7 @@ from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
 from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
-from bakehouse.settings import Settings, remember
+from bakehouse.settings import Settings, default_cache, remember
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
@@ -270,17 +270,17 @@ class BuildFailed(Exception):
 
 
 async def build_image(
-    home: Path,
     settings: Settings,
     recipe: str,
     mirror: str | None,
     progress: Callable[[Progress], None],
 ) -> BuiltImage:
-    """Build an image in the home's cache, or find it there."""
-    prepare_home(home)
+    """Build an image in the user's cache, or find it there."""
     sources = Path(settings.apt_sources) if settings.apt_sources else None
     try:
-        return await builder.build(recipe, cache=home / "cache", apt_sources=sources, mirror=mirror, progress=progress)
+        return await builder.build(
+            recipe, cache=default_cache(os.environ), apt_sources=sources, mirror=mirror, progress=progress
+        )
     except (builder.UnknownRecipe, NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
         raise BuildFailed(str(err)) from err
 

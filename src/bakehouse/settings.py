@@ -50,6 +50,15 @@ def default_home(environment: Mapping[str, str]) -> Path:
     return Path(data) / "bakehouse"
 
 
+def default_cache(environment: Mapping[str, str]) -> Path:
+    """Return where built images and packages are kept for all homes of a user: BAKEHOUSE_CACHE, or the usual places."""
+    if cache := environment.get("BAKEHOUSE_CACHE"):
+        return Path(cache)
+    if os.geteuid() == 0:
+        return Path("/var/cache/bakehouse")
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bakehouse"
+
+
 def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings:  # noqa: ANN401 - any field's value
     """Return the settings of a home: what it remembers, then the environment, then options that are not None."""
     known = {field.name for field in fields(Settings)}

@@ -41,7 +41,7 @@ def build(
         try:
             built = asyncio.run(
                 bootstrap.build_image(
-                    where, settings_of(where), recipe, mirror, lambda step: bar.move(step.fraction, step.step)
+                    settings_of(where), recipe, mirror, lambda step: bar.move(step.fraction, step.step)
                 )
             )
         except bootstrap.BuildFailed as err:
