@@ -246,13 +246,8 @@ def start_time(pid: int) -> int | None:
 
     Together with the pid it names one process for as long as the machine runs.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command name may hold blanks and parentheses itself; the last parenthesis is the kernel's.
-    fields = stat[stat.rindex(b")") + 1 :].split()
-    return None if fields[_STAT_STATE] in (b"Z", b"X") else int(fields[_STAT_START_TIME])
+    fields = _stat(pid)
+    return None if fields is None or fields[_STAT_STATE] in (b"Z", b"X") else int(fields[_STAT_START_TIME])
 
 
 def is_running(pid: int, started: int) -> bool:
@@ -274,7 +269,9 @@ async def wait_until_gone(pid: int, started: int, *, timeout_s: float | None = N
     gone = asyncio.Event()
     try:
         # Asked after the pidfd is held: from here on the pid cannot come to mean another process unnoticed.
-        if not is_running(pid, started):
+        # A zombie is not gone yet: its other threads may still run and hold its files. The pidfd knows.
+        fields = _stat(pid)
+        if fields is None or int(fields[_STAT_START_TIME]) != started:
             return True
         loop.add_reader(pidfd, gone.set)
         async with asyncio.timeout(timeout_s):
@@ -285,6 +282,16 @@ async def wait_until_gone(pid: int, started: int, *, timeout_s: float | None = N
         loop.remove_reader(pidfd)
         os.close(pidfd)
     return True
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """Return the fields of `/proc/<pid>/stat` behind the command name, or None when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command name may hold blanks and parentheses itself; the last parenthesis is the kernel's.
+    return stat[stat.rindex(b")") + 1 :].split()
 
 
 async def _start(words: tuple[str, ...], **options: Any) -> asyncio.subprocess.Process:  # noqa: ANN401 - Popen's

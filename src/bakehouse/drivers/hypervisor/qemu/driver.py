@@ -32,8 +32,6 @@ from bakehouse.ports.hypervisor import (
 
 #: Time for the monitor of a machine that runs already.
 _ADOPT_DEADLINE_S: Final = 10.0
-#: A Linux guest lets go of a disk within half a second, emulated and busy within two.
-_UNPLUG_DEADLINE_S: Final = 5.0
 
 #: States that a machine reaches by itself and that somebody wants to know. A guest's reboot is not one.
 _NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.GONE})
@@ -53,6 +51,7 @@ class QemuHypervisor:
         accelerator: str = "auto",
         user: tuple[int, int, tuple[int, ...]] | None = None,
         flush: bool = True,
+        unplug_deadline_s: float = 5.0,
     ) -> None:
         """Use the directories `home/machines/<machine id>`.
 
@@ -63,6 +62,8 @@ class QemuHypervisor:
                 open the disks. None: QEMU runs as ourselves.
             flush: Whether guests' flushes reach the disk. Off makes tests faster; a crash of the host then
                 loses what guests believe to be written.
+            unplug_deadline_s: How long a guest may take to let go of a disk. A Linux guest takes half a second,
+                emulated and busy two.
         """
         if accelerator not in accelerators.SETTINGS:
             raise ValueError(f"accelerator is `{accelerator}`, not one of {', '.join(accelerators.SETTINGS)}")
@@ -70,6 +71,7 @@ class QemuHypervisor:
         self._setting = accelerator
         self._user = None if user is None else QemuUser(*user)
         self._flush = flush
+        self._unplug_deadline_s = unplug_deadline_s
         self._capabilities: HypervisorCapabilities | None = None
         self._proving = asyncio.Lock()
         self._machines: dict[str, Machine] = {}
@@ -167,7 +169,7 @@ class QemuHypervisor:
                 await live_disks.take_by_force(machine.monitor, disk)
                 return
         # Snapshots and other disks need not wait for the guest.
-        if not await machine.wait_unplugged(disk.device, deadline_s=_UNPLUG_DEADLINE_S):
+        if not await machine.wait_unplugged(disk.device, deadline_s=self._unplug_deadline_s):
             raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
         async with machine.disks_lock:
             await live_disks.sweep_nodes(machine.monitor)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from bakehouse.drivers.hypervisor.qemu.run_directory import AGENT_SOCKET, RunDirectory
@@ -83,3 +83,5 @@ async def conversation(run: RunDirectory) -> AsyncIterator[GuestAgent]:
         yield agent
     finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

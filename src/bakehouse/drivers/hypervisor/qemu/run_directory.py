@@ -21,6 +21,7 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ CONSOLE_TAIL_BYTES: Final = 256 * 1024
 CONSOLE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
 _LOG_TAIL_BYTES: Final = 4096
+
+#: A process that is dying cannot be seen for some milliseconds before it lets go of its lock.
+_DYING_DEADLINE_S: Final = 2.0
+_DYING_POLL_S: Final = 0.005
 
 
 class MachineRuns(Exception):
@@ -110,22 +115,24 @@ class RunDirectory:
     def running_process(self) -> ProcessName | None:
         """Return the machine's process, also when a crash kept it from being recorded.
 
-        Takes up to some 20 ms in that rare case, when every process of the host is asked for the lock.
+        Takes some 20 ms in that rare case, when every process of the host is asked for the lock, and longer
+        while a process is dying. For a thread.
 
         Raises:
             MonitorLost: There is one, and it cannot be told which.
         """
-        if not self.is_locked():
-            return None
-        record = self.read_record()
-        if record is not None and process.is_running(record.pid, record.start_time):
-            return ProcessName(record.pid, record.start_time)
-        pid = _process_that_opened(self._lock)
-        started = None if pid is None else process.start_time(pid)
-        if pid is not None and started is not None:
-            return ProcessName(pid, started)
-        if self.is_locked():
-            raise MonitorLost(f"a process that cannot be seen holds {self._lock}")
+        deadline = time.monotonic() + _DYING_DEADLINE_S
+        while self.is_locked():
+            record = self.read_record()
+            if record is not None and process.is_running(record.pid, record.start_time):
+                return ProcessName(record.pid, record.start_time)
+            pid = _process_that_opened(self._lock)
+            started = None if pid is None else process.start_time(pid)
+            if pid is not None and started is not None:
+                return ProcessName(pid, started)
+            if time.monotonic() > deadline:
+                raise MonitorLost(f"a process that cannot be seen holds {self._lock}")
+            time.sleep(_DYING_POLL_S)
         return None
 
     def open_console_log(self) -> int:
