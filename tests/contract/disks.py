@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bakehouse.drivers.volumes.qcow2 import TopSwitch
+from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, TopSwitch
 from bakehouse.ports.volumes import VolumeConnection, VolumeStore
 
 MIB = 1 << 20
@@ -92,3 +92,25 @@ class DiskMachine:
 
 def _ids(switches: Iterable[TopSwitch]) -> frozenset[str]:
     return frozenset(switch.volume_id for switch in switches)
+
+
+def opened(root: Path, machine: DiskMachine, *, reserve_bytes: int = 0) -> Qcow2VolumeStore:
+    return Qcow2VolumeStore(root, live=machine, owner=None, reserve_bytes=reserve_bytes)
+
+
+async def filled_volume(store: Qcow2VolumeStore, volume_id: str, pattern: int) -> str:
+    """Make a volume of 1 MiB full of one byte's value; return the path of its top."""
+    await store.create(volume_id, size_bytes=MIB, snapshot_id=None)
+    path = (await store.connect(volume_id)).path
+    write(path, pattern, at=0, length=MIB)
+    return path
+
+
+async def live_volumes(store: Qcow2VolumeStore, machine: DiskMachine, *volume_ids: str) -> None:
+    for number, volume_id in enumerate(volume_ids, start=1):
+        await filled_volume(store, volume_id, number)
+    machine.start({volume_id: await store.connect(volume_id) for volume_id in volume_ids})
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(root.rglob("*"))

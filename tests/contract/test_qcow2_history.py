@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
 from tests.contract import disks
 from tests.contract.disks import DiskMachine, snapshot_content, volume_content
 from tests.contract.killing import Killed, killed_at
@@ -54,6 +54,10 @@ class VolumeHistory(RuleBasedStateMachine):
     def new_id(self, kind: str) -> str:
         self.ids += 1
         return f"{kind}-{self.ids}"
+
+    @initialize(target=volumes)
+    def begin_with_two_volumes(self) -> Any:
+        return multiple(self.make_empty_volume(), self.make_empty_volume())
 
     @rule(target=volumes)
     def make_empty_volume(self) -> str:

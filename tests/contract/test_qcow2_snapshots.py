@@ -1,13 +1,20 @@
 """Snapshots of qcow2 volumes: their bytes, live machines, and crashes between any two steps."""
 
-import asyncio
-from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.contract import disks
-from tests.contract.disks import MIB, DiskMachine, held_open, snapshot_content, volume_content
-from tests.contract.killing import Killed, killed_at
+from tests.contract.disks import (
+    MIB,
+    DiskMachine,
+    files,
+    filled_volume,
+    held_open,
+    live_volumes,
+    opened,
+    snapshot_content,
+    volume_content,
+)
 
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
 from bakehouse.ports.volumes import StorageFull, VolumeInUse
@@ -20,10 +27,6 @@ def machine() -> DiskMachine:
     return DiskMachine()
 
 
-def opened(root: Path, machine: DiskMachine, *, reserve_bytes: int = 0) -> Qcow2VolumeStore:
-    return Qcow2VolumeStore(root, live=machine, owner=None, reserve_bytes=reserve_bytes)
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
@@ -32,20 +35,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(root: Path, machine: DiskMachine) -> Qcow2VolumeStore:
     return opened(root, machine)
-
-
-async def filled_volume(store: Qcow2VolumeStore, volume_id: str, pattern: int) -> str:
-    """Make a volume of 1 MiB full of one byte's value; return the path of its top."""
-    await store.create(volume_id, size_bytes=MIB, snapshot_id=None)
-    path = (await store.connect(volume_id)).path
-    disks.write(path, pattern, at=0, length=MIB)
-    return path
-
-
-async def live_volumes(store: Qcow2VolumeStore, machine: DiskMachine, *volume_ids: str) -> None:
-    for number, volume_id in enumerate(volume_ids, start=1):
-        await filled_volume(store, volume_id, number)
-    machine.start({volume_id: await store.connect(volume_id) for volume_id in volume_ids})
 
 
 async def test_a_volume_over_a_snapshot_reads_what_the_snapshot_holds(store: Qcow2VolumeStore, tmp_path: Path) -> None:
@@ -83,10 +72,6 @@ async def test_a_volume_over_a_snapshot_takes_less_than_a_mebibyte(store: Qcow2V
     await store.create("vol-2", size_bytes=64 << 30, snapshot_id="snap-1")
 
     assert allocated(root) - before < MIB
-
-
-def files(root: Path) -> list[Path]:
-    return sorted(root.rglob("*"))
 
 
 def allocated(root: Path) -> int:
@@ -136,20 +121,6 @@ async def test_a_sweep_that_only_looks_removes_nothing(store: Qcow2VolumeStore) 
     looked = await store.sweep(remove=False)
 
     assert await store.sweep(remove=True) == looked
-
-
-async def test_sweeps_while_volumes_are_made_take_nothing_away(store: Qcow2VolumeStore, tmp_path: Path) -> None:
-    await filled_volume(store, "vol-1", 7)
-    await store.snapshot({"vol-1": "snap-1"}, machine_id=None)
-    ids = [f"vol-a{number}" for number in range(20)]
-
-    await asyncio.gather(
-        *(store.create(volume_id, size_bytes=MIB, snapshot_id="snap-1") for volume_id in ids),
-        store.delete_snapshot("snap-1"),
-        *(store.sweep(remove=True) for _ in range(20)),
-    )
-
-    assert {await volume_content(store, volume_id, tmp_path) for volume_id in ids} == {b"\x07" * MIB}
 
 
 async def test_a_live_snapshot_switches_all_volumes_at_one_point_in_time(
@@ -280,89 +251,3 @@ async def test_the_depth_of_a_volume_grows_with_each_snapshot(store: Qcow2Volume
     await store.snapshot({"vol-1": "snap-2"}, machine_id=None)
 
     assert await store.depth("vol-1") == 3
-
-
-@pytest.mark.slow
-async def test_a_live_snapshot_killed_at_any_step_is_completed_by_the_same_call(tmp_path: Path) -> None:
-    wanted = {"vol-1": "snap-1", "vol-2": "snap-2"}
-    for step in count():
-        root, machine = tmp_path / f"store{step}", DiskMachine()
-        store = opened(root, machine)
-        await live_volumes(store, machine, *wanted)
-
-        with killed_at(step) as begun:
-            try:
-                await store.snapshot(wanted, machine_id="i-1")
-            except Killed:
-                pass
-            else:
-                break
-        restarted = opened(root, machine)
-        await restarted.snapshot(wanted, machine_id="i-1")
-        await restarted.sweep(remove=True)
-
-        read = [await snapshot_content(restarted, snapshot_id, MIB, tmp_path) for snapshot_id in wanted.values()]
-        assert read == [b"\x01" * MIB, b"\x02" * MIB], begun
-
-
-@pytest.mark.slow
-async def test_an_offline_snapshot_killed_at_any_step_is_completed_by_the_same_call(tmp_path: Path) -> None:
-    for step in count():
-        root, machine = tmp_path / f"store{step}", DiskMachine()
-        store = opened(root, machine)
-        await filled_volume(store, "vol-1", 7)
-
-        with killed_at(step) as begun:
-            try:
-                await store.snapshot({"vol-1": "snap-1"}, machine_id=None)
-            except Killed:
-                pass
-            else:
-                break
-        restarted = opened(root, machine)
-        await restarted.snapshot({"vol-1": "snap-1"}, machine_id=None)
-        await restarted.sweep(remove=True)
-
-        assert await snapshot_content(restarted, "snap-1", MIB, tmp_path) == b"\x07" * MIB, begun
-
-
-@pytest.mark.slow
-async def test_a_snapshot_killed_at_any_step_and_given_up_loses_no_write(tmp_path: Path) -> None:
-    for step in count():
-        root, machine = tmp_path / f"store{step}", DiskMachine()
-        store = opened(root, machine)
-        await live_volumes(store, machine, "vol-1")
-
-        with killed_at(step) as begun:
-            try:
-                await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
-            except Killed:
-                pass
-            else:
-                break
-        machine.write("vol-1", 9)
-        restarted = opened(root, machine)
-        await restarted.sweep(remove=True)
-        machine.end()
-
-        assert await volume_content(restarted, "vol-1", tmp_path) == b"\x09" * MIB, begun
-
-
-async def test_a_volume_killed_at_any_step_of_its_making_is_whole_or_not_there(tmp_path: Path) -> None:
-    for step in count():
-        root, machine = tmp_path / f"store{step}", DiskMachine()
-        store = opened(root, machine)
-
-        with killed_at(step) as begun:
-            try:
-                await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
-            except Killed:
-                pass
-            else:
-                break
-        restarted = opened(root, machine)
-        if "vol-1" in (await restarted.inventory()).volume_ids:
-            assert await volume_content(restarted, "vol-1", tmp_path) == bytes(MIB), begun
-        await restarted.create("vol-1", size_bytes=MIB, snapshot_id=None)
-        await restarted.sweep(remove=True)
-        assert len(list((root / "layers").iterdir())) == 1, begun
