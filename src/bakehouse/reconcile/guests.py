@@ -1,0 +1,89 @@
+"""What a machine does by itself, and what follows for its instance.
+
+The guest shuts down, panics, or its machine ends; the API hears nothing of it before the state is changed here.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from bakehouse.domain.instance import (
+    GUEST_SHUTDOWN,
+    MACHINE_LOST,
+    Instance,
+    InstanceEvent,
+    InstanceState,
+    StateReason,
+    next_state,
+)
+from bakehouse.ports.hypervisor import MachineState
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import SagaEngine
+from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
+from bakehouse.sagas.stop_instance import STOP_INSTANCE, StopInstance
+from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE, TerminateInstance
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class Guests:
+    """Brings instances to what their machines are."""
+
+    def __init__(self, context: SagaContext, sagas: SagaEngine) -> None:
+        """Change these records through these sagas."""
+        self._context = context
+        self._sagas = sagas
+
+    async def obey(self, instance_id: str, machine: MachineState, *, host_restarted: bool = False) -> None:
+        """Follow a machine's state. An instance that a saga is changing is left to it.
+
+        A machine that is gone because the host restarted is started again; otherwise its instance is stopped.
+        """
+        instance = self._context.store.instances.get(instance_id)
+        if instance is None or self._sagas.is_changing(instance_id):
+            return
+        if instance.state is InstanceState.STOPPING:
+            await self._stop(instance, InstanceEvent.STOP_REQUESTED, instance.state_reason)
+        elif instance.state is InstanceState.SHUTTING_DOWN:
+            await self._terminate(instance, InstanceEvent.TERMINATE_REQUESTED, instance.state_reason)
+        elif instance.state is InstanceState.RUNNING:
+            await self._obey_running(instance, machine, host_restarted=host_restarted)
+
+    async def _obey_running(self, instance: Instance, machine: MachineState, *, host_restarted: bool) -> None:
+        if machine is MachineState.POWERED_OFF:
+            _log.info("the guest shut down", instance=instance.id, then=instance.shutdown_behavior)
+            if instance.shutdown_behavior == "terminate":
+                await self._terminate(instance, InstanceEvent.GUEST_POWERED_OFF_TO_TERMINATE, GUEST_SHUTDOWN)
+            else:
+                await self._stop(instance, InstanceEvent.GUEST_POWERED_OFF, GUEST_SHUTDOWN)
+        elif machine is MachineState.GONE and host_restarted:
+            _log.info("the host restarted; starting the instance again", instance=instance.id)
+            await self._start_again(instance)
+        elif machine is MachineState.GONE:
+            _log.warning("the machine ended unexpectedly", instance=instance.id)
+            await self._stop(instance, InstanceEvent.MACHINE_LOST, MACHINE_LOST)
+        elif machine is MachineState.PANICKED and instance.impaired_since is None:
+            _log.warning("the guest's kernel panicked", instance=instance.id)
+            async with self._context.store.transaction() as tx:
+                tx.put(replace(instance, impaired_since=self._context.now()))
+
+    async def _stop(self, instance: Instance, event: InstanceEvent, reason: StateReason | None) -> None:
+        async with self._context.store.transaction() as tx:
+            tx.put(replace(instance, state=next_state(instance, event), state_reason=reason))
+            saga = self._sagas.enlist(tx, STOP_INSTANCE, StopInstance(instance.id, force=True), subject_id=instance.id)
+        self._sagas.begin(saga)
+
+    async def _terminate(self, instance: Instance, event: InstanceEvent, reason: StateReason | None) -> None:
+        async with self._context.store.transaction() as tx:
+            tx.put(replace(instance, state=next_state(instance, event), state_reason=reason))
+            saga = self._sagas.enlist(
+                tx, TERMINATE_INSTANCE, TerminateInstance(instance.id, force=True), subject_id=instance.id
+            )
+        self._sagas.begin(saga)
+
+    async def _start_again(self, instance: Instance) -> None:
+        async with self._context.store.transaction() as tx:
+            tx.put(replace(instance, state=next_state(instance, InstanceEvent.HOST_RESTARTED), impaired_since=None))
+            saga = self._sagas.enlist(tx, START_INSTANCE, StartInstance(instance.id), subject_id=instance.id)
+        self._sagas.begin(saga)

@@ -1,0 +1,85 @@
+"""Orphans: what is on the host without a record that wants it there.
+
+Every record is written before what it stands for is made, so whatever has none was left by a crash in the middle of a
+removal. It is reported first, then removed. Only before requests are served: nothing new is being made then.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from bakehouse.domain.instance import InstanceState
+from bakehouse.ports.hypervisor import MachineState
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import SagaEngine
+
+_log: Final = structlog.get_logger(__name__)
+
+_ALIVE: Final = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphans:
+    """Their ids, by what they are."""
+
+    machines: frozenset[str] = field(default_factory=frozenset)
+    machine_remains: frozenset[str] = field(default_factory=frozenset)
+    """Logs of machines whose instances are forgotten."""
+    volumes: frozenset[str] = field(default_factory=frozenset)
+    snapshots: frozenset[str] = field(default_factory=frozenset)
+    interfaces: frozenset[str] = field(default_factory=frozenset)
+    segments: frozenset[str] = field(default_factory=frozenset)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all ids."""
+        for ids in (self.machines, self.machine_remains, self.volumes, self.snapshots, self.interfaces, self.segments):
+            yield from sorted(ids)
+
+
+async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
+    """Hold the host against the records; what a saga is changing is not looked at."""
+    store = context.store
+    machines = await context.hypervisor.observe()
+    inventory = await context.volumes.inventory()
+    fabric = await context.network.observe()
+    # From here on nothing is awaited: the records are of one moment, and not older than what was seen.
+    wanted = {instance.id for instance in store.instances if instance.state in _ALIVE or sagas.is_changing(instance.id)}
+    plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in wanted}
+    gone = {status.machine_id for status in machines if status.state is MachineState.GONE}
+    return Orphans(
+        machines=frozenset({status.machine_id for status in machines} - gone - wanted),
+        machine_remains=frozenset(machine_id for machine_id in gone if machine_id not in store.instances),
+        volumes=frozenset(volume_id for volume_id in inventory.volume_ids if volume_id not in store.volumes),
+        snapshots=frozenset(
+            snapshot_id for snapshot_id in inventory.snapshot_ids if snapshot_id not in store.snapshots
+        ),
+        interfaces=frozenset(fabric.interface_ids - plugged),
+        segments=frozenset(vpc_id for vpc_id in fabric.vpc_ids if vpc_id not in store.vpcs),
+    )
+
+
+async def remove_orphans(context: SagaContext, orphans: Orphans) -> None:
+    """Report and remove them: machines first, for they hold the rest."""
+    for machine_id in sorted(orphans.machines):
+        _log.warning("a machine runs that no instance wants; ending it", machine=machine_id)
+        await context.hypervisor.kill(machine_id)
+    for machine_id in sorted(orphans.machine_remains | orphans.machines):
+        if machine_id not in context.store.instances:
+            await context.hypervisor.forget(machine_id)
+    fabric = await context.network.observe()
+    for interface_id in sorted(orphans.interfaces):
+        _log.warning("an interface is plugged that no instance wants; unplugging it", interface=interface_id)
+        for vpc_id in fabric.vpc_ids:
+            await context.network.unplug(vpc_id, interface_id)
+    for vpc_id in sorted(orphans.segments):
+        _log.warning("a segment has no VPC; removing it", segment=vpc_id)
+        await context.metadata.close(vpc_id)
+        await context.network.delete_segment(vpc_id)
+    for volume_id in sorted(orphans.volumes):
+        _log.warning("a volume has no record; deleting it", volume=volume_id)
+        await context.volumes.delete(volume_id)
+    for snapshot_id in sorted(orphans.snapshots):
+        _log.warning("a snapshot has no record; deleting it", snapshot=snapshot_id)
+        await context.volumes.delete_snapshot(snapshot_id)

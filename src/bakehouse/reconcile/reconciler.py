@@ -1,0 +1,180 @@
+"""The reconciler: keeps records and host in agreement, from the start of a server to its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from bakehouse.domain.instance import InstanceState
+from bakehouse.ports.hypervisor import MachineState
+from bakehouse.ports.network import NetworkUnavailable
+from bakehouse.reconcile.guests import Guests
+from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import SagaEngine
+from bakehouse.sagas.machine import plug_interface
+from bakehouse.sagas.segment import ensure_segment
+
+_log: Final = structlog.get_logger(__name__)
+
+#: How long a terminated instance is shown. Source: EC2 API Reference, TerminateInstances: approximately one hour.
+_TERMINATED_SHOWN: Final = timedelta(hours=1)
+
+#: How long the start of a server waits for what an earlier one left unfinished; the rest goes on beside requests.
+_RESUME_WAIT_S: Final = 15.0
+
+#: States of instances whose segment must be there.
+_NEEDS_SEGMENT: Final = frozenset({InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcilerStatus:
+    """What was found and done, for `bakehouse status`."""
+
+    started_at: datetime | None = None
+    swept_at: datetime | None = None
+    orphans_removed: tuple[str, ...] = ()
+    """Ids of what was found at the start without a record."""
+    bytes_freed: int = 0
+
+
+class Reconciler:
+    """Brings the records to what machines really do, and the host to what the records say."""
+
+    def __init__(
+        self,
+        context: SagaContext,
+        sagas: SagaEngine,
+        *,
+        host_restarted: bool = False,
+        period_s: float = 30.0,
+        chores: Sequence[Callable[[], Awaitable[None]]] = (),
+    ) -> None:
+        """Begin with nothing looked at.
+
+        Args:
+            context: Records and drivers.
+            sagas: By which everything is changed.
+            host_restarted: The host has booted since the last server ran, so no machine can have survived.
+            period_s: Time between sweeps.
+            chores: What else each sweep does, such as forgetting old client tokens.
+        """
+        self._context = context
+        self._sagas = sagas
+        self._guests = Guests(context, sagas)
+        self._host_restarted = host_restarted
+        self._period_s = period_s
+        self._chores = chores
+        self._status = ReconcilerStatus()
+
+    def status(self) -> ReconcilerStatus:
+        """Return what was found and done so far."""
+        return self._status
+
+    async def start(self) -> None:
+        """Adopt what runs, finish what was begun, remove what nobody wants. Call it before requests are served."""
+        machines = await self._observe()
+        await self._restore_networks(machines)
+        await self._resume(_RESUME_WAIT_S)
+        await self._settle_instances(host_restarted=self._host_restarted)
+        orphans = await self._remove_orphans()
+        self._status = ReconcilerStatus(started_at=self._context.now(), orphans_removed=tuple(orphans))
+
+    async def run(self) -> None:
+        """Follow the machines and sweep now and then, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_machines(), name="follow machines")
+            tasks.create_task(self._sweep_forever(), name="sweep")
+
+    async def sweep(self) -> None:
+        """Do once what `run` does every period."""
+        await self._resume(0)
+        await self._settle_instances(host_restarted=False)
+        await self._forget_terminated()
+        for chore in self._chores:
+            await chore()
+        report = await self._context.volumes.sweep(remove=True)
+        if report.files:
+            _log.info("removed files that nothing needs", files=len(report.files), bytes=report.bytes_freed)
+        before = self._status
+        self._status = ReconcilerStatus(
+            started_at=before.started_at,
+            swept_at=self._context.now(),
+            orphans_removed=before.orphans_removed,
+            bytes_freed=before.bytes_freed + report.bytes_freed,
+        )
+
+    async def _observe(self) -> dict[str, MachineState]:
+        return {status.machine_id: status.state for status in await self._context.hypervisor.observe()}
+
+    async def _restore_networks(self, machines: dict[str, MachineState]) -> None:
+        """Make sure of the segments that instances live in, and of the interfaces of those whose machines run."""
+        instances = [it for it in self._context.store.instances if it.state in _NEEDS_SEGMENT]
+        made = await asyncio.gather(
+            *(ensure_segment(self._context, vpc_id) for vpc_id in {instance.vpc_id for instance in instances}),
+            return_exceptions=True,
+        )
+        running = [it.id for it in instances if it.state is InstanceState.RUNNING and it.id in machines]
+        live = [it for it in running if machines[it] is not MachineState.GONE]
+        plugged = await asyncio.gather(
+            *(plug_interface(self._context, instance_id) for instance_id in live), return_exceptions=True
+        )
+        self._report_unavailable((*made, *plugged))
+
+    def _report_unavailable(self, outcomes: Iterable[BaseException | None]) -> None:
+        """Let the server start without a network, so that its owner can look; anything else is a fault of ours."""
+        for outcome in outcomes:
+            if isinstance(outcome, NetworkUnavailable):
+                _log.error("a network could not be restored", error=str(outcome))
+            elif outcome is not None:
+                raise outcome
+
+    async def _resume(self, wait_s: float) -> None:
+        """Take up journaled sagas; those that need longer than `wait_s` go on by themselves."""
+        resumed = asyncio.create_task(self._sagas.resume(), name="resume")
+        await asyncio.wait([resumed], timeout=wait_s)
+
+    async def _settle_instances(self, *, host_restarted: bool) -> None:
+        machines = await self._observe()
+        for instance in list(self._context.store.instances):
+            machine = machines.get(instance.id, MachineState.GONE)
+            await self._guests.obey(instance.id, machine, host_restarted=host_restarted)
+
+    async def _remove_orphans(self) -> Orphans:
+        orphans = await find_orphans(self._context, self._sagas)
+        if not len(self._context.store.accounts):
+            # A server without accounts has lost its database, or never had one: what is there is not ours to judge.
+            for orphan in orphans:
+                _log.error("found without any records; left alone", id=orphan)
+            return Orphans()
+        await remove_orphans(self._context, orphans)
+        return orphans
+
+    async def _follow_machines(self) -> None:
+        async for change in self._context.hypervisor.changes():
+            try:
+                # What was told may be over by now: a reboot passes through a power-off.
+                machines = await self._observe()
+                await self._guests.obey(change.machine_id, machines.get(change.machine_id, MachineState.GONE))
+            except Exception:  # noqa: BLE001 - the next change is followed all the same
+                _log.exception("could not follow a machine", machine=change.machine_id)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._period_s)
+            try:
+                await self.sweep()
+            except Exception:  # noqa: BLE001 - the next sweep comes all the same
+                _log.exception("a sweep failed")
+
+    async def _forget_terminated(self) -> None:
+        """Forget instances that were terminated an hour ago, with their console logs."""
+        oldest = self._context.now() - _TERMINATED_SHOWN
+        for instance in list(self._context.store.instances):
+            if instance.terminated_at is not None and instance.terminated_at < oldest:
+                await self._context.hypervisor.forget(instance.id)
+                async with self._context.store.transaction() as tx:
+                    tx.delete(instance)
