@@ -94,7 +94,7 @@ def require_space(directory: Path, *, needed_bytes: int, reserve_bytes: int) -> 
 
 def in_mib(size_bytes: int) -> str:
     """Write a size for people."""
-    return f"{size_bytes / (1 << 20):.0f} MiB"
+    return f"{size_bytes / (1 << 20):.1f} MiB"
 
 
 def last_line(done: process.Completed, forget: Sequence[str] = ()) -> str:
