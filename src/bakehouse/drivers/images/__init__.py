@@ -1,0 +1,1 @@
+"""Bakes bootable disk images from the distribution's own packages, without root and without mounting anything."""

@@ -1,0 +1,124 @@
+"""Bakes an image, or finds it baked.
+
+An image is known by its *content key*, a hash over everything that goes into it: this package's version, the
+recipe's files, and the exact packages. Asking for an image whose key is there costs one look; a mirror is asked
+for newer packages once a day, and without a network what is there is used.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers.images import debian12, minimal, sources
+from bakehouse.drivers.images.cache import ImageCache
+from bakehouse.drivers.images.packages import Archive, Package
+from bakehouse.drivers.images.recipe import RECIPES, BuiltImage, Job, Progress, Recipe, RecipeName, Report
+
+#: Time of everything in an image, 2024-01-01: an image must not differ by when it was baked.
+EPOCH_S: Final = 1_704_067_200
+
+ROOT_DEVICE_NAME: Final = "/dev/xvda"
+
+#: How far a build is when it has its packages.
+_FETCHED: Final = 0.3
+
+_BAKERS: Final = {RecipeName.MINIMAL: minimal.bake, RecipeName.DEBIAN_12: debian12.bake}
+
+
+class UnknownRecipe(Exception):
+    """There is no recipe of this name."""
+
+
+async def build(
+    recipe: str,
+    *,
+    cache: Path,
+    apt_sources: Path | None = None,
+    mirror: str | None = None,
+    progress: Report = lambda _progress: None,
+) -> BuiltImage:
+    """Return the image that a recipe makes of today's packages, baking it if it is not in the cache.
+
+    Nothing is left behind by a build that fails or is cancelled; of a killed one, the next removes the remains.
+    Two builds at once take turns.
+
+    Args:
+        recipe: `minimal` or `debian-12`.
+        cache: Folder for finished images, package lists and packages; made if it is not there.
+        apt_sources: A file in one of apt's formats that names the mirrors; the host's Debian sources by default.
+        mirror: Address of a Debian mirror to use instead of the host's sources.
+        progress: Told about each step, in order, the last one with fraction 1.
+
+    Raises:
+        UnknownRecipe: Nothing was done.
+        sources.NoPackageSources: The host names no Debian mirror and none was given.
+        packages.PackagesUnavailable: The mirror cannot be reached or lacks a package, and no older list is there.
+        process.ProcessFailed: A tool of the host is missing (`ProgramNotFound`) or failed.
+    """
+    chosen = _find_recipe(recipe)
+    store = ImageCache.at(cache)
+    progress(Progress("looking for newer packages", 0.0))
+    archive = Archive(store.apt, await sources.choose(apt_sources, mirror))
+    names, closure = chosen.words("packages"), chosen.with_dependencies
+    resolved = archive.remembered(names, closure=closure)
+    if resolved is None or not store.has(chosen, content_key(chosen, resolved)):
+        async with store.workspace() as workspace:
+            resolved = await archive.resolve(names, closure=closure)
+            # Another build may have made it while this one waited for its turn.
+            if not store.has(chosen, content_key(chosen, resolved)):
+                await _bake(chosen, store, archive, resolved, workspace, progress)
+    progress(Progress("done", 1.0))
+    return _built(chosen, store, content_key(chosen, resolved))
+
+
+def content_key(recipe: Recipe, packages: Sequence[Package]) -> str:
+    """Return the hash over all that makes the image what it is."""
+    sha = hashlib.sha256(recipe.digest().encode())
+    for package in packages:
+        sha.update(f"{package.file} {package.digest}\n".encode())
+    return sha.hexdigest()
+
+
+def _built(recipe: Recipe, store: ImageCache, key: str) -> BuiltImage:
+    path = store.path_of(recipe, key)
+    return BuiltImage(
+        recipe=recipe.name,
+        path=path,
+        size_bytes=path.stat().st_size,
+        content_key=key,
+        root_device_name=ROOT_DEVICE_NAME,
+        architecture="x86_64",
+        boot_mode=recipe.boot_mode,
+        description=recipe.description,
+        default_user=recipe.default_user,
+    )
+
+
+async def _bake(
+    recipe: Recipe, store: ImageCache, archive: Archive, resolved: Sequence[Package], workspace: Path, report: Report
+) -> None:
+    report(Progress("fetching packages", 0.0))
+    files = await archive.fetch(resolved, lambda fraction: report(Progress("fetching packages", fraction * _FETCHED)))
+    job = Job(
+        disk=workspace / "disk.raw",
+        workspace=workspace,
+        scratch=store.scratch,
+        packages=tuple(files),
+        sources=archive.sources_file,
+        lists=archive.lists,
+        content_key=content_key(recipe, resolved),
+        when=EPOCH_S,
+        report=report,
+    )
+    await _BAKERS[recipe.name](job)
+    report(Progress("storing the image", 0.97))
+    store.keep(job.disk, recipe, job.content_key)
+
+
+def _find_recipe(name: str) -> Recipe:
+    try:
+        return RECIPES[RecipeName(name)]
+    except ValueError as err:
+        known = ", ".join(f"`{recipe}`" for recipe in RecipeName)
+        raise UnknownRecipe(f"there is no recipe `{name}`; known are {known}") from err
