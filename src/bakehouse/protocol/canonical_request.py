@@ -17,6 +17,40 @@ _UNRESERVED_MARKS: Final = "-_.~"
 _SEVERAL_SLASHES: Final = re.compile(rb"//+")
 
 
+def canonical_request(
+    *,
+    method: str,
+    path: bytes,
+    query: "Sequence[tuple[bytes, bytes]]",
+    headers: "Mapping[bytes, bytes]",
+    signed_headers: "Sequence[bytes]",
+    payload_hash: str,
+) -> bytes:
+    """Return the text whose hash is signed.
+
+    Args:
+        method: In any case.
+        path: As sent.
+        query: Decoded pairs, without the signature itself.
+        headers: Lower-case name to value.
+        signed_headers: Sorted names.
+        payload_hash: SHA-256 of the body in hexadecimal.
+
+    Raises:
+        KeyError: A signed header is not there.
+    """
+    return b"\n".join(
+        [
+            method.upper().encode(),
+            canonical_path(path),
+            canonical_query(query) if query else b"",
+            canonical_headers(headers, signed_headers),
+            b";".join(signed_headers),
+            payload_hash.encode(),
+        ]
+    )
+
+
 def canonical_path(path: bytes) -> bytes:
     """Return the path without dot segments and doubled slashes, percent-encoded once more (all but S3)."""
     if path in {b"/", b""}:

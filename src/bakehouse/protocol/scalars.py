@@ -76,7 +76,7 @@ def _text_reader(shape: Shape) -> ReadScalar:
     if shape.name in _CHECKED_BY_THE_OPERATION or (shape.maximum is None and shape.pattern is None):
         return _read_text
     shortest, longest = shape.minimum or 0, shape.maximum
-    pattern = None if shape.pattern is None or _IMPOSSIBLE.search(shape.pattern) else re.compile(shape.pattern)
+    pattern = _pattern(shape)
 
     def read(value: str, name: str) -> str:
         if len(value) < shortest or (longest is not None and len(value) > longest):
@@ -86,6 +86,16 @@ def _text_reader(shape: Shape) -> ReadScalar:
         return _read_text(value, name)
 
     return read
+
+
+def _pattern(shape: Shape) -> re.Pattern[str] | None:
+    """Return the model's pattern, or None where it has none or one that cannot be meant or read."""
+    if shape.pattern is None or _IMPOSSIBLE.search(shape.pattern):
+        return None
+    try:
+        return re.compile(shape.pattern)
+    except re.error:  # Java's `\p{L}` and the like, in tags of STS
+        return None
 
 
 def _read_text(value: str, name: str) -> str:

@@ -14,12 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NoReturn, cast
 
-from bakehouse.protocol.canonical_request import (
-    canonical_headers,
-    canonical_path,
-    canonical_query,
-    split_query,
-)
+from bakehouse.protocol.canonical_request import canonical_request, split_query
 from bakehouse.protocol.errors import ProtocolError, Service
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -109,16 +104,17 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
     if secret is None:
         _refuse_credentials(claim.service)
 
-    canonical = b"\n".join(
-        [
-            request.method.upper().encode(),
-            canonical_path(request.path),
-            canonical_query(claim.query) if claim.query else b"",
-            _signed_headers(headers, claim.signed_headers),
-            b";".join(claim.signed_headers),
-            _payload_hash(request.body, headers).encode(),
-        ]
-    )
+    try:
+        canonical = canonical_request(
+            method=request.method,
+            path=request.path,
+            query=claim.query,
+            headers=headers,
+            signed_headers=claim.signed_headers,
+            payload_hash=_payload_hash(request.body, headers),
+        )
+    except KeyError:  # a header that the client signed did not arrive
+        _refuse_signature()
     to_sign = f"{_ALGORITHM}\n{claim.date}\n{claim.scope}\n{sha256(canonical).hexdigest()}"
     key = _signing_key(secret, claim.scope_date, claim.region, claim.service)
     expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
@@ -280,13 +276,6 @@ def _check_freshness(claim: _Claim, moment: datetime, now: datetime) -> None:
 
 def _basic(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def _signed_headers(headers: Mapping[bytes, bytes], names: list[bytes]) -> bytes:
-    try:
-        return canonical_headers(headers, names)
-    except KeyError:
-        _refuse_signature()
 
 
 def _payload_hash(body: bytes, headers: Mapping[bytes, bytes]) -> str:
