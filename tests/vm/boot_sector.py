@@ -15,11 +15,12 @@ BOOT_DEADLINE_S = 30
 
 SECTOR = (
     bytes.fromhex(
-        "ea057c000031c08ed88ec08ed0bc007cba0206b80001efb04be86e00ba0006edf6c401756cbafd03"
-        "eca801b000741dbaf803ece854003c6f745c3c7074613c7274653c697506ba020631c0ef3c777504"
-        "fe06b47cf606b47c017504fbf4ebbd66ff06b07c66a1b07c66a3007e6683e03f4066a3c07cb280e8"
-        "0700b281e80200eb9bbeb87cb80043cd13c352baf803ee5ac3b042e8f4ffba0406b80020efeb0eba"
-        "0505b001eeeb06baf90cb006eef4ebfd000000000000000010000100007e"
+        "ea057c000031c08ed88ec08ed0bc007cba0206b80001efb04be87a00ba0006edf6c4017578bafd03"
+        "eca801b000741dbaf803ece860003c6f74683c70746d3c7274713c697506ba020631c0ef3c777504"
+        "fe06c07cf606c07c017504fbf4ebbd66ff06bc7c66a1bc7c66a3007e6683e03f4066a3cc7cb280e8"
+        "1300b281e80e00f606bc7c3f7596b02ee80b00eb8fbec47cb80043cd13c352baf803ee5ac3b042e8"
+        "f4ffba0406b80020efeb0eba0505b001eeeb06baf90cb006eef4ebfd000000000000000010000100"
+        "007e"
     ).ljust(510, b"\0")
     + b"\x55\xaa"
 )
@@ -77,7 +78,7 @@ async def tell(home: Path, machine_id: str, letter: bytes) -> None:
 
 
 def counters(path: Path, scratch: Path) -> list[int]:
-    """Return the counters that the guest wrote to a disk, in their sectors' order."""
+    """Return the counters that the guest wrote to a disk that it does not write any more, in sector order."""
     plain = scratch / "counters.raw"
     subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", path, plain], check=True)
     data = plain.read_bytes()

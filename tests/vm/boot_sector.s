@@ -3,7 +3,8 @@
 # boot_sector.py carries the result.
 #
 #   says K at its start, B when its power button is pressed, and repeats each letter it reads
-#   w  begin (or end) to write: a counter into sectors 1 to 64 in turn, on the first disk, then on the second
+#   w  begin (or end) to write: a counter into sectors 1 to 64 in turn, on the first disk, then on the second,
+#      and say . after the last of them
 #   o  power off    p  panic    r  reboot    i  ignore the power button from now on
 .code16
 .globl _start
@@ -65,6 +66,10 @@ write:
   call store
   mov $0x81,%dl
   call store
+  testb $63,counter
+  jnz again
+  mov $'.',%al
+  call put
   jmp again
 store:
   mov $packet,%si

@@ -100,10 +100,10 @@ def test_kvm_gives_the_hosts_processor() -> None:
     assert (values(argv, "-accel"), values(argv, "-cpu")) == (["kvm"], ["host"])
 
 
-def test_the_first_disk_is_booted_and_no_other() -> None:
+def test_the_first_disk_is_booted_first() -> None:
     spec = machine(disks=(disk("vol-0000000000000000a"), disk("vol-0000000000000000b")))
 
-    assert [it.get("bootindex") for it in disks_of(build(spec, DESCRIPTORS, HOST))] == [1, None]
+    assert [it["bootindex"] for it in disks_of(build(spec, DESCRIPTORS, HOST))] == [1, 2]
 
 
 def test_flushes_reach_the_disk() -> None:

@@ -151,10 +151,13 @@ def port_arguments(port: int) -> list[str]:
 
 
 def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str]:
-    """Return a disk in the port of the same number. The machine boots from the first."""
+    """Return a disk in the port of the same number. The machine boots from the first that is bootable.
+
+    Each is given its place, because the firmware hides disks without one, and a boot loader may need them all.
+    """
     name = block_nodes.NodeName(disk.volume_id, 0)
     node = block_nodes.node_options(name, disk.connection.path, disk.connection.format, flush=flush)
-    device = block_nodes.disk_options(position, name) | ({"bootindex": 1} if position == 0 else {})
+    device = block_nodes.disk_options(position, name) | {"bootindex": position + 1}
     return ["-blockdev", _json(node), "-device", _json(device)]
 
 
