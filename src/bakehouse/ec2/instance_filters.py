@@ -1,0 +1,213 @@
+"""Filters of DescribeInstances. Source: EC2 API Reference, DescribeInstances, Filters.
+
+Names that stand for what instances here never have (spot requests, placement groups, IPv6) are known and match nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from bakehouse.app.instance_details import InstanceDetails
+from bakehouse.domain.network import NetworkInterface, public_name
+from bakehouse.domain.region import zone_id
+from bakehouse.domain.volume import VolumeAttachment
+from bakehouse.ec2.filters import Filters, Values, flag
+from bakehouse.ec2.instance_views import private_name
+
+
+def moment(at: datetime) -> str:
+    """Return a time as answers have it, which filters compare with."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _interface(value: Callable[[NetworkInterface], str | None]) -> Values[InstanceDetails]:
+    """Return the values of an instance's interface, none without one."""
+    return lambda details: () if details.interface is None else (value(details.interface),)
+
+
+def _attachment(value: Callable[[VolumeAttachment], str]) -> Values[InstanceDetails]:
+    return lambda details: [value(volume.attachment) for volume in details.volumes if volume.attachment is not None]
+
+
+def _nothing(_details: InstanceDetails) -> Iterable[str]:
+    return ()
+
+
+def _public_name(interface: NetworkInterface) -> str | None:
+    return public_name(interface.public_ip) if interface.public_ip else None
+
+
+def _group_ids(details: InstanceDetails) -> Iterable[str]:
+    return [group.id for group in details.groups]
+
+
+def _group_names(details: InstanceDetails) -> Iterable[str]:
+    return [group.name for group in details.groups]
+
+
+_INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
+    "architecture": lambda it: (it.instance.architecture,),
+    "availability-zone": lambda it: (it.instance.availability_zone,),
+    "availability-zone-id": lambda it: (zone_id(it.instance.availability_zone),),
+    "client-token": lambda it: (it.instance.client_token,),
+    "current-instance-boot-mode": lambda _it: ("legacy-bios",),
+    "ebs-optimized": lambda it: (flag(it.instance.ebs_optimized),),
+    "ena-support": lambda _it: ("true",),
+    "enclave-options.enabled": lambda _it: ("false",),
+    "hibernation-options.configured": lambda _it: ("false",),
+    "hypervisor": lambda _it: ("xen",),
+    "image-id": lambda it: (it.instance.image_id,),
+    "instance-id": lambda it: (it.instance.id,),
+    "instance-state-code": lambda it: (str(it.instance.state.code),),
+    "instance-state-name": lambda it: (it.instance.state.value,),
+    "instance-type": lambda it: (it.instance.type,),
+    "key-name": lambda it: (it.instance.key_name,),
+    "launch-index": lambda it: (str(it.instance.launch_index),),
+    "launch-time": lambda it: (moment(it.instance.launched_at),),
+    "maintenance-options.auto-recovery": lambda _it: ("default",),
+    "metadata-options.http-endpoint": lambda it: (
+        "enabled" if it.instance.metadata_options.endpoint_enabled else "disabled",
+    ),
+    "metadata-options.http-protocol-ipv4": lambda _it: ("enabled",),
+    "metadata-options.http-protocol-ipv6": lambda _it: ("disabled",),
+    "metadata-options.http-put-response-hop-limit": lambda it: (str(it.instance.metadata_options.hop_limit),),
+    "metadata-options.http-tokens": lambda it: (
+        "required" if it.instance.metadata_options.tokens_required else "optional",
+    ),
+    "metadata-options.instance-metadata-tags": lambda it: (
+        "enabled" if it.instance.metadata_options.tags_enabled else "disabled",
+    ),
+    "metadata-options.state": lambda _it: ("applied",),
+    "monitoring-state": lambda _it: ("disabled",),
+    "operator.managed": lambda _it: ("false",),
+    "owner-id": lambda it: (it.instance.account_id,),
+    "platform-details": lambda _it: ("Linux/UNIX",),
+    "private-dns-name-options.enable-resource-name-dns-a-record": lambda _it: ("false",),
+    "private-dns-name-options.enable-resource-name-dns-aaaa-record": lambda _it: ("false",),
+    "private-dns-name-options.hostname-type": lambda _it: ("ip-name",),
+    "reason": lambda it: (it.instance.transition_reason or None,),
+    "reservation-id": lambda it: (it.instance.reservation_id,),
+    "root-device-name": lambda it: (it.instance.root_device_name,),
+    "root-device-type": lambda _it: ("ebs",),
+    "state-reason-code": lambda it: (it.instance.state_reason.code if it.instance.state_reason else None,),
+    "state-reason-message": lambda it: (it.instance.state_reason.message if it.instance.state_reason else None,),
+    "tenancy": lambda _it: ("default",),
+    "usage-operation": lambda _it: ("RunInstances",),
+    "usage-operation-update-time": lambda it: (moment(it.instance.launched_at),),
+    "virtualization-type": lambda _it: ("hvm",),
+}
+
+_VOLUMES: Final[Mapping[str, Values[InstanceDetails]]] = {
+    "block-device-mapping.attach-time": _attachment(lambda attachment: moment(attachment.attached_at)),
+    "block-device-mapping.delete-on-termination": _attachment(
+        lambda attachment: flag(attachment.delete_on_termination)
+    ),
+    "block-device-mapping.device-name": _attachment(lambda attachment: attachment.device_name),
+    "block-device-mapping.status": _attachment(lambda attachment: attachment.state.value),
+    "block-device-mapping.volume-id": lambda it: [volume.id for volume in it.volumes],
+}
+
+_NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
+    "dns-name": _interface(_public_name),
+    "group-id": _group_ids,
+    "group-name": _group_names,
+    "instance.group-id": _group_ids,
+    "instance.group-name": _group_names,
+    "ip-address": _interface(lambda it: it.public_ip),
+    "private-dns-name": _interface(private_name),
+    "private-ip-address": _interface(lambda it: it.private_ip),
+    "source-dest-check": _interface(lambda it: flag(it.source_dest_check)),
+    "subnet-id": _interface(lambda it: it.subnet_id),
+    "vpc-id": _interface(lambda it: it.vpc_id),
+    **{
+        f"network-interface.{name}": _interface(value)
+        for name, value in {
+            "addresses.association.ip-owner-id": lambda it: "amazon" if it.public_ip else None,
+            "addresses.association.public-dns-name": _public_name,
+            "addresses.association.public-ip": lambda it: it.public_ip,
+            "addresses.primary": lambda _it: "true",
+            "addresses.private-dns-name": private_name,
+            "addresses.private-ip-address": lambda it: it.private_ip,
+            "association.ip-owner-id": lambda it: "amazon" if it.public_ip else None,
+            "association.public-dns-name": _public_name,
+            "association.public-ip": lambda it: it.public_ip,
+            "attachment.attach-time": lambda it: moment(it.attached_at),
+            "attachment.attachment-id": lambda it: it.attachment_id,
+            "attachment.delete-on-termination": lambda it: flag(it.delete_on_termination),
+            "attachment.device-index": lambda _it: "0",
+            "attachment.instance-id": lambda it: it.instance_id,
+            "attachment.instance-owner-id": lambda it: it.account_id,
+            "attachment.network-card-index": lambda _it: "0",
+            "attachment.status": lambda _it: "attached",
+            "availability-zone": lambda it: it.availability_zone,
+            "description": lambda it: it.description,
+            "mac-address": lambda it: it.mac,
+            "network-interface-id": lambda it: it.id,
+            "owner-id": lambda it: it.account_id,
+            "private-dns-name": private_name,
+            "private-ip-address": lambda it: it.private_ip,
+            "public-dns-name": _public_name,
+            "requester-managed": lambda _it: "false",
+            "source-dest-check": lambda it: flag(it.source_dest_check),
+            "status": lambda _it: "in-use",
+            "subnet-id": lambda it: it.subnet_id,
+            "vpc-id": lambda it: it.vpc_id,
+        }.items()
+    },
+    "network-interface.group-id": _group_ids,
+    "network-interface.group-name": _group_names,
+    "network-interface.tag-key": lambda it: () if it.interface is None else it.interface.tags,
+    "network-interface.tag-value": lambda it: () if it.interface is None else it.interface.tags.values(),
+}
+
+_NEVER: Final = (
+    "affinity",
+    "boot-mode",
+    "capacity-reservation-id",
+    "capacity-reservation-specification.capacity-reservation-preference",
+    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",
+    "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-resource-group-arn",
+    "host-id",
+    "iam-instance-profile.arn",
+    "iam-instance-profile.id",
+    "iam-instance-profile.name",
+    "instance-lifecycle",
+    "ipv6-address",
+    "kernel-id",
+    "network-interface.addresses.association.allocation-id",
+    "network-interface.addresses.association.association-id",
+    "network-interface.addresses.association.carrier-ip",
+    "network-interface.addresses.association.customer-owned-ip",
+    "network-interface.association.allocation-id",
+    "network-interface.association.association-id",
+    "network-interface.association.carrier-ip",
+    "network-interface.association.customer-owned-ip",
+    "network-interface.deny-all-igw-traffic",
+    "network-interface.ipv4-prefixes.ipv4-prefix",
+    "network-interface.ipv6-address",
+    "network-interface.ipv6-addresses.ipv6-address",
+    "network-interface.ipv6-addresses.is-primary-ipv6",
+    "network-interface.ipv6-native",
+    "network-interface.ipv6-prefixes.ipv6-prefix",
+    "network-interface.operator.managed",
+    "network-interface.operator.principal",
+    "network-interface.outpost-arn",
+    "network-interface.requester-id",
+    "network-performance-options.bandwidth-weighting",
+    "operator.principal",
+    "outpost-arn",
+    "placement-group-name",
+    "placement-partition-number",
+    "platform",
+    "product-code",
+    "product-code.type",
+    "ramdisk-id",
+    "requester-id",
+    "spot-instance-request-id",
+    "tpm-support",
+)
+
+FILTERS: Final[Filters[InstanceDetails]] = Filters(
+    {**_INSTANCE, **_VOLUMES, **_NETWORK, **dict.fromkeys(_NEVER, _nothing)},
+    tags=lambda it: it.instance.tags,
+)

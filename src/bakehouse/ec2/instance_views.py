@@ -1,0 +1,229 @@
+"""Instances on the wire."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bakehouse.app.instance_details import InstanceDetails
+from bakehouse.app.instances import StateChange
+from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain, public_name
+from bakehouse.domain.region import zone_id
+from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.volume import Volume
+from bakehouse.ec2.rendered import View, Views
+from bakehouse.ec2.tag_specifications import tag_set
+
+#: A reservation's view holds its instances' XML, some 4 KiB each.
+_RESERVATIONS_KEPT: Final = 16_384
+
+STATES: Final = {state: {"Code": state.code, "Name": state.value} for state in InstanceState}
+
+
+def private_name(interface: NetworkInterface) -> str:
+    """Return PrivateDnsName."""
+    return f"{host_name_of(interface.private_ip)}.{private_domain(interface.region)}"
+
+
+def group_view(group: SecurityGroup) -> Mapping[str, Any]:
+    """Return a GroupIdentifier."""
+    return {"GroupName": group.name, "GroupId": group.id}
+
+
+def block_device_view(volume: Volume) -> Mapping[str, Any]:
+    """Return an attached volume as an instance shows it."""
+    attachment = volume.attachment
+    if attachment is None:
+        return {}
+    return {
+        "DeviceName": attachment.device_name,
+        "Ebs": {
+            "VolumeId": volume.id,
+            "Status": attachment.state.value,
+            "AttachTime": attachment.attached_at,
+            "DeleteOnTermination": attachment.delete_on_termination,
+        },
+    }
+
+
+def state_change_view(change: StateChange) -> Mapping[str, Any]:
+    """Return what a request did to an instance's state."""
+    return {
+        "InstanceId": change.instance_id,
+        "CurrentState": STATES[change.current],
+        "PreviousState": STATES[change.previous],
+    }
+
+
+def _instance(details: InstanceDetails) -> Mapping[str, Any]:
+    """Return an Instance. A terminated one has no network and no volumes any more, as on EC2."""
+    instance = details.instance
+    instance_type = INSTANCE_TYPES[instance.type]
+    groups = [group_view(group) for group in details.groups]
+    view: dict[str, Any] = {
+        "InstanceId": instance.id,
+        "ImageId": instance.image_id,
+        "State": STATES[instance.state],
+        "PrivateDnsName": "",
+        "PublicDnsName": "",
+        "StateTransitionReason": instance.transition_reason,
+        "KeyName": instance.key_name,
+        "AmiLaunchIndex": instance.launch_index,
+        "ProductCodes": [],
+        "InstanceType": instance.type,
+        "LaunchTime": instance.launched_at,
+        "Placement": {
+            "AvailabilityZone": instance.availability_zone,
+            "AvailabilityZoneId": zone_id(instance.availability_zone),
+            "GroupName": "",
+            "Tenancy": "default",
+        },
+        "Monitoring": {"State": "disabled"},
+        "StateReason": _reason(instance),
+        "Architecture": instance.architecture,
+        "RootDeviceType": "ebs",
+        "RootDeviceName": instance.root_device_name,
+        "BlockDeviceMappings": [block_device_view(volume) for volume in details.volumes],
+        "VirtualizationType": "hvm",
+        "ClientToken": instance.client_token or "",
+        "Tags": tag_set(instance.tags) or None,
+        "Hypervisor": "xen",  # EC2 says so of Nitro too
+        "NetworkInterfaces": [],
+        "EbsOptimized": instance.ebs_optimized,
+        "EnaSupport": True,
+        "CpuOptions": {
+            "CoreCount": max(1, instance_type.vcpus // instance_type.threads_per_core),
+            "ThreadsPerCore": instance_type.threads_per_core,
+        },
+        "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
+        "HibernationOptions": {"Configured": False},
+        "MetadataOptions": _metadata_options(instance),
+        "EnclaveOptions": {"Enabled": False},
+        "PlatformDetails": "Linux/UNIX",
+        "UsageOperation": "RunInstances",
+        "UsageOperationUpdateTime": instance.launched_at,
+        "MaintenanceOptions": {"AutoRecovery": "default"},
+        "CurrentInstanceBootMode": "legacy-bios",
+    }
+    if details.interface is not None:
+        view |= _network(instance, details.interface, groups)
+    return view
+
+
+def _network(instance: Instance, interface: NetworkInterface, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    name = private_name(interface)
+    return {
+        "PrivateDnsName": name,
+        "PublicDnsName": public_name(interface.public_ip) if interface.public_ip else "",
+        "SubnetId": instance.subnet_id,
+        "VpcId": instance.vpc_id,
+        "PrivateIpAddress": interface.private_ip,
+        "PublicIpAddress": interface.public_ip,
+        "SourceDestCheck": interface.source_dest_check,
+        "SecurityGroups": groups,
+        "PrivateDnsNameOptions": {
+            "HostnameType": "ip-name",
+            "EnableResourceNameDnsARecord": False,
+            "EnableResourceNameDnsAAAARecord": False,
+        },
+        "NetworkInterfaces": [_interface(interface, name, groups)],
+    }
+
+
+def _interface(interface: NetworkInterface, name: str, groups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    association = None
+    if interface.public_ip is not None:
+        association = {
+            "IpOwnerId": "amazon",
+            "PublicDnsName": public_name(interface.public_ip),
+            "PublicIp": interface.public_ip,
+        }
+    return {
+        "NetworkInterfaceId": interface.id,
+        "SubnetId": interface.subnet_id,
+        "VpcId": interface.vpc_id,
+        "Description": interface.description,
+        "OwnerId": interface.account_id,
+        "Status": "in-use",
+        "MacAddress": interface.mac,
+        "PrivateIpAddress": interface.private_ip,
+        "PrivateDnsName": name,
+        "SourceDestCheck": interface.source_dest_check,
+        "Groups": groups,
+        "Attachment": {
+            "AttachmentId": interface.attachment_id,
+            "DeviceIndex": 0,
+            "Status": "attached",
+            "AttachTime": interface.attached_at,
+            "DeleteOnTermination": interface.delete_on_termination,
+            "NetworkCardIndex": 0,
+        },
+        "Association": association,
+        "PrivateIpAddresses": [
+            {
+                "PrivateIpAddress": interface.private_ip,
+                "PrivateDnsName": name,
+                "Primary": True,
+                "Association": association,
+            }
+        ],
+        "Ipv6Addresses": [],
+        "InterfaceType": "interface",
+    }
+
+
+def _reason(instance: Instance) -> Mapping[str, Any] | None:
+    reason = instance.state_reason
+    return None if reason is None else {"Code": reason.code, "Message": reason.message}
+
+
+def _metadata_options(instance: Instance) -> Mapping[str, Any]:
+    options = instance.metadata_options
+    return {
+        "State": "applied",
+        "HttpTokens": "required" if options.tokens_required else "optional",
+        "HttpPutResponseHopLimit": options.hop_limit,
+        "HttpEndpoint": "enabled" if options.endpoint_enabled else "disabled",
+        "HttpProtocolIpv6": "disabled",
+        "InstanceMetadataTags": "enabled" if options.tags_enabled else "disabled",
+    }
+
+
+_VIEWS: Final[Views[InstanceDetails]] = Views(lambda details: details.instance.id, _instance)
+
+
+class _Reservations:
+    """Views of reservations, each made once for each state of its instances that are shown."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[InstanceDetails, ...], View]] = {}
+
+    def of(self, members: tuple[InstanceDetails, ...]) -> View:
+        """Return the view of instances of one reservation."""
+        first = members[0].instance
+        known = self._known.get(first.reservation_id)
+        if known is not None and known[0] == members:
+            return known[1]
+        view = View(
+            {
+                "ReservationId": first.reservation_id,
+                "OwnerId": first.account_id,
+                "Groups": [],
+                "Instances": [_VIEWS.of(details) for details in members],
+            }
+        )
+        if known is None and len(self._known) >= _RESERVATIONS_KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[first.reservation_id] = members, view
+        return view
+
+
+_RESERVATIONS: Final = _Reservations()
+
+
+def reservation_views(shown: Iterable[InstanceDetails]) -> list[View]:
+    """Return instances grouped by reservation, in the order of their first ones."""
+    grouped: dict[str, list[InstanceDetails]] = {}
+    for details in shown:
+        grouped.setdefault(details.instance.reservation_id, []).append(details)
+    return [_RESERVATIONS.of(tuple(members)) for members in grouped.values()]

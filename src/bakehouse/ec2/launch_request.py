@@ -1,0 +1,163 @@
+"""RunInstances on the wire: what a request asks for, as the application takes it."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bakehouse.app.launch import LaunchRequest
+from bakehouse.app.launch_network import PlaceRequest
+from bakehouse.domain.errors import (
+    Ec2Error,
+    invalid_combination,
+    invalid_parameter,
+    invalid_value,
+    missing_parameter,
+    not_honoured,
+)
+from bakehouse.domain.instance import MetadataOptions
+from bakehouse.domain.region import zone_id, zones
+from bakehouse.ec2.block_devices import HONOURED as BLOCK_DEVICES_HONOURED
+from bakehouse.ec2.block_devices import requested_block_devices
+from bakehouse.ec2.registry import Request, RequestContext
+from bakehouse.ec2.tag_specifications import requested_tags
+
+#: Members of which one value says what is so anyhow, and every other value is refused.
+_AS_IT_IS: Final[Mapping[str, Any]] = {
+    "CapacityReservationSpecification.CapacityReservationPreference": "open",
+    "EnclaveOptions.Enabled": False,
+    "HibernationOptions.Configured": False,
+    "MaintenanceOptions.AutoRecovery": "default",
+    "MetadataOptions.HttpProtocolIpv6": "disabled",
+    "Monitoring.Enabled": False,
+    "NetworkInterfaces.DeleteOnTermination": True,
+    "NetworkInterfaces.InterfaceType": "interface",
+    "NetworkInterfaces.NetworkCardIndex": 0,
+    "Placement.Tenancy": "default",
+    "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord": False,
+    "PrivateDnsNameOptions.EnableResourceNameDnsARecord": False,
+    "PrivateDnsNameOptions.HostnameType": "ip-name",
+}
+
+HONOURED: Final = " ".join(
+    (
+        "ImageId MinCount MaxCount InstanceType KeyName SecurityGroupIds SecurityGroups SubnetId PrivateIpAddress",
+        "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
+        "TagSpecifications.ResourceType TagSpecifications.Tags",
+        "Placement.AvailabilityZone Placement.AvailabilityZoneId",
+        "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint",
+        "MetadataOptions.InstanceMetadataTags",
+        "NetworkInterfaces.AssociatePublicIpAddress NetworkInterfaces.Description NetworkInterfaces.DeviceIndex",
+        "NetworkInterfaces.Groups NetworkInterfaces.PrivateIpAddress NetworkInterfaces.SubnetId",
+        BLOCK_DEVICES_HONOURED,
+        *_AS_IT_IS,
+    )
+)
+
+#: Source: EC2 API Reference, InstanceMetadataOptionsRequest, HttpPutResponseHopLimit.
+_HOP_LIMITS: Final = (1, 64)
+
+
+def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
+    """Return what a RunInstances request asks for, or refuse it."""
+    if "ImageId" not in request:
+        raise missing_parameter("ImageId")
+    for path, value in _AS_IT_IS.items():
+        _refuse_other_than(request, path, value)
+    return LaunchRequest(
+        image_id=request["ImageId"],
+        min_count=request["MinCount"],
+        max_count=request["MaxCount"],
+        instance_type=request.get("InstanceType"),
+        key_name=request.get("KeyName"),
+        place=_place(ctx, request),
+        user_data=decoded_user_data(request.get("UserData", "")),
+        block_devices=requested_block_devices(request),
+        tags=requested_tags(request, "instance", "volume", "network-interface"),
+        metadata_options=_metadata_options(request.get("MetadataOptions") or {}),
+        shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior", "stop"),
+        termination_protected=request.get("DisableApiTermination", False),
+        stop_protected=request.get("DisableApiStop", False),
+        ebs_optimized=request.get("EbsOptimized", False),
+        client_token=ctx.caller.idempotency.token if ctx.caller.idempotency else None,
+    )
+
+
+def _refuse_other_than(request: Request, path: str, value: object) -> None:
+    structure, member = path.split(".")
+    given = request.get(structure) or {}
+    for entry in given if isinstance(given, list) else (given,):
+        if member in entry and entry[member] != value:
+            raise not_honoured(f"{path}={entry[member]}")
+
+
+def _place(ctx: RequestContext, request: Request) -> PlaceRequest:
+    interfaces = request.get("NetworkInterfaces") or []
+    zone = _zone(ctx, request.get("Placement") or {})
+    if not interfaces:
+        return PlaceRequest(
+            subnet_id=request.get("SubnetId"),
+            availability_zone=zone,
+            group_ids=tuple(request.get("SecurityGroupIds") or ()),
+            group_names=tuple(request.get("SecurityGroups") or ()),
+            private_ip=request.get("PrivateIpAddress"),
+        )
+    for member, words in (
+        ("SubnetId", "subnet ID"),
+        ("SecurityGroupIds", "security groups"),
+        ("SecurityGroups", "security groups"),
+        ("PrivateIpAddress", "private address"),
+    ):
+        if request.get(member):
+            raise invalid_combination(
+                f"Network interfaces and an instance-level {words} may not be specified on the same request"
+            )
+    if len(interfaces) > 1:
+        raise not_honoured("NetworkInterface.2")
+    interface = interfaces[0]
+    if interface.get("DeviceIndex", 0) != 0:
+        raise invalid_parameter("The first network interface must have the device index 0")
+    return PlaceRequest(
+        subnet_id=interface.get("SubnetId"),
+        availability_zone=zone,
+        group_ids=tuple(interface.get("Groups") or ()),
+        private_ip=interface.get("PrivateIpAddress"),
+        associate_public_ip=interface.get("AssociatePublicIpAddress"),
+        description=interface.get("Description", ""),
+    )
+
+
+def _zone(ctx: RequestContext, placement: Mapping[str, Any]) -> str | None:
+    wanted = placement.get("AvailabilityZoneId")
+    if wanted is None:
+        return placement.get("AvailabilityZone")
+    if "AvailabilityZone" in placement:
+        raise invalid_combination("AvailabilityZone and AvailabilityZoneId may not be specified on the same request")
+    for zone in zones(ctx.caller.region):
+        if zone_id(zone) == wanted:
+            return zone
+    raise invalid_parameter(f"Invalid availability zone-id: [{wanted}]")
+
+
+def decoded_user_data(text: str) -> bytes:
+    """Decode user data, which clients send with or without line breaks."""
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise Ec2Error("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.") from err
+
+
+def _metadata_options(given: Mapping[str, Any]) -> MetadataOptions:
+    usual = MetadataOptions()
+    hop_limit = given.get("HttpPutResponseHopLimit", usual.hop_limit)
+    least, most = _HOP_LIMITS
+    if not least <= hop_limit <= most:
+        raise invalid_value(
+            hop_limit, "HttpPutResponseHopLimit", f"The value must be an integer between {least} and {most}."
+        )
+    return MetadataOptions(
+        tokens_required=given.get("HttpTokens", "required" if usual.tokens_required else "optional") == "required",
+        endpoint_enabled=given.get("HttpEndpoint", "enabled") == "enabled",
+        hop_limit=hop_limit,
+        tags_enabled=given.get("InstanceMetadataTags", "disabled") == "enabled",
+    )
