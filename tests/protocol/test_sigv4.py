@@ -299,7 +299,7 @@ def test_a_malformed_signature_is_refused_as_incomplete(change: Change) -> None:
     assert (refused.code, refused.http_status) == ("IncompleteSignature", 400)
 
 
-@pytest.mark.parametrize("expires", ["0", "604801", "-1", "soon", "1e3", "9" * 5000, "٣"])
+@pytest.mark.parametrize("expires", ["0", "604801", "-1", "soon", "1e3", "9" * 5000, "0000003600", "\u0663"])
 def test_a_presigned_url_may_not_live_longer_than_a_week(expires: str) -> None:
     request = signed(method="GET", body="", query="Action=DescribeRegions", signer=SigV4QueryAuth)
     query = request.query.replace(b"X-Amz-Expires=3600", b"X-Amz-Expires=" + quote(expires).encode())

@@ -1,10 +1,11 @@
 """What the protocol itself refuses, and how any refusal is written."""
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from bakehouse.protocol.xml_text import escape
 
-Service = Literal["ec2", "sts"]
+if TYPE_CHECKING:
+    from bakehouse.protocol.model import Service
 
 XML_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -34,7 +35,7 @@ class ProtocolError(Exception):
 
 
 def error_document(
-    code: str, message: str, request_id: str, *, service: Service = "ec2", http_status: int = 400
+    code: str, message: str, request_id: str, *, service: "Service" = "ec2", http_status: int = 400
 ) -> bytes:
     """Return the body of an error answer in the form that the clients of `service` parse.
 

@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Final, NoReturn, cast
 
 from bakehouse.protocol.canonical_request import canonical_request, split_query
-from bakehouse.protocol.errors import ProtocolError, Service
+from bakehouse.protocol.errors import ProtocolError
+from bakehouse.protocol.model import Service
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
@@ -29,7 +30,10 @@ _SERVICES: Final = frozenset({"ec2", "sts"})
 
 _AMZ_DATE: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
-#: Bytes of a header's list of names; a client signs a dozen.
+#: Six digits hold a week.
+_EXPIRES: Final = re.compile(r"\d{1,6}", re.ASCII)
+
+#: A client signs a dozen.
 _MAX_SIGNED_HEADERS: Final = 100
 
 
@@ -194,7 +198,7 @@ def _claim_of_query(query: list[tuple[bytes, bytes]]) -> _Claim:
             raise ProtocolError("IncompleteSignature", f"The query requires '{key}'.")
     # EC2 and STS take presigned URLs without a life too; then the date's freshness alone counts.
     expires = given.get("X-Amz-Expires", "")
-    if expires and not (expires.isascii() and expires.isdigit() and 0 < int(expires[:8]) <= _MAX_EXPIRES_S):
+    if expires and not (_EXPIRES.fullmatch(expires) and 0 < int(expires) <= _MAX_EXPIRES_S):
         raise ProtocolError("IncompleteSignature", f"X-Amz-Expires must be between 1 and {_MAX_EXPIRES_S} seconds.")
     claim = _claim(
         credential=given["X-Amz-Credential"],

@@ -120,9 +120,9 @@ def test_a_list_element_all_of_whose_members_are_empty_is_an_element() -> None:
 
 
 def test_an_empty_number_in_a_list_is_refused() -> None:
-    refused = refusal("DescribeCapacityReservationFleets", "CapacityReservationFleetId.1=&MaxResults=x")
+    query = "IpamPrefixListResolverId=a&IpamPrefixListResolverVersion.1=1&IpamPrefixListResolverVersion.2="
 
-    assert refused.code == "InvalidParameterValue"
+    assert refusal("GetIpamPrefixListResolverVersions", query).code == "InvalidParameterValue"
 
 
 @pytest.mark.parametrize(
