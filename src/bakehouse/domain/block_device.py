@@ -49,6 +49,12 @@ class BlockDeviceRequest:
         )
 
 
+def check_device_name(name: str) -> None:
+    """Refuse what is no device name: InvalidParameterValue."""
+    if _DEVICE_NAME.fullmatch(name) is None:
+        raise invalid_value(name, "device", f"{name} is not a valid EBS device name.")
+
+
 def merged(devices: Sequence[BlockDevice], requests: Iterable[BlockDeviceRequest]) -> tuple[BlockDevice, ...]:
     """Return an image's mapping with a request's entries laid over it, device by device.
 
@@ -59,8 +65,7 @@ def merged(devices: Sequence[BlockDevice], requests: Iterable[BlockDeviceRequest
     seen: set[str] = set()
     for request in requests:
         name = request.device_name
-        if _DEVICE_NAME.fullmatch(name) is None:
-            raise invalid_value(name, "device", f"{name} is not a valid EBS device name.")
+        check_device_name(name)
         if name in seen:
             raise invalid_mapping(f"The device '{name}' is used in more than one block-device mapping")
         seen.add(name)

@@ -1,10 +1,15 @@
 """Images: an AMI is metadata and snapshots in a block device mapping."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import Ec2Error, auth_failure
+
+#: Source: EC2 API Reference, CreateImage, Name.
+_NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 
 
 class ImageState(StrEnum):
@@ -74,6 +79,12 @@ class Image:
         return account_id == self.account_id or self.is_public or account_id in self.launch_accounts
 
 
+def check_image_name(name: str) -> None:
+    """Refuse a name that no image may have: InvalidAMIName.Malformed."""
+    if _NAME.fullmatch(name) is None:
+        raise image_name_malformed(name)
+
+
 def image_name_taken(name: str, image_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidAMIName.Duplicate; wording as AWS answers it."""
     return Ec2Error("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image_id}")
@@ -91,3 +102,20 @@ def image_name_malformed(name: str) -> Ec2Error:
 def image_unavailable(image_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidAMIID.Unavailable; clients count it as gone."""
     return Ec2Error("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is not available")
+
+
+def image_not_authorized(image_id: str) -> Ec2Error:
+    """Refuse to change an image that the caller may launch but does not own; wording as AWS answers it."""
+    return auth_failure(f"Not authorized for image:{image_id}")
+
+
+def user_id_malformed(user_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidUserID.Malformed."""
+    return Ec2Error("InvalidUserID.Malformed", f'Invalid user id: "{user_id}"')
+
+
+def user_group_unknown(group: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidAMIAttributeItemValue: `all` is the only group."""
+    return Ec2Error(
+        "InvalidAMIAttributeItemValue", f'Invalid attribute item value "{group}" for userGroup item type.'
+    )

@@ -34,6 +34,11 @@ class Snapshot:
     """Accounts that may make volumes from it; `all` for everybody."""
     tags: dict[str, str] = field(default_factory=dict)
 
+    def readable_by(self, account_id: str) -> bool:
+        """Whether this account may see it and make volumes from it."""
+        accounts = self.create_volume_accounts
+        return account_id == self.account_id or account_id in accounts or "all" in accounts
+
 
 def snapshot_in_use(snapshot_id: str, image_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidSnapshot.InUse; wording as AWS answers it."""

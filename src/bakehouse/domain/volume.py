@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, operation_not_permitted
 
 
 class VolumeState(StrEnum):
@@ -111,4 +111,45 @@ def volume_zone_mismatch(volume_id: str, instance_id: str) -> Ec2Error:
     return Ec2Error(
         "InvalidVolume.ZoneMismatch",
         f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'",
+    )
+
+
+def volume_already_attached(volume_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, VolumeInUse of AttachVolume; wording as AWS answers it."""
+    return Ec2Error("VolumeInUse", f"{volume_id} is already attached to an instance")
+
+
+def volume_not_attached_to(volume_id: str, instance_id: str | None, device_name: str | None) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidAttachment.NotFound."""
+    where = f"instance '{instance_id}'" if instance_id else "the instance"
+    device = f" as device '{device_name}'" if device_name else ""
+    return Ec2Error("InvalidAttachment.NotFound", f"The volume '{volume_id}' is not attached to {where}{device}.")
+
+
+def root_volume_stays(volume_id: str, instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, DetachVolume: the root device of a running instance; wording as AWS answers it."""
+    return operation_not_permitted(f"Unable to detach root volume '{volume_id}' from instance '{instance_id}'")
+
+
+def device_taken(device_name: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidParameterValue of AttachVolume; wording as AWS answers it."""
+    return invalid_parameter(
+        f"Invalid value '{device_name}' for unixDevice. Attachment point {device_name} is already in use"
+    )
+
+
+def attachment_limit(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, AttachmentLimitExceeded."""
+    return Ec2Error(
+        "AttachmentLimitExceeded", f"The instance '{instance_id}' cannot have more volumes attached than it has."
+    )
+
+
+def storage_full() -> Ec2Error:
+    """Answer when the host has no space left; SDKs treat it as a server-side error.
+
+    Source: EC2 API Reference, Error codes, InsufficientVolumeCapacity.
+    """
+    return Ec2Error(
+        "InsufficientVolumeCapacity", "There is not enough capacity to fulfill your EBS volume provision request.", 500
     )

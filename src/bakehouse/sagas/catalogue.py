@@ -3,14 +3,30 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bakehouse.sagas.attach_volume import ATTACH_VOLUME
+from bakehouse.sagas.create_image import CREATE_IMAGE
+from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS
+from bakehouse.sagas.create_volume import CREATE_VOLUME
+from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS
+from bakehouse.sagas.delete_volume import DELETE_VOLUME
+from bakehouse.sagas.detach_volume import DETACH_VOLUME
 from bakehouse.sagas.engine import Saga
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE
 from bakehouse.sagas.run_instance import RUN_INSTANCE
+from bakehouse.sagas.security_group import APPLY_SECURITY_GROUP
 from bakehouse.sagas.start_instance import START_INSTANCE
 from bakehouse.sagas.stop_instance import STOP_INSTANCE
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 
 _ALL: Final[tuple[Saga[Any], ...]] = (
+    APPLY_SECURITY_GROUP,
+    ATTACH_VOLUME,
+    CREATE_IMAGE,
+    CREATE_SNAPSHOTS,
+    CREATE_VOLUME,
+    DELETE_SNAPSHOTS,
+    DELETE_VOLUME,
+    DETACH_VOLUME,
     REBOOT_INSTANCE,
     RUN_INSTANCE,
     START_INSTANCE,

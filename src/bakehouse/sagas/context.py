@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.metadata import MetadataListener
@@ -27,6 +28,8 @@ class SagaContext:
     """VPCs whose segments this server has made sure of."""
     segment_turns: dict[str, asyncio.Lock] = field(default_factory=dict)
     """VPCs whose segments are being made: launches side by side share the work."""
+    volume_turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Volumes whose files are being opened, sealed or removed (`sagas/volumes.py`)."""
     stop_deadline_s: float = 60.0
     """How long StopInstances and RebootInstances give a guest to shut down before its machine is made to."""
     terminate_deadline_s: float = 20.0

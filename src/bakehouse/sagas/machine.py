@@ -12,6 +12,7 @@ from bakehouse.domain.volume import Volume
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment, interface_spec
+from bakehouse.sagas.volumes import held
 from bakehouse.store.store import Store
 
 GIB: Final = 1024**3
@@ -40,9 +41,13 @@ async def make_volumes(ctx: SagaContext, instance_id: str) -> None:
 
 async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: bool) -> None:
     """Delete the bytes of the attached volumes: those that go with their instance, or all of them."""
-    for volume in volumes_of(ctx.store, ctx.store.instances[instance_id]):
-        if all_of_them or (volume.attachment is not None and volume.attachment.delete_on_termination):
-            await ctx.volumes.delete(volume.id)
+    going = [
+        volume.id
+        for volume in volumes_of(ctx.store, ctx.store.instances[instance_id])
+        if all_of_them or (volume.attachment is not None and volume.attachment.delete_on_termination)
+    ]
+    async with held(ctx, going):
+        await asyncio.gather(*(ctx.volumes.delete(volume_id) for volume_id in going))
 
 
 async def plug_interface(ctx: SagaContext, instance_id: str) -> None:
@@ -65,24 +70,23 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     instance = ctx.store.instances[instance_id]
     interface = ctx.store.network_interfaces[instance.network_interface_id]
     instance_type = INSTANCE_TYPES[instance.type]
-    disks = [
-        MachineDisk(volume_id=volume.id, connection=await ctx.volumes.connect(volume.id))
-        for volume in volumes_of(ctx.store, instance)
-    ]
-    # Last, for whoever receives it must close it.
-    connection = await ctx.network.connect(interface.id)
-    await ctx.hypervisor.start(
-        MachineSpec(
-            machine_id=instance.id,
-            instance_type=instance.type,
-            architecture=instance.architecture,
-            vcpus=instance_type.vcpus,
-            memory_mib=instance_type.memory_mib,
-            disks=tuple(disks),
-            interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
-            hardware_uuid=instance.hardware_uuid,
+    volumes = volumes_of(ctx.store, instance)
+    async with held(ctx, (volume.id for volume in volumes)):
+        disks = [MachineDisk(volume_id=it.id, connection=await ctx.volumes.connect(it.id)) for it in volumes]
+        # Last, for whoever receives it must close it.
+        connection = await ctx.network.connect(interface.id)
+        await ctx.hypervisor.start(
+            MachineSpec(
+                machine_id=instance.id,
+                instance_type=instance.type,
+                architecture=instance.architecture,
+                vcpus=instance_type.vcpus,
+                memory_mib=instance_type.memory_mib,
+                disks=tuple(disks),
+                interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
+                hardware_uuid=instance.hardware_uuid,
+            )
         )
-    )
 
 
 async def kill_machine(ctx: SagaContext, instance_id: str) -> None:

@@ -63,6 +63,14 @@ class Transaction:
                 ClientTokenRecord(id=record_id, digest=token.digest, resource_id=resource_id, created_at=now),
             )
 
+    def forget(self, caller: Caller) -> None:
+        """Take back what `remember` wrote, because what it names has failed: the client may try again."""
+        if caller.idempotency is not None:
+            record_id = client_token_id(caller, caller.idempotency.operation, caller.idempotency.token)
+            record = self._store.client_tokens.get(record_id)
+            if record is not None:
+                self.delete(record)
+
     def roll_back(self) -> None:
         """Put everything back as it was."""
         for table, record_id, old in reversed(self._undo):

@@ -1,0 +1,31 @@
+"""Delete snapshots.
+
+Their records went in the transaction that enlisted the saga: from then on nobody can make anything of them. It leaves
+the bytes that volumes and other snapshots need.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import Saga, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteSnapshots:
+    """Parameters."""
+
+    snapshot_ids: tuple[str, ...]
+
+
+async def delete_bytes(ctx: SagaContext, params: DeleteSnapshots) -> None:
+    """Forget them in the volume store."""
+    await asyncio.gather(*(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in params.snapshot_ids))
+
+
+DELETE_SNAPSHOTS: Final = Saga(
+    name="delete_snapshots",
+    params=DeleteSnapshots,
+    steps=(Step("delete_bytes", do=delete_bytes),),
+)
