@@ -53,6 +53,12 @@ from bakehouse.store.store import Store
 #: As root, QEMU runs as the first of these users that exists.
 _MACHINE_USERS: Final = ("bakehouse", "nobody")
 
+#: How long a guest that is terminated may take to shut down: little of what it would save is kept.
+_TERMINATE_TIMEOUT_S: Final = 20.0
+
+#: Another text after each boot of the host.
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
 _log = structlog.get_logger()
 
 
@@ -130,7 +136,16 @@ async def running_server(
         now=now,
         secret=_derived(secret, "imds"),
     )
-    context = SagaContext(store, drivers.hypervisor, drivers.volumes, drivers.network, metadata, now)
+    context = SagaContext(
+        store,
+        drivers.hypervisor,
+        drivers.volumes,
+        drivers.network,
+        metadata,
+        now,
+        stop_deadline_s=settings.stop_timeout_s,
+        terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
+    )
     engine = SagaEngine(context, SAGAS, checkpoint)
     app = App(
         AppContext(
@@ -145,9 +160,17 @@ async def running_server(
         )
     )
     app_of.append(app)
-    reconciler = Reconciler(context, engine, app)
+    boot_id = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
+    seen_boot = home / "boot-id"
+    reconciler = Reconciler(
+        context,
+        engine,
+        host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
+        chores=[app.client_tokens.forget_old],
+    )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
     await reconciler.start()
+    seen_boot.write_text(boot_id)
     watching = asyncio.create_task(reconciler.run(), name="reconciler")
     try:
         yield Server(app, endpoint, reconciler, engine, context)

@@ -13,7 +13,7 @@ from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
 from bakehouse.app.launch import LaunchRequest, plan, reserve
 from bakehouse.app.networks import Networks
 from bakehouse.app.public_addresses import PublicAddresses
-from bakehouse.domain.caller import Caller, client_token_id
+from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import insufficient_capacity
 from bakehouse.domain.instance import (
     USER_SHUTDOWN,
@@ -240,12 +240,7 @@ class Instances:
         instances = [store.instances[instance.id] for instance in launched]
         async with store.transaction() as tx:
             sagas = [self._enlist_terminate(tx, instance, force=True) for instance in _not_ending(instances)]
-            if caller.idempotency is not None:
-                # SDKs repeat a request that met InsufficientInstanceCapacity, with the same token.
-                token = caller.idempotency
-                record = store.client_tokens.get(client_token_id(caller, token.operation, token.token))
-                if record is not None:
-                    tx.delete(record)
+            tx.forget(caller)  # SDKs repeat a request that met InsufficientInstanceCapacity, with the same token
         await asyncio.gather(*(self._context.sagas.run(saga) for saga in sagas), return_exceptions=True)
 
     async def _hasten(self, instances: Iterable[Instance], state: InstanceState) -> None:

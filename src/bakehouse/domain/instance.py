@@ -162,6 +162,8 @@ class Instance:
     terminated_at: datetime | None = None
     impaired_since: datetime | None = None
     """When its guest was seen to have panicked; None while all is well."""
+    ended_with_server: bool = False
+    """Its machine was ended because the server was taken down with its machines; the next server starts it again."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

@@ -3,6 +3,7 @@
 The guest shuts down, panics, or its machine ends; the API hears nothing of it before the state is changed here.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,7 @@ from bakehouse.domain.instance import (
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
+from bakehouse.sagas.machine import shut_down_machine
 from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
 from bakehouse.sagas.stop_instance import STOP_INSTANCE, StopInstance
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE, TerminateInstance
@@ -41,7 +43,7 @@ class Guests:
         A machine that is gone because the host restarted is started again; otherwise its instance is stopped.
         """
         instance = self._context.store.instances.get(instance_id)
-        if instance is None or self._sagas.is_changing(instance_id):
+        if instance is None or instance.ended_with_server or self._sagas.is_changing(instance_id):
             return
         if instance.state is InstanceState.STOPPING:
             await self._stop(instance, InstanceEvent.STOP_REQUESTED, instance.state_reason)
@@ -49,6 +51,23 @@ class Guests:
             await self._terminate(instance, InstanceEvent.TERMINATE_REQUESTED, instance.state_reason)
         elif instance.state is InstanceState.RUNNING:
             await self._obey_running(instance, machine, host_restarted=host_restarted)
+
+    async def bring_back(self) -> None:
+        """Start what was ended with the last server."""
+        for instance in [it for it in self._context.store.instances if it.ended_with_server]:
+            if instance.state is InstanceState.RUNNING and not self._sagas.is_changing(instance.id):
+                await self._start_again(instance)
+
+    async def end_all(self) -> None:
+        """Shut down every guest and end its machine; the instances stay `running` for the next server to start."""
+        store = self._context.store
+        running = [it for it in store.instances if it.state is InstanceState.RUNNING]
+        async with store.transaction() as tx:
+            for instance in running:
+                tx.put(replace(instance, ended_with_server=True))
+        await asyncio.gather(
+            *(shut_down_machine(self._context, it.id, self._context.stop_deadline_s) for it in running)
+        )
 
     async def _obey_running(self, instance: Instance, machine: MachineState, *, host_restarted: bool) -> None:
         if machine is MachineState.POWERED_OFF:
@@ -84,6 +103,7 @@ class Guests:
 
     async def _start_again(self, instance: Instance) -> None:
         async with self._context.store.transaction() as tx:
-            tx.put(replace(instance, state=next_state(instance, InstanceEvent.HOST_RESTARTED), impaired_since=None))
+            state = next_state(instance, InstanceEvent.HOST_RESTARTED)
+            tx.put(replace(instance, state=state, impaired_since=None, ended_with_server=False))
             saga = self._sagas.enlist(tx, START_INSTANCE, StartInstance(instance.id), subject_id=instance.id)
         self._sagas.begin(saga)

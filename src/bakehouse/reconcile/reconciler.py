@@ -79,6 +79,7 @@ class Reconciler:
         machines = await self._observe()
         await self._restore_networks(machines)
         await self._resume(_RESUME_WAIT_S)
+        await self._guests.bring_back()
         await self._settle_instances(host_restarted=self._host_restarted)
         orphans = await self._remove_orphans()
         self._status = ReconcilerStatus(started_at=self._context.now(), orphans_removed=tuple(orphans))
@@ -88,6 +89,19 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_machines(), name="follow machines")
             tasks.create_task(self._sweep_forever(), name="sweep")
+
+    async def shut_down_machines(self) -> None:
+        """Take every machine and segment off the host, as before it is switched off; the next server starts them.
+
+        Call it when no more requests are served, and this object is not used any more afterwards.
+        """
+        await self._sagas.settle()
+        await self._guests.end_all()
+        fabric = await self._context.network.observe()
+        for vpc_id in fabric.vpc_ids:
+            await self._context.metadata.close(vpc_id)
+            await self._context.network.delete_segment(vpc_id)
+        self._context.segments.clear()
 
     async def sweep(self) -> None:
         """Do once what `run` does every period."""

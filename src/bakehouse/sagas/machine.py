@@ -4,7 +4,6 @@ Each function may be repeated, and each that takes something away succeeds when 
 """
 
 import asyncio
-from typing import Final
 
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
@@ -12,10 +11,8 @@ from bakehouse.domain.volume import Volume
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment, interface_spec
-from bakehouse.sagas.volumes import held
+from bakehouse.sagas.volumes import GIB, held
 from bakehouse.store.store import Store
-
-GIB: Final = 1024**3
 
 
 def volumes_of(store: Store, instance: Instance) -> list[Volume]:
