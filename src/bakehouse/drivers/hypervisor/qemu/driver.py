@@ -119,17 +119,9 @@ class QemuHypervisor:
         async with self._lifecycles[machine_id]:
             machine = self._machines.pop(machine_id, None)
             if machine is not None:
-                machine.ending = True
-                name = machine.process
-            else:
-                found = await asyncio.to_thread(run.running_process)
-                if found is None:
-                    await asyncio.to_thread(run.remove_sockets)
-                    return
-                name = found
-            await end_process(name)
-            if machine is not None:
-                await machine.close()
+                await machine.end()
+            elif (name := await asyncio.to_thread(run.running_process)) is not None:
+                await end_process(name)
             await asyncio.to_thread(run.remove_sockets)
 
     async def forget(self, machine_id: str) -> None:
@@ -161,7 +153,7 @@ class QemuHypervisor:
         if machine is None:
             return
         async with machine.disks_lock:
-            disk = (await live_disks.plugged_disks(machine.monitor)).get(volume_id)
+            disk = (await live_disks.look(machine.monitor)).disks.get(volume_id)
             if disk is None:
                 return
             await live_disks.request_unplug(machine.monitor, disk.device)
@@ -172,7 +164,7 @@ class QemuHypervisor:
         if not await machine.wait_unplugged(disk.device, deadline_s=self._unplug_deadline_s):
             raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
         async with machine.disks_lock:
-            await live_disks.sweep_nodes(machine.monitor)
+            await live_disks.sweep_nodes(machine.monitor, await live_disks.look(machine.monitor))
 
     async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
         """Let volumes write to new files from one point in time on: all or, with an exception, none.
@@ -195,7 +187,10 @@ class QemuHypervisor:
             MonitorLost: The machine is there and does not answer.
         """
         machine = await self._live(machine_id)
-        return {} if machine is None else await live_disks.top_paths(machine.monitor)
+        if machine is None:
+            return {}
+        graph = await live_disks.look(machine.monitor)
+        return {volume_id: Path(graph.files[disk.top.file]) for volume_id, disk in graph.disks.items()}
 
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""
@@ -350,7 +345,7 @@ class QemuHypervisor:
         if machine is None or machine.state is MachineState.GONE:
             return frozenset()
         try:
-            return frozenset(await live_disks.plugged_disks(machine.monitor))
+            return frozenset((await live_disks.look(machine.monitor)).disks)
         except MonitorLost:
             return frozenset()
 

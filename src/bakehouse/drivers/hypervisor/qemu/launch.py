@@ -9,7 +9,7 @@ from typing import Final
 from bakehouse.drivers import process
 from bakehouse.drivers.hypervisor.qemu import command_line
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
-from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
+from bakehouse.drivers.hypervisor.qemu.machine import Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
     AGENT_SOCKET,
     CONSOLE_SOCKET,
@@ -105,7 +105,5 @@ async def _spawn(
 async def _abandon(run: RunDirectory, machine: Machine | None) -> None:
     """Remove every trace of a start that failed."""
     if machine is not None:
-        machine.ending = True
-        await end_process(machine.process)
-        await machine.close()
+        await machine.end()
     await asyncio.to_thread(run.remove)

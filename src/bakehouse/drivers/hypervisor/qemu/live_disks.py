@@ -51,23 +51,31 @@ class PluggedDisk:
     size_bytes: int
 
 
-async def plugged_disks(monitor: Monitor) -> dict[str, PluggedDisk]:
-    """Return the disks by volume id. One taken by force is none, though its device may still be there."""
+@dataclass(frozen=True, slots=True)
+class BlockGraph:
+    """What a machine has open at one moment."""
+
+    disks: Mapping[str, PluggedDisk]
+    """By volume id. A disk taken by force is none, though its device may still be there."""
+    files: Mapping[str, str]
+    """File name by node name."""
+
+    def top_path(self, volume_id: str) -> Path | None:
+        """Return the file that a volume is written to; None when it is not plugged in."""
+        disk = self.disks.get(volume_id)
+        return None if disk is None else Path(self.files[disk.top.file])
+
+
+async def look(monitor: Monitor) -> BlockGraph:
+    """Ask what the machine has open."""
+    nodes = await monitor.execute("query-named-block-nodes", {"flat": True})
     disks = {}
     for entry in await monitor.execute("query-block"):
         top = block_nodes.node_name(entry.get("inserted", {}).get("node-name", ""))
         if top is not None and entry.get("qdev"):
             size = entry["inserted"]["image"]["virtual-size"]
             disks[top.volume_id] = PluggedDisk(_last_part(entry["qdev"]), top, size)
-    return disks
-
-
-async def top_paths(monitor: Monitor) -> dict[str, Path]:
-    """Return the file that each volume is written to now, by volume id."""
-    nodes = await monitor.execute("query-named-block-nodes", {"flat": True})
-    files = {node["node-name"]: node["file"] for node in nodes}
-    disks = await plugged_disks(monitor)
-    return {volume_id: Path(files[disk.top.file]) for volume_id, disk in disks.items()}
+    return BlockGraph(disks, {node["node-name"]: node["file"] for node in nodes})
 
 
 async def has_device(monitor: Monitor, device: str) -> bool:
@@ -82,9 +90,10 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
         DeviceBusy: All ports are taken. Stopping and starting the machine makes new ones.
         CommandRefused: The file cannot be opened. Nothing is left open.
     """
-    if disk.volume_id in await plugged_disks(monitor):
+    graph = await look(monitor)
+    if disk.volume_id in graph.disks:
         return
-    await sweep_nodes(monitor)
+    await sweep_nodes(monitor, graph)
     devices = await _devices(monitor)
     taken = {block_nodes.port_of(device) for device in devices}
     ports = sorted(int(name.removeprefix("port")) for name in devices if name.startswith("port"))
@@ -120,10 +129,10 @@ async def take_by_force(monitor: Monitor, disk: PluggedDisk) -> None:
     port = block_nodes.port_of(disk.device)
     if port is None:
         raise DeviceBusy(f"{disk.device} is not in a port that disks can leave")
+    await sweep_nodes(monitor, await look(monitor))
     void = block_nodes.void_node(port)
     # A mirror that copies nothing is how QEMU exchanges a node below a device that a guest is using.
     job = f"take-{disk.device}"
-    await sweep_nodes(monitor)
     await monitor.execute("blockdev-add", {"driver": "null-co", "node-name": void, "size": disk.size_bytes})
     mirror = {"job-id": job, "device": str(disk.top), "target": void, "sync": "none"}
     await monitor.execute("blockdev-mirror", mirror)
@@ -135,7 +144,7 @@ async def take_by_force(monitor: Monitor, disk: PluggedDisk) -> None:
     except TimeoutError as err:
         await monitor.execute("block-job-cancel", {"device": job, "force": True})
         raise DeviceBusy(f"requests to {disk.top.volume_id} in flight did not end") from err
-    await sweep_nodes(monitor)
+    await sweep_nodes(monitor, await look(monitor))
 
 
 async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush: bool) -> None:
@@ -145,20 +154,19 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
         SwitchRefused: A volume is not plugged in, or writes to a third file.
         CommandRefused: A file cannot be opened. No volume was switched.
     """
-    disks = await plugged_disks(monitor)
-    paths = await top_paths(monitor)
-    waiting = [switch for switch in switches if paths.get(switch.volume_id) != switch.new_path]
+    graph = await look(monitor)
+    waiting = [switch for switch in switches if graph.top_path(switch.volume_id) != switch.new_path]
     for switch in waiting:
-        if paths.get(switch.volume_id) != switch.old_path:
-            found = paths.get(switch.volume_id, "nothing")
-            raise SwitchRefused(f"{switch.volume_id} writes to {found}, not to {switch.old_path}")
+        found = graph.top_path(switch.volume_id)
+        if found != switch.old_path:
+            raise SwitchRefused(f"{switch.volume_id} writes to {found or 'nothing'}, not to {switch.old_path}")
     if not waiting:
         return
-    await sweep_nodes(monitor)
+    await sweep_nodes(monitor, graph)
     actions = []
     try:
         for switch in waiting:
-            top = disks[switch.volume_id].top
+            top = graph.disks[switch.volume_id].top
             new = NodeName(top.volume_id, top.number + 1)
             # Without `backing`, QEMU would open the chain a second time; the snapshot puts the old top there.
             options = block_nodes.node_options(new, switch.new_path, "qcow2", flush=flush) | {"backing": None}
@@ -167,25 +175,22 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
         await monitor.execute("transaction", {"actions": actions})
     except BaseException:
         with suppress(CommandRefused, MonitorLost):
-            await sweep_nodes(monitor)
+            await sweep_nodes(monitor, await look(monitor))
         raise
 
 
-async def sweep_nodes(monitor: Monitor) -> None:
+async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> None:
     """Close files that no disk uses: of volumes that left, of switches that failed, of devices taken by force."""
-    disks = await plugged_disks(monitor)
-    ports = {block_nodes.port_of(device) for device in await _devices(monitor)}
-    unused: list[NodeName] = []
-    for node in await monitor.execute("query-named-block-nodes", {"flat": True}):
-        name = block_nodes.node_name(node["node-name"])
-        port = block_nodes.port_of_void(node["node-name"])
-        if name is not None and (name.volume_id not in disks or name > disks[name.volume_id].top):
-            unused.append(name)
-        elif port is not None and port not in ports:
-            await _delete_node(monitor, node["node-name"])
+    names = filter(None, map(block_nodes.node_name, graph.files))
+    unused = [it for it in names if it.volume_id not in graph.disks or it > graph.disks[it.volume_id].top]
     # Higher ones first: a node is in use as long as one above it is there.
     for name in sorted(unused, reverse=True):
         await _delete_node(monitor, str(name))
+    voids = {node: port for node in graph.files if (port := block_nodes.port_of_void(node)) is not None}
+    if voids:
+        taken = {block_nodes.port_of(device) for device in await _devices(monitor)}
+        for node in (node for node, port in voids.items() if port not in taken):
+            await _delete_node(monitor, node)
 
 
 def _snapshot(top: NodeName, new: NodeName) -> Mapping[str, object]:

@@ -40,7 +40,7 @@ class Machine:
         self.process = name
         self.state = MachineState.RUNNING
         self.ending = False
-        """Set by whoever ends the machine, so that its end is not news."""
+        """Whether we end the machine, so that its end is not news."""
         self.monitor = Monitor(run, self._hear)
         self.disks_lock = asyncio.Lock()
         """Held for changes of the disks, one after the other."""
@@ -81,6 +81,17 @@ class Machine:
             task.cancel()
         self._tasks = []
         await self.monitor.close()
+
+    async def end(self) -> None:
+        """End the process and return when it holds nothing any more. Nobody is told.
+
+        Raises:
+            MonitorLost: It did not even obey SIGKILL.
+        """
+        self.ending = True
+        await self.close()
+        await end_process(self.process)
+        self._move(MachineState.GONE)
 
     async def refresh(self) -> None:
         """Ask the monitor what the guest is doing.

@@ -30,6 +30,7 @@ class Monitor:
         self._on_event = on_event
         self._client: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
+        self._disconnecting: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
 
     async def connect(self, *, deadline_s: float) -> None:
@@ -82,10 +83,16 @@ class Monitor:
             self._events = None
         if self._client is not None:
             client, self._client = self._client, None
-            # Of a connection that broke, `disconnect` raises what broke it.
-            with suppress(QMPError, OSError, EOFError):
-                await client.disconnect()
+            self._disconnecting = asyncio.create_task(_disconnect(client))
+            # Cut short, the library would leave its own tasks behind.
+            await asyncio.shield(self._disconnecting)
 
     async def _forward_events(self, client: QMPClient) -> None:
         async for event in client.events:
             self._on_event(str(event["event"]))
+
+
+async def _disconnect(client: QMPClient) -> None:
+    # Of a connection that broke, `disconnect` raises what broke it.
+    with suppress(QMPError, OSError, EOFError):
+        await client.disconnect()
