@@ -29,7 +29,7 @@ from bakehouse.drivers.images import builder
 from bakehouse.drivers.images.packages import PackagesUnavailable
 from bakehouse.drivers.images.recipe import BuiltImage, Progress
 from bakehouse.drivers.images.sources import NoPackageSources
-from bakehouse.drivers.network.fake.driver import FakeNetworkFabric
+from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.process import ProcessFailed, spawn_detached
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
@@ -249,6 +249,15 @@ def _secret(home: Path) -> bytes:
         temporary.write_bytes(secrets.token_bytes(32))
         temporary.replace(path)
     return path.read_bytes()
+
+
+def _host_has_restarted(home: Path) -> bool:
+    """Tell whether the host has booted since the last server of this home ran, and remember this boot."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    path = home / "boot_id"
+    known = path.read_text() if path.exists() else boot_id
+    path.write_text(boot_id)
+    return known != boot_id
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:

@@ -8,9 +8,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 DEFAULT_PORT: Final = 8773
+NetworkMode = Literal["auto", "root", "rootless"]
 DEFAULT_REGION: Final = "us-east-1"
 
 
@@ -24,7 +25,7 @@ class Settings:
     """The home region: that of the first account's profile."""
     accelerator: str = "auto"
     """`auto`, `kvm`, `hvf` or `tcg`."""
-    network: str = "auto"
+    network: NetworkMode = "auto"
     """`auto`, `root` or `rootless`."""
     simulate: bool = False
     """Use fakes instead of machines: the whole API, nothing boots."""
@@ -68,9 +69,12 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
         remembered = json.loads(path.read_text())
         settings = replace(settings, **{name: value for name, value in remembered.items() if name in known})
     variables = {name: environment.get(f"BAKEHOUSE_{name.upper()}") for name in known}
-    given = {name: _read(name, text) for name, text in variables.items() if text}
+    given: dict[str, Any] = {name: _read(name, text) for name, text in variables.items() if text}
     given |= {name: value for name, value in options.items() if value is not None}
-    return replace(settings, **given)
+    settings = replace(settings, **given)
+    if settings.network not in get_args(NetworkMode):
+        raise InvalidSettings(f"the network mode `{settings.network}` is none of {', '.join(get_args(NetworkMode))}")
+    return settings
 
 
 def remember(home: Path, settings: Settings) -> None:
