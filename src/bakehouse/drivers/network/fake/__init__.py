@@ -1,1 +1,5 @@
 """A network fabric in memory."""
+
+from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
+
+__all__ = ["FakeNetworkFabric"]

@@ -118,8 +118,12 @@ class Agent:
             case messages.Dial(interface_id, port):
                 return self._segment.dial(interface_id, port)
             case messages.Report():
-                has_uplink = self._has_uplink()
-                return messages.SegmentReport(os.getpid(), self._segment.interface_ids, has_uplink)
+                return messages.SegmentReport(
+                    pid=os.getpid(),
+                    is_described=self._segment.is_described,
+                    interface_ids=self._segment.interface_ids,
+                    has_uplink=self._has_uplink(),
+                )
             case messages.HoldUplink():
                 self._hold_uplink(fd)
             case _:

@@ -103,6 +103,7 @@ class SegmentReport:
     """What an agent holds."""
 
     pid: int
+    is_described: bool
     interface_ids: tuple[str, ...]
     has_uplink: bool
 

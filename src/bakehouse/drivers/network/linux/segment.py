@@ -71,6 +71,11 @@ class Segment:
         self._metadata: socket.socket | None = None
 
     @property
+    def is_described(self) -> bool:
+        """Whether a server has said what this segment is; one that died on the way has not."""
+        return self._description is not None
+
+    @property
     def interface_ids(self) -> tuple[str, ...]:
         """The plugged interfaces."""
         return tuple(self._interfaces)
@@ -117,8 +122,6 @@ class Segment:
         self._firewall.apply(ruleset.base(resolver(description.cidr)))
         # Only now, so that nothing is ever forwarded that no rule was asked about.
         (_SETTINGS / "ipv4/ip_forward").write_text("1\n")
-        if self._metadata is None:
-            self._metadata = socket.create_server((METADATA_ADDRESS, METADATA_PORT), backlog=_METADATA_BACKLOG)
 
     def apply_group(self, group: GroupSpec) -> None:
         """Make a group, or replace its rules, in one transaction."""

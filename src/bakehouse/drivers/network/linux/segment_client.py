@@ -163,23 +163,29 @@ class SegmentClient:
             if self._agent is not None and self._agent.alive:
                 return self._agent
             try:
-                self._agent = AgentClient.connect(self._layout)
+                agent = AgentClient.connect(self._layout)
             except AgentGone:
                 if not may_start:
                     raise
-                self._agent = await self._start()
-            return self._agent
+                agent = await start_agent(self._layout, tun_device=self._tun_device, rootless=self._rootless)
+            try:
+                await self._retell(agent)
+            except BaseException:
+                agent.close()
+                raise
+            self._agent = agent
+            return agent
 
-    async def _start(self) -> AgentClient:
-        """Start an agent and tell it what the one before knew."""
-        agent = await start_agent(self._layout, tun_device=self._tun_device, rootless=self._rootless)
-        if self._description is not None:
-            await self._describe(agent, self._description)
-            for group in self.groups.values():
-                await agent.call(messages.ApplyGroup(group))
-            for interface in self.interfaces.values():
-                await agent.call(messages.Plug(interface))
-        return agent
+    async def _retell(self, agent: AgentClient) -> None:
+        """Tell an agent that knows nothing what the one before it knew."""
+        report = await agent.call(messages.Report())
+        if self._description is None or (report is not None and report.is_described):
+            return
+        await self._describe(agent, self._description)
+        for group in self.groups.values():
+            await agent.call(messages.ApplyGroup(group))
+        for interface in self.interfaces.values():
+            await agent.call(messages.Plug(interface))
 
     async def _describe(self, agent: AgentClient, description: SegmentSpec) -> None:
         metadata = None if self._metadata is None else self._metadata.fileno()
