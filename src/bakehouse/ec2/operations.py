@@ -1,6 +1,8 @@
 """All operations: importing this module registers every handler."""
 
 from bakehouse.ec2 import (
+    image_attributes,
+    images,
     instance_attributes,
     instance_status,
     instance_types,
@@ -9,13 +11,17 @@ from bakehouse.ec2 import (
     networks,
     regions,
     security_groups,
+    snapshots,
     sts,
     tags,
+    volumes,
 )
 from bakehouse.ec2.registry import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
+    "image_attributes",
+    "images",
     "instance_attributes",
     "instance_status",
     "instance_types",
@@ -24,6 +30,8 @@ __all__ = [
     "networks",
     "regions",
     "security_groups",
+    "snapshots",
     "sts",
     "tags",
+    "volumes",
 ]

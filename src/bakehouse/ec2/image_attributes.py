@@ -1,0 +1,140 @@
+"""Image attribute operations: description, launch permission, and what can only be read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from bakehouse.app.image_catalogue import ImageChange
+from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter, not_honoured
+from bakehouse.domain.image import Image, user_group_unknown
+from bakehouse.ec2.block_devices import block_device_view
+from bakehouse.ec2.image_views import moment
+from bakehouse.ec2.registry import Request, RequestContext, Response, operation
+
+
+def _value(text: str | None) -> dict[str, Any]:
+    return {} if text is None else {"Value": text}
+
+
+#: Attribute to the member of the answer that it fills. The kernels and products that no image here has are empty, as
+#: EC2 answers them. UEFI data is left out: an image here boots by BIOS, and to show none would promise some.
+_SHOWN: Final[Mapping[str, Callable[[Image], dict[str, Any]]]] = {
+    "blockDeviceMapping": lambda image: {
+        "BlockDeviceMappings": [block_device_view(device) for device in image.block_devices]
+    },
+    "bootMode": lambda image: {"BootMode": _value(image.boot_mode)},
+    "deregistrationProtection": lambda _image: {"DeregistrationProtection": _value("disabled")},
+    "description": lambda image: {"Description": _value(image.description)},
+    "imdsSupport": lambda image: {"ImdsSupport": _value(image.imds_support)},
+    "kernel": lambda _image: {"KernelId": {}},
+    "lastLaunchedTime": lambda image: {
+        "LastLaunchedTime": _value(moment(image.last_launched_at) if image.last_launched_at else None)
+    },
+    "launchPermission": lambda image: {"LaunchPermissions": [_launcher_view(it) for it in image.launch_accounts]},
+    "productCodes": lambda _image: {"ProductCodes": []},
+    "ramdisk": lambda _image: {"RamdiskId": {}},
+    "sriovNetSupport": lambda _image: {"SriovNetSupport": {}},
+    "tpmSupport": lambda _image: {"TpmSupport": {}},
+}
+
+
+@operation("DescribeImageAttribute", honours="ImageId Attribute")
+async def describe_image_attribute(ctx: RequestContext, request: Request) -> Response:
+    """Show one attribute of an image of the caller's."""
+    show = _SHOWN.get(request["Attribute"])
+    if show is None:
+        raise not_honoured(f"Attribute={request['Attribute']}")
+    image = ctx.app.images.owned(ctx.caller, request["ImageId"])
+    return {"ImageId": image.id, **show(image)}
+
+
+@operation(
+    "ModifyImageAttribute",
+    honours="ImageId Attribute Value OperationType UserIds UserGroups Description.Value ImdsSupport.Value "
+    "LaunchPermission.Add.UserId LaunchPermission.Add.Group LaunchPermission.Remove.UserId "
+    "LaunchPermission.Remove.Group",
+)
+async def modify_image_attribute(ctx: RequestContext, request: Request) -> Response:
+    """Change one attribute of an image, said in its own member or by Attribute, or both ways at once as Packer does."""
+    await ctx.app.images.change(ctx.caller, request["ImageId"], _requested_change(request))
+    return {}
+
+
+@operation("ResetImageAttribute", honours="ImageId Attribute")
+async def reset_image_attribute(ctx: RequestContext, request: Request) -> Response:
+    """Make an image private again: launch permission is the only attribute that can be reset."""
+    await ctx.app.images.reset_launchers(ctx.caller, request["ImageId"])
+    return {}
+
+
+def _requested_change(request: Request) -> ImageChange:
+    """Source: EC2 API Reference, ModifyImageAttribute: only one attribute at a time."""
+    named = {
+        attribute
+        for attribute, member in (
+            ("description", "Description"),
+            ("imdsSupport", "ImdsSupport"),
+            ("launchPermission", "LaunchPermission"),
+        )
+        if member in request
+    }
+    if request.keys() & {"OperationType", "UserIds", "UserGroups"}:
+        named.add("launchPermission")
+    if "Attribute" in request:
+        named.add(request["Attribute"])
+    if not named:
+        raise invalid_combination("No attributes specified.")
+    if len(named) > 1:
+        raise invalid_combination(f"Fields for multiple attribute types specified: {', '.join(sorted(named))}")
+    match named.pop():
+        case "description":
+            return ImageChange(description=_requested_value(request, "Description"))
+        case "imdsSupport":
+            value = _requested_value(request, "ImdsSupport")
+            if value != "v2.0":
+                raise invalid_value(value, "imdsSupport")
+            return ImageChange(imds_support=value)
+        case "launchPermission":
+            return _requested_launchers(request)
+        case other:
+            raise invalid_value(other, "attribute", "It can be description, imdsSupport or launchPermission.")
+
+
+def _requested_value(request: Request, member: str) -> str:
+    if member in request:
+        return str(request[member].get("Value", ""))
+    if "Value" not in request:
+        raise missing_parameter("value")
+    return str(request["Value"])
+
+
+def _requested_launchers(request: Request) -> ImageChange:
+    permission = request.get("LaunchPermission") or {}
+    added = list(_launchers(permission.get("Add")))
+    removed = list(_launchers(permission.get("Remove")))
+    flat = [*(request.get("UserIds") or ()), *_groups(request.get("UserGroups") or ())]
+    if flat:
+        if "OperationType" not in request:
+            raise missing_parameter("operationType")
+        (added if request["OperationType"] == "add" else removed).extend(flat)
+    if not (added or removed):
+        raise missing_parameter("launchPermission")
+    return ImageChange(add_launchers=added, remove_launchers=removed)
+
+
+def _launchers(entries: Iterable[Mapping[str, str]] | None) -> Iterable[str]:
+    for entry in entries or ():
+        if "UserId" in entry:
+            yield entry["UserId"]
+        if "Group" in entry:
+            yield from _groups([entry["Group"]])
+
+
+def _groups(groups: Iterable[str]) -> Iterable[str]:
+    for group in groups:
+        if group != "all":
+            raise user_group_unknown(group)
+        yield group
+
+
+def _launcher_view(launcher: str) -> dict[str, str]:
+    return {"Group": launcher} if launcher == "all" else {"UserId": launcher}

@@ -1,0 +1,138 @@
+"""Images on the wire: filters and views."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from bakehouse.domain.image import BlockDevice, Image
+from bakehouse.ec2.block_devices import block_device_view
+from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.registry import Request, Response
+from bakehouse.ec2.rendered import View, Views
+from bakehouse.ec2.tag_specifications import tag_set
+
+
+def _of_volumes(value: Callable[[BlockDevice], str | None]) -> Callable[[Image], Iterable[str | None]]:
+    return lambda image: [value(device) for device in image.block_devices if device.virtual_name is None]
+
+
+def _nothing(_image: Image) -> Iterable[str | None]:
+    return ()
+
+
+#: Source: EC2 API Reference, DescribeImages. What no image here has (products, kernels, watermarks) matches nothing.
+_VALUES: Final[Mapping[str, Callable[[Image], Iterable[str | None]]]] = {
+    "architecture": lambda image: (image.architecture,),
+    "block-device-mapping.delete-on-termination": _of_volumes(lambda device: flag(device.delete_on_termination)),
+    "block-device-mapping.device-name": lambda image: [device.device_name for device in image.block_devices],
+    "block-device-mapping.encrypted": _of_volumes(lambda device: flag(device.encrypted)),
+    "block-device-mapping.snapshot-id": _of_volumes(lambda device: device.snapshot_id),
+    "block-device-mapping.volume-size": _of_volumes(lambda device: str(device.size_gib)),
+    "block-device-mapping.volume-type": _of_volumes(lambda device: device.volume_type),
+    "boot-mode": lambda image: (image.boot_mode,),
+    "creation-date": lambda image: (moment(image.created_at),),
+    "description": lambda image: (image.description,),
+    "ena-support": lambda image: (flag(image.ena_support),),
+    "free-tier-eligible": lambda _image: ("false",),
+    "hypervisor": lambda _image: ("xen",),
+    "image-allowed": lambda _image: ("true",),
+    "image-id": lambda image: (image.id,),
+    "image-type": lambda _image: ("machine",),
+    "is-public": lambda image: (flag(image.is_public),),
+    "kernel-id": _nothing,
+    "manifest-location": lambda image: (_location(image),),
+    "name": lambda image: (image.name,),
+    "owner-alias": _nothing,
+    "owner-id": lambda image: (image.account_id,),
+    "platform": _nothing,
+    "platform-details": lambda image: (image.platform_details,),
+    "product-code": _nothing,
+    "product-code.type": _nothing,
+    "public-ssm-parameter-name": _nothing,
+    "ramdisk-id": _nothing,
+    "root-device-name": lambda image: (image.root_device_name,),
+    "root-device-type": lambda _image: ("ebs",),
+    "source-image-id": lambda image: (image.source_image_id,),
+    "source-image-region": lambda image: (image.source_image_region,),
+    "source-instance-id": lambda image: (image.source_instance_id,),
+    "sriov-net-support": _nothing,
+    "state": lambda image: (image.state,),
+    "state-reason-code": lambda image: (_reason(image).get("Code"),),
+    "state-reason-message": lambda image: (_reason(image).get("Message"),),
+    "usage-operation": lambda _image: (_USAGE,),
+    "virtualization-type": lambda image: (image.virtualization_type,),
+}
+
+FILTERS: Final[Filters[Image]] = Filters(_VALUES, tags=lambda image: image.tags)
+
+#: Nobody learns of the tags that another account gave its image.
+_FILTERS_OF_OTHERS: Final[Filters[Image]] = Filters(_VALUES, tags=lambda _image: {})
+
+#: Source: EC2 User Guide, "AMI billing information fields": of Linux.
+_USAGE: Final = "RunInstances"
+
+
+def moment(at: datetime) -> str:
+    """Return a time where the model has text: `2026-11-23T06:18:09.000Z`."""
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def image_test(request: Request, account_id: str) -> Callable[[Image], bool]:
+    """Return the test that a request's filters make, for what an account sees of each image."""
+    own, others = FILTERS.compile(request), _FILTERS_OF_OTHERS.compile(request)
+    return lambda image: own(image) if image.account_id == account_id else others(image)
+
+
+def image_view(image: Image, account_id: str) -> View:
+    """Return an image as an account sees it: its tags are its owner's alone."""
+    return _OWN.of(image) if image.account_id == account_id else _OTHERS.of(image)
+
+
+def _own_view(image: Image) -> Response:
+    return {**_shared_view(image), "Tags": tag_set(image.tags)}
+
+
+def _shared_view(image: Image) -> Response:
+    return {
+        "ImageId": image.id,
+        "ImageLocation": _location(image),
+        "State": image.state,
+        "OwnerId": image.account_id,
+        "CreationDate": moment(image.created_at),
+        "Public": image.is_public,
+        "ProductCodes": [],
+        "Architecture": image.architecture,
+        "ImageType": "machine",
+        "PlatformDetails": image.platform_details,
+        "UsageOperation": _USAGE,
+        "BlockDeviceMappings": [block_device_view(device) for device in image.block_devices],
+        "Description": image.description or None,
+        "EnaSupport": image.ena_support,
+        "Hypervisor": "xen",
+        "Name": image.name,
+        "RootDeviceName": image.root_device_name,
+        "RootDeviceType": "ebs",
+        "StateReason": _reason(image) or None,
+        "VirtualizationType": image.virtualization_type,
+        "BootMode": image.boot_mode,
+        "ImdsSupport": image.imds_support,
+        "SourceInstanceId": image.source_instance_id,
+        "SourceImageId": image.source_image_id,
+        "SourceImageRegion": image.source_image_region,
+        "LastLaunchedTime": moment(image.last_launched_at) if image.last_launched_at else None,
+        "DeregistrationProtection": "disabled",
+    }
+
+
+_OWN: Final[Views[Image]] = Views(lambda image: image.id, _own_view)
+_OTHERS: Final[Views[Image]] = Views(lambda image: image.id, _shared_view)
+
+
+def _location(image: Image) -> str:
+    return f"{image.account_id}/{image.name}"
+
+
+def _reason(image: Image) -> Mapping[str, Any]:
+    if image.state_reason is None:
+        return {}
+    return {"Code": image.state_reason.partition(":")[0], "Message": image.state_reason}

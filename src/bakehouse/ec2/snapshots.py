@@ -1,0 +1,128 @@
+"""Snapshot operations."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from bakehouse.app.snapshots import InstanceSnapshotsRequest
+from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.image_views import moment
+from bakehouse.ec2.pages import page
+from bakehouse.ec2.registry import Request, RequestContext, Response, operation
+from bakehouse.ec2.rendered import View, Views
+from bakehouse.ec2.tag_specifications import requested_tags, tag_set
+
+#: Source: EC2 API Reference, DescribeSnapshots.
+_VALUES: Final[Mapping[str, Callable[[Snapshot], Iterable[str | None]]]] = {
+    "description": lambda snapshot: (snapshot.description,),
+    "encrypted": lambda snapshot: (flag(snapshot.encrypted),),
+    "owner-alias": lambda _snapshot: (),
+    "owner-id": lambda snapshot: (snapshot.account_id,),
+    "progress": lambda snapshot: (_progress(snapshot),),
+    "snapshot-id": lambda snapshot: (snapshot.id,),
+    "start-time": lambda snapshot: (moment(snapshot.started_at),),
+    "status": lambda snapshot: (snapshot.state,),
+    "storage-tier": lambda _snapshot: ("standard",),
+    "transfer-type": lambda _snapshot: ("standard",),
+    "volume-id": lambda snapshot: (snapshot.volume_id,),
+    "volume-size": lambda snapshot: (str(snapshot.volume_size_gib),),
+}
+
+FILTERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda snapshot: snapshot.tags)
+
+#: Nobody learns of the tags that another account gave its snapshot.
+_FILTERS_OF_OTHERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda _snapshot: {})
+
+
+@operation("CreateSnapshot", honours="VolumeId Description TagSpecifications")
+async def create_snapshot(ctx: RequestContext, request: Request) -> Response:
+    """Take a snapshot of a volume."""
+    snapshot = await ctx.app.snapshots.create(
+        ctx.caller,
+        request["VolumeId"],
+        description=request.get("Description", ""),
+        tags=requested_tags(request, "snapshot")["snapshot"],
+    )
+    return _own_view(snapshot)
+
+
+@operation(
+    "CreateSnapshots",
+    honours="Description TagSpecifications CopyTagsFromSource InstanceSpecification.InstanceId "
+    "InstanceSpecification.ExcludeBootVolume InstanceSpecification.ExcludeDataVolumeIds",
+)
+async def create_snapshots(ctx: RequestContext, request: Request) -> Response:
+    """Take snapshots of an instance's volumes at one point in time."""
+    specification = request["InstanceSpecification"]
+    snapshots = await ctx.app.snapshots.create_of_instance(
+        ctx.caller,
+        InstanceSnapshotsRequest(
+            instance_id=specification["InstanceId"],
+            exclude_root=specification.get("ExcludeBootVolume", False),
+            exclude_volume_ids=tuple(specification.get("ExcludeDataVolumeIds") or ()),
+            description=request.get("Description", ""),
+            tags=requested_tags(request, "snapshot")["snapshot"],
+            copy_volume_tags=request.get("CopyTagsFromSource") == "volume",
+        ),
+    )
+    return {"Snapshots": [_info_view(snapshot) for snapshot in snapshots]}
+
+
+@operation("DescribeSnapshots", honours="SnapshotIds OwnerIds RestorableByUserIds Filters MaxResults NextToken")
+async def describe_snapshots(ctx: RequestContext, request: Request) -> Response:
+    """List the snapshots that the caller may make volumes from."""
+    account_id = ctx.caller.account_id
+    own, others = FILTERS.compile(request), _FILTERS_OF_OTHERS.compile(request)
+    found = ctx.app.snapshots.describe(
+        ctx.caller,
+        request.get("SnapshotIds"),
+        owners=request.get("OwnerIds"),
+        restorable_by=request.get("RestorableByUserIds"),
+    )
+    snapshots = [snapshot for snapshot in found if (own if snapshot.account_id == account_id else others)(snapshot)]
+    shown, token = page(ctx, request, snapshots, key=lambda snapshot: snapshot.id, sizes=(5, 1000), ids="SnapshotIds")
+    return {"Snapshots": [_snapshot_view(snapshot, account_id) for snapshot in shown], "NextToken": token}
+
+
+@operation("DeleteSnapshot", honours="SnapshotId")
+async def delete_snapshot(ctx: RequestContext, request: Request) -> Response:
+    """Delete a snapshot that no image names."""
+    await ctx.app.snapshots.delete(ctx.caller, request["SnapshotId"])
+    return {}
+
+
+def _progress(snapshot: Snapshot) -> str:
+    return "100%" if snapshot.state is SnapshotState.COMPLETED else "0%"
+
+
+def _info_view(snapshot: Snapshot) -> Response:
+    """Return what CreateSnapshots answers of each."""
+    return {
+        "SnapshotId": snapshot.id,
+        "VolumeId": snapshot.volume_id,
+        "VolumeSize": snapshot.volume_size_gib,
+        "State": snapshot.state,
+        "StartTime": snapshot.started_at,
+        "Progress": _progress(snapshot),
+        "OwnerId": snapshot.account_id,
+        "Description": snapshot.description,
+        "Encrypted": snapshot.encrypted,
+        "Tags": tag_set(snapshot.tags),
+    }
+
+
+def _own_view(snapshot: Snapshot) -> Response:
+    return {**_info_view(snapshot), "StorageTier": "standard", "CompletionTime": snapshot.completed_at}
+
+
+def _shared_view(snapshot: Snapshot) -> Response:
+    return {member: value for member, value in _own_view(snapshot).items() if member != "Tags"}
+
+
+_OWN: Final[Views[Snapshot]] = Views(lambda snapshot: snapshot.id, _own_view)
+_OTHERS: Final[Views[Snapshot]] = Views(lambda snapshot: snapshot.id, _shared_view)
+
+
+def _snapshot_view(snapshot: Snapshot, account_id: str) -> View:
+    """Return a snapshot as an account sees it: its tags are its owner's alone."""
+    return _OWN.of(snapshot) if snapshot.account_id == account_id else _OTHERS.of(snapshot)
