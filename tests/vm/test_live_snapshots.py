@@ -1,0 +1,164 @@
+"""Snapshots of a machine that really runs: the qcow2 store and QEMU together, with a guest that counts."""
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.vm import boot_sector
+from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
+
+from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
+from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, TopSwitch
+from bakehouse.ports.hypervisor import MachineDisk, MachineSpec, MonitorLost
+from bakehouse.ports.volumes import VolumeInUse
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
+]
+
+MACHINE = "i-0000000000000000a"
+CLONE = "i-0000000000000000b"
+ROOT = "vol-0000000000000000a"
+DATA = "vol-0000000000000000b"
+SNAPSHOTS = {ROOT: "snap-0000000000000000a", DATA: "snap-0000000000000000b"}
+
+
+@dataclass
+class Host:
+    """A store and a hypervisor, with a guest that counts on two disks."""
+
+    directory: Path
+    hypervisor: QemuHypervisor
+    store: Qcow2VolumeStore
+
+    async def path(self, volume_id: str) -> Path:
+        return Path((await self.store.connect(volume_id)).path)
+
+    async def spec(self, machine_id: str, *volume_ids: str) -> MachineSpec:
+        disks = [MachineDisk(volume_id=v, connection=await self.store.connect(v)) for v in volume_ids]
+        return machine_spec(machine_id, *disks)
+
+    async def begin(self) -> None:
+        image = self.directory / "guest.img"
+        image.write_bytes(SECTOR.ljust(DISK_BYTES, b"\0"))
+        await self.store.import_file("snap-0", image)
+        await self.store.create(ROOT, size_bytes=DISK_BYTES, snapshot_id="snap-0")
+        await self.store.create(DATA, size_bytes=DISK_BYTES, snapshot_id=None)
+        await self.hypervisor.start(await self.spec(MACHINE, ROOT, DATA))
+        await boot_sector.console_shows(self.hypervisor, MACHINE, b"K")
+        await boot_sector.tell(self.directory / "home", MACHINE, b"w")
+        await self.written_anew()
+
+    async def written_anew(self) -> None:
+        """Wait until the guest has written every sector once more. Not read from its files: QEMU writes those late."""
+        rounds = (await self.hypervisor.console_output(MACHINE)).count(b".")
+        await boot_sector.console_shows(self.hypervisor, MACHINE, b"." * (rounds + 2))
+
+    async def snapshot_counters(self) -> tuple[list[int], list[int]]:
+        read = []
+        for number, snapshot_id in enumerate(SNAPSHOTS.values()):
+            probe_id = f"vol-{number}"
+            await self.store.create(probe_id, size_bytes=DISK_BYTES, snapshot_id=snapshot_id)
+            read.append(counters(await self.path(probe_id), self.directory))
+        return read[0], read[1]
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    hypervisor = QemuHypervisor(tmp_path / "home", accelerator="tcg", flush=False)
+    store = Qcow2VolumeStore(tmp_path / "home" / "volumes", live=hypervisor, owner=None)
+    made = Host(tmp_path, hypervisor, store)
+    try:
+        await made.begin()
+        yield made
+    finally:
+        await hypervisor.kill(MACHINE)
+        await hypervisor.kill(CLONE)
+        await hypervisor.close()
+
+
+async def test_snapshots_of_two_disks_are_of_one_moment(host: Host) -> None:
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+
+    first, second = await host.snapshot_counters()
+    # The guest writes each number to the first disk, then to the second.
+    assert 0 <= max(first) - max(second) <= 1
+
+
+async def test_a_snapshot_stands_still_while_the_guest_writes_on(host: Host) -> None:
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+    before = await host.snapshot_counters()
+
+    await host.written_anew()
+
+    assert [counters(await host.path(f"vol-{number}"), host.directory) for number in (0, 1)] == list(before)
+
+
+async def test_the_volumes_of_a_killed_machine_hold_what_it_wrote_since(host: Host) -> None:
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+    last = max((await host.snapshot_counters())[1])
+    await host.written_anew()
+
+    await host.hypervisor.kill(MACHINE)
+
+    assert min(counters(await host.path(DATA), host.directory)) > last
+
+
+async def test_a_machine_boots_from_the_snapshot_of_another_that_runs_on(host: Host) -> None:
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+    await host.store.create("vol-c", size_bytes=DISK_BYTES, snapshot_id=SNAPSHOTS[ROOT])
+
+    await host.hypervisor.start(await host.spec(CLONE, "vol-c"))
+
+    await boot_sector.console_shows(host.hypervisor, CLONE, b"K")
+
+
+async def test_a_volume_of_a_running_machine_is_not_deleted(host: Host) -> None:
+    with pytest.raises(VolumeInUse):
+        await host.store.delete(ROOT)
+
+
+async def test_a_volume_of_a_running_machine_is_not_sealed_behind_its_back(host: Host) -> None:
+    with pytest.raises(VolumeInUse):
+        await host.store.snapshot({ROOT: "snap-c"}, machine_id=None)
+
+
+async def test_a_store_reopened_after_a_lost_answer_completes_the_same_snapshots(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_tops = host.hypervisor.switch_tops
+
+    async def losing(machine_id: str, switches: Sequence[TopSwitch]) -> None:
+        await switch_tops(machine_id, switches)
+        raise MonitorLost(machine_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.hypervisor, "switch_tops", losing)
+        with pytest.raises(MonitorLost):
+            await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+    host.store = Qcow2VolumeStore(host.directory / "home" / "volumes", live=host.hypervisor, owner=None)
+
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+
+    first, second = await host.snapshot_counters()
+    assert 0 <= max(first) - max(second) <= 1
+
+
+async def test_a_sweep_takes_nothing_from_a_running_machine(host: Host) -> None:
+    await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+
+    report = await host.store.sweep(remove=True)
+
+    assert report.files == ()
+
+
+async def test_snapshot_after_snapshot_the_machine_writes_on(host: Host) -> None:
+    for number in range(5):
+        await host.store.snapshot({ROOT: f"snap-a{number}", DATA: f"snap-b{number}"}, machine_id=MACHINE)
+
+    await host.written_anew()
+
+    assert await host.path(DATA) == host.directory / "home" / "volumes" / "layers" / f"{DATA}.5.qcow2"
