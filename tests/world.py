@@ -9,16 +9,18 @@ starts the next one on what it left.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Any, cast
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from bakehouse.app.accounts import Accounts
+from bakehouse.app.app import App
 from bakehouse.app.context import AppContext
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import Instances
@@ -28,6 +30,7 @@ from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.volume import VolumeState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
@@ -41,9 +44,6 @@ from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
-
-if TYPE_CHECKING:
-    from bakehouse.app.app import App
 
 GIB = 1024**3
 REGION = "us-east-1"
@@ -90,7 +90,9 @@ class Fragile:
                 return await attribute(*arguments, **named)
             fault.times -= 1
             if fault.after:
-                await attribute(*arguments, **named)
+                lost = await attribute(*arguments, **named)
+                if isinstance(lost, socket):
+                    lost.close()
             raise fault.error
 
         return call
@@ -139,6 +141,7 @@ class World:
     sagas: SagaEngine = field(init=False)
     saga_context: SagaContext = field(init=False)
     context: AppContext = field(init=False)
+    app: App = field(init=False)
     metadata: FakeMetadataListener = field(init=False)
     caller: Caller = field(init=False)
 
@@ -153,19 +156,19 @@ class World:
     async def begin(cls, folder: Path, **options: Any) -> "World":
         """Return a world with an account."""
         world = cls(folder, **options)
-        migrate(world.database_url)
+        world.database.write_bytes(_empty_database())
         world.start_server()
         key = await Accounts(world.context).create("test")
         world.caller = Caller(account_id=key.account_id, region=REGION, access_key_id=key.id)
         return world
 
     @property
-    def database_url(self) -> str:
-        return sqlite_url(self.folder / "state.db")
+    def database(self) -> Path:
+        return self.folder / "state.db"
 
     def start_server(self) -> None:
         """Start a server on what is in the database and on the host; `reconciler.start` finishes what was begun."""
-        self.store = Store(Database(self.database_url))
+        self.store = Store(Database(sqlite_url(self.database)))
         self.metadata = FakeMetadataListener()
         hypervisor = cast("Hypervisor", self.fragile_hypervisor)
         volumes = cast("VolumeStore", self.fragile_volumes)
@@ -192,19 +195,12 @@ class World:
             home_region=REGION,
         )
         self.reconciler = Reconciler(self.saga_context, self.sagas)
-        self.__dict__.pop("app", None)
-        self.__dict__.pop("instances", None)
+        self.app = App(self.context)
         self._closed = False
 
-    @cached_property
-    def app(self) -> "App":
-        from bakehouse.app.app import App  # noqa: PLC0415 - until every noun is there
-
-        return App(self.context)
-
-    @cached_property
+    @property
     def instances(self) -> Instances:
-        return Instances(self.context)
+        return self.app.instances
 
     def _pass(self, name: str) -> None:
         self.checkpoint(name)
@@ -225,6 +221,10 @@ class World:
         self.start_server()
         await self.reconciler.start()
 
+    def forget_positions(self) -> None:
+        """Let the journal lag behind: no saga's position reaches the disk any more."""
+        self.store.write_behind = lambda record: None  # type: ignore[method-assign]  # noqa: ARG005
+
     async def crash(self) -> None:
         """Take the server away in the middle of everything and start another one, which finishes what was begun."""
         for task in list(self.sagas._running.values()):
@@ -237,6 +237,7 @@ class World:
         self.fragile_network.heal()
         self.start_server()
         await self.reconciler.start()
+        await self.sagas.settle()
 
     async def image(self, *, size_gib: int = 8, extra_devices: tuple[BlockDevice, ...] = (), **members: Any) -> Image:
         """Return an image with a root volume of this size, and the bytes of its snapshot."""
@@ -323,9 +324,28 @@ class World:
         assert {instance.state for instance in self.store.instances} <= settled
         alive = _ids(self.store.instances, lambda instance: instance.state is not InstanceState.TERMINATED)
         assert {interface.instance_id for interface in self.store.network_interfaces} == alive
+        images = list(self.store.images)
+        assert {image.state for image in images} <= {ImageState.AVAILABLE, ImageState.FAILED}
+        named = {device.snapshot_id for image in images for device in image.block_devices if device.snapshot_id}
+        assert named <= inventory.snapshot_ids
+        assert {snapshot.state for snapshot in self.store.snapshots} <= {SnapshotState.COMPLETED}
+        assert {volume.state for volume in self.store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
+        for status in await self.hypervisor.observe():
+            if status.state is not MachineState.GONE:
+                assert status.volume_ids == set(self.store.volumes.by("instance")[status.machine_id])
+                assert not self.hypervisor.is_frozen(status.machine_id)
         attached = {volume.attachment.instance_id for volume in self.store.volumes if volume.attachment}
         assert attached <= alive
 
 
-def _ids(records: Collection[Instance] | Any, condition: Callable[[Instance], bool]) -> set[str]:
+@cache
+def _empty_database() -> bytes:
+    """Return a database with tables and nothing in them; making one takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        migrate(sqlite_url(path))
+        return path.read_bytes()
+
+
+def _ids(records: Iterable[Instance], condition: Callable[[Instance], bool]) -> set[str]:
     return {record.id for record in records if condition(record)}

@@ -1,0 +1,115 @@
+"""For each saga a story in which it runs: what is there before, and the request that begins it.
+
+The generic tests cut every story short at every step, and let every driver call in it fail.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.world import World
+
+from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.snapshots import InstanceSnapshotsRequest
+from bakehouse.app.volumes import VolumeRequest
+from bakehouse.sagas.catalogue import SAGAS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`act` gets what `prepare` returned. Both return before background sagas have ended."""
+
+    prepare: Callable[[World], Awaitable[Any]]
+    act: Callable[[World, Any], Awaitable[Any]]
+
+
+async def _image(world: World) -> Any:
+    return await world.image()
+
+
+async def _launch(world: World, image: Any) -> None:
+    await world.launch(image, count=2)
+
+
+async def _running(world: World) -> list[str]:
+    launched = await world.launch(await world.image(), count=2)
+    return [details.instance.id for details in launched]
+
+
+async def _stopped(world: World) -> list[str]:
+    return [await world.stopped_instance()]
+
+
+async def _free_volume(world: World) -> str:
+    volume = await world.app.volumes.create(world.caller, VolumeRequest(availability_zone="us-east-1a", size_gib=1))
+    return volume.id
+
+
+async def _with_data_volume(world: World) -> tuple[str, str]:
+    instance_id, volume_id = await _beside(world)
+    await _attach(world, (instance_id, volume_id))
+    return instance_id, volume_id
+
+
+async def _beside(world: World) -> tuple[str, str]:
+    return await world.running_instance(), await _free_volume(world)
+
+
+async def _attach(world: World, ids: tuple[str, str]) -> None:
+    instance_id, volume_id = ids
+    await world.app.volumes.attach(world.caller, volume_id, instance_id, "/dev/sdf")
+
+
+async def _image_of_stopped(world: World) -> tuple[str, str]:
+    instance_id, volume_id = await _with_data_volume(world)
+    await world.instances.stop(world.caller, [instance_id], force=True)
+    return instance_id, volume_id
+
+
+def _imaging(*, reboot: bool) -> Callable[[World, tuple[str, str]], Awaitable[Any]]:
+    async def create(world: World, ids: tuple[str, str]) -> None:
+        await world.app.images.create(world.caller, ImageOfInstance(instance_id=ids[0], name="baked", reboot=reboot))
+
+    return create
+
+
+async def _snapshot_instance(world: World, ids: tuple[str, str]) -> None:
+    await world.app.snapshots.create_of_instance(world.caller, InstanceSnapshotsRequest(instance_id=ids[0]))
+
+
+async def _snapshot_volume(world: World, volume_id: str) -> None:
+    await world.app.snapshots.create(world.caller, volume_id, description="", tags={})
+
+
+async def _snapshot(world: World) -> str:
+    return (await world.snapshot()).id
+
+
+async def _volume_of_snapshot(world: World, snapshot_id: str) -> None:
+    request = VolumeRequest(availability_zone="us-east-1a", snapshot_id=snapshot_id)
+    await world.app.volumes.create(world.caller, request)
+
+
+async def _deregister(world: World, image: Any) -> None:
+    await world.app.images.deregister(world.caller, image.id, delete_snapshots=True)
+
+
+SCENARIOS = {
+    "attach_volume": Scenario(_beside, _attach),
+    "create_image": Scenario(_with_data_volume, _imaging(reboot=False)),
+    "create_image, rebooting": Scenario(_with_data_volume, _imaging(reboot=True)),
+    "create_image, stopped": Scenario(_image_of_stopped, _imaging(reboot=True)),
+    "create_snapshots": Scenario(_with_data_volume, _snapshot_instance),
+    "create_snapshots, free volume": Scenario(_free_volume, _snapshot_volume),
+    "create_volume": Scenario(_snapshot, _volume_of_snapshot),
+    "delete_snapshots": Scenario(_image, _deregister),
+    "delete_volume": Scenario(_free_volume, lambda world, volume_id: world.app.volumes.delete(world.caller, volume_id)),
+    "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
+    "run_instance": Scenario(_image, _launch),
+    "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
+    "stop_instance": Scenario(_running, lambda world, ids: world.instances.stop(world.caller, ids[:1])),
+    "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),
+    "reboot_instance": Scenario(_running, lambda world, ids: world.instances.reboot(world.caller, ids[:1])),
+}
+
+STEPS = [(story, step.name) for story in SCENARIOS for step in SAGAS[story.partition(",")[0]].steps]
