@@ -1,0 +1,98 @@
+"""Every ruleset that we write is one that nftables reads. Needs a namespace: it asks the kernel as it reads."""
+
+import os
+import subprocess
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.contract.network_world import INTERFACE, WEB
+
+from bakehouse.drivers.network.linux import programs, ruleset
+from bakehouse.ports.network import FirewallRule, GroupSpec
+
+pytestmark = pytest.mark.vm
+
+BASE = ruleset.base("172.31.0.2")
+PLUGGED = BASE + ruleset.group(WEB) + ruleset.plug(INTERFACE)
+HOST = ruleset.host("bakehouse_0123456789ab", "bh0123456789ab")
+
+address_numbers = st.integers(0, 2**32 - 1)
+networks = st.builds(
+    lambda address, length: {"cidr": str(IPv4Network((address, length), strict=False))},
+    address_numbers,
+    st.integers(0, 32),
+)
+groups_named = st.from_regex(r"sg-[0-9a-f]{17}", fullmatch=True).map(lambda name: {"group_id": name})
+peers = networks | groups_named | st.just({"cidr": "2001:db8::/32"})
+numbers = st.none() | st.integers(-1, 255)
+
+
+def permission(protocol: str, ports: tuple[int | None, int | None], peer: dict[str, str]) -> FirewallRule:
+    given_peer: dict[str, Any] = {"cidr": None, "group_id": None, **peer}
+    return FirewallRule(protocol=protocol, from_port=ports[0], to_port=ports[1], **given_peer)
+
+
+port_rules = st.builds(
+    permission,
+    st.sampled_from(["tcp", "udp", "6", "17"]),
+    st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda span: (min(span), max(span))),
+    peers,
+)
+other_rules = st.builds(
+    permission,
+    st.sampled_from(["icmp", "icmpv6", "-1"]) | st.integers(0, 255).filter(lambda n: n not in (6, 17)).map(str),
+    st.tuples(numbers, numbers),
+    peers,
+)
+rules = st.lists(port_rules | other_rules, max_size=30).map(tuple)
+
+
+def nft(text: str, *options: str) -> str:
+    """Run nft in a namespace of its own; return its complaint, empty when it has none."""
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    program = programs.find("nft") or "nft"
+    done = subprocess.run(
+        [*unshare, program, *options, "-f", "-"], input=text, capture_output=True, text=True, check=False
+    )
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(BASE, id="a segment"),
+        pytest.param(BASE + BASE, id="a segment again"),
+        pytest.param(PLUGGED, id="an interface"),
+        pytest.param(PLUGGED + ruleset.plug(INTERFACE), id="an interface again"),
+        pytest.param(PLUGGED + ruleset.unplug(INTERFACE), id="an interface gone"),
+        pytest.param(
+            PLUGGED + ruleset.unplug(INTERFACE) + ruleset.delete_group(WEB.group_id, referenced=False),
+            id="a group gone",
+        ),
+        pytest.param(BASE + ruleset.delete_group(WEB.group_id, referenced=True), id="a group named elsewhere"),
+        pytest.param(
+            BASE + ruleset.publish_inside("127.16.0.10", "172.31.0.10") + ruleset.withdraw_inside("127.16.0.10"),
+            id="a public address inside",
+        ),
+        pytest.param(
+            HOST
+            + ruleset.publish("bakehouse_0123456789ab", "127.16.0.10")
+            + ruleset.withdraw("bakehouse_0123456789ab", "127.16.0.10"),
+            id="a public address on the host",
+        ),
+        pytest.param(ruleset.delete_host("bakehouse_0123456789ab"), id="the host's table gone"),
+    ],
+)
+def test_nftables_applies(text: str) -> None:
+    assert nft(text) == ""
+
+
+@given(ingress=rules, egress=rules)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nftables_reads_any_group(ingress: tuple[FirewallRule, ...], egress: tuple[FirewallRule, ...]) -> None:
+    spec = GroupSpec(group_id="sg-0", vpc_id="vpc-0", ingress=ingress, egress=egress)
+
+    assert nft(BASE + ruleset.group(spec) + ruleset.group(spec)) == ""

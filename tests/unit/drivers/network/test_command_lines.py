@@ -1,0 +1,77 @@
+"""The argument lists of the programs that a segment starts."""
+
+from pathlib import Path
+
+from bakehouse.drivers.network.linux import name_service, uplink
+from bakehouse.ports.network import InterfaceSpec, SegmentSpec, SubnetSpec
+
+SEGMENT = SegmentSpec(
+    vpc_id="vpc-0",
+    cidr="10.0.0.0/16",
+    subnets=(
+        SubnetSpec(subnet_id="subnet-0", cidr="10.0.1.0/24"),
+        SubnetSpec(subnet_id="subnet-1", cidr="10.0.2.0/23"),
+    ),
+    domain="eu-west-1.compute.internal",
+)
+
+
+def argv() -> list[str]:
+    return name_service.command_line("dnsmasq", SEGMENT, Path("/files"), user="nobody", group="nogroup")
+
+
+def test_dhcp_serves_each_subnet_with_its_own_router() -> None:
+    assert argv()[-4:] == [
+        "--dhcp-range=set:subnet-0,10.0.1.0,static,255.255.255.0,infinite",
+        "--dhcp-option=tag:subnet-0,option:router,10.0.1.1",
+        "--dhcp-range=set:subnet-1,10.0.2.0,static,255.255.254.0,infinite",
+        "--dhcp-option=tag:subnet-1,option:router,10.0.2.1",
+    ]
+
+
+def test_names_are_those_of_the_vpcs_domain() -> None:
+    assert {
+        "--domain=eu-west-1.compute.internal",
+        "--local=/eu-west-1.compute.internal/",
+        "--synth-domain=eu-west-1.compute.internal,10.0.0.0/16,ip-",
+        "--host-record=instance-data.eu-west-1.compute.internal,169.254.169.254",
+        "--dhcp-option=option:dns-server,10.0.0.2",
+    } <= set(argv())
+
+
+def test_dnsmasq_reads_no_file_of_the_host() -> None:
+    assert {"--conf-file=/dev/null", "--no-hosts", "--no-resolv"} <= set(argv())
+
+
+def test_an_interface_is_a_line() -> None:
+    interface = InterfaceSpec(
+        interface_id="eni-0",
+        vpc_id="vpc-0",
+        subnet_id="subnet-0",
+        subnet_cidr="10.0.1.0/24",
+        mac="02:00:00:00:00:0a",
+        private_ip="10.0.1.10",
+        public_ip=None,
+        group_ids=(),
+        host_name="ip-10-0-1-10",
+    )
+
+    assert name_service.host_line(interface) == "02:00:00:00:00:0a,10.0.1.10,ip-10-0-1-10,infinite\n"
+
+
+def test_the_way_outside_does_not_lead_to_the_hosts_loopback() -> None:
+    words = uplink.command_line("slirp4netns", 77, ready_fd=5, exit_fd=6, rootless=True)
+
+    assert "--disable-host-loopback" in words
+    assert words[-4:] == [
+        "--userns-path=/proc/77/ns/user",
+        "--netns-type=path",
+        "/proc/77/ns/net",
+        "ext0",
+    ]
+
+
+def test_with_root_there_is_no_user_namespace_to_enter() -> None:
+    words = uplink.command_line("slirp4netns", 77, ready_fd=5, exit_fd=6, rootless=False)
+
+    assert not any(word.startswith("--userns-path") for word in words)
