@@ -1,7 +1,11 @@
 """Snapshots of a machine that really runs: the qcow2 store and QEMU together, with a guest that counts."""
 
+import os
+import pwd
 import shutil
-from collections.abc import AsyncIterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,18 +70,25 @@ class Host:
         return read[0], read[1]
 
 
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    hypervisor = QemuHypervisor(tmp_path / "home", accelerator="tcg", flush=False)
-    store = Qcow2VolumeStore(tmp_path / "home" / "volumes", live=hypervisor, owner=None)
-    made = Host(tmp_path, hypervisor, store)
+@asynccontextmanager
+async def counting_host(directory: Path, owner: tuple[int, int] | None) -> AsyncIterator[Host]:
+    user = None if owner is None else (*owner, ())
+    hypervisor = QemuHypervisor(directory / "home", accelerator="tcg", user=user, flush=False)
+    store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner)
     try:
-        await made.begin()
-        yield made
+        host = Host(directory, hypervisor, store)
+        await host.begin()
+        yield host
     finally:
         await hypervisor.kill(MACHINE)
         await hypervisor.kill(CLONE)
         await hypervisor.close()
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    async with counting_host(tmp_path, None) as made:
+        yield made
 
 
 async def test_snapshots_of_two_disks_are_of_one_moment(host: Host) -> None:
@@ -162,3 +173,26 @@ async def test_snapshot_after_snapshot_the_machine_writes_on(host: Host) -> None
     await host.written_anew()
 
     assert await host.path(DATA) == host.directory / "home" / "volumes" / "layers" / f"{DATA}.5.qcow2"
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Make a directory that every user may enter; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_qemu_as_another_user_writes_on_after_a_snapshot(open_directory: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    async with counting_host(open_directory, (nobody.pw_uid, nobody.pw_gid)) as host:
+        await host.store.snapshot(SNAPSHOTS, machine_id=MACHINE)
+        await host.written_anew()
+        await host.store.snapshot({ROOT: "snap-c", DATA: "snap-d"}, machine_id=MACHINE)
+
+        await host.written_anew()
+
+        frozen = open_directory / "home" / "volumes" / "layers" / f"{DATA}.0.qcow2"
+        assert (frozen.owner(), frozen.stat().st_mode & 0o777) == ("root", 0o444)
