@@ -237,7 +237,7 @@ class Images(ImageCatalogue):
             tx.delete(image)
             saga_id = enlist_deletion(context, tx, deleted, subject_id=image.id) if deleted else None
         if saga_id is not None:
-            await context.sagas.run(saga_id)
+            await asyncio.wait([context.sagas.begin(saga_id)])  # they are gone, whatever becomes of their bytes
         if not delete_snapshots:
             return []
         gone = {snapshot.id for snapshot in deleted}

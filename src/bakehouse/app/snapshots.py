@@ -1,5 +1,6 @@
 """Snapshots: taken of one volume, or of an instance's volumes at one point in time; listed; deleted."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -115,7 +116,7 @@ class Snapshots:
             raise snapshot_in_use(snapshot_id, users[0])
         async with self._context.store.transaction() as tx:
             saga_id = enlist_deletion(self._context, tx, [snapshot], subject_id=snapshot_id)
-        await self._context.sagas.run(saga_id)
+        await asyncio.wait([self._context.sagas.begin(saga_id)])  # it is gone, whatever becomes of its bytes
 
     async def _take(self, snapshots: Sequence[Snapshot], subject_id: str) -> None:
         params = CreateSnapshots(snapshots={snapshot.volume_id: snapshot.id for snapshot in snapshots})

@@ -47,9 +47,10 @@ async def shut_down(ctx: SagaContext, params: CreateImage) -> None:
 
 
 async def give_up(ctx: SagaContext, params: CreateImage) -> None:
-    """Start a guest that was shut down, and write down that there is no image."""
+    """Start a guest that was shut down, delete what was taken, and write down that there is no image."""
     if params.reboot and await _is_powered_off(ctx, params.instance_id):
         await ctx.hypervisor.reset(params.instance_id)
+    await volumes.delete_snapshots(ctx, params.snapshots.values())
     async with ctx.store.transaction() as tx:
         image = ctx.store.images.get(params.image_id)
         if image is not None and image.state is ImageState.PENDING:
@@ -73,12 +74,11 @@ async def take_snapshots(ctx: SagaContext, params: CreateImage) -> None:
         raise
 
 
-async def delete_snapshots(ctx: SagaContext, params: CreateImage) -> None:
-    """Delete what was taken, with the records, and make sure that nothing stays frozen."""
+async def thaw(ctx: SagaContext, params: CreateImage) -> None:
+    """Make sure that nothing stays frozen."""
     if not params.reboot:
         with suppress(MonitorLost):
             await ctx.hypervisor.thaw_filesystems(params.instance_id)
-    await volumes.delete_snapshots(ctx, params.snapshots.values())
 
 
 async def start_again(ctx: SagaContext, params: CreateImage) -> None:
@@ -104,7 +104,7 @@ CREATE_IMAGE: Final = Saga(
     params=CreateImage,
     steps=(
         Step("shut_down", do=shut_down, undo=give_up),
-        Step("take_snapshots", do=take_snapshots, undo=delete_snapshots),
+        Step("take_snapshots", do=take_snapshots, undo=thaw),
         Step("start_again", do=start_again),
         Step("mark_available", do=mark_available),  # last, so it needs no undo
     ),

@@ -1,7 +1,8 @@
 """Delete snapshots.
 
 Their records went in the transaction that enlisted the saga: from then on nobody can make anything of them. It leaves
-the bytes that volumes and other snapshots need.
+the bytes that volumes and other snapshots need. There is no way back, so what undoes it is to try again: a saga that
+cannot stays in the journal.
 """
 
 import asyncio
@@ -27,5 +28,5 @@ async def delete_bytes(ctx: SagaContext, params: DeleteSnapshots) -> None:
 DELETE_SNAPSHOTS: Final = Saga(
     name="delete_snapshots",
     params=DeleteSnapshots,
-    steps=(Step("delete_bytes", do=delete_bytes),),
+    steps=(Step("delete_bytes", do=delete_bytes, undo=delete_bytes),),
 )

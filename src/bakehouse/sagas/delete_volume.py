@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bakehouse.domain.volume import VolumeState
+from bakehouse.ports.volumes import NoSuchVolume
 from bakehouse.sagas import volumes
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -27,7 +28,12 @@ async def delete_bytes(ctx: SagaContext, params: DeleteVolume) -> None:
 
 
 async def keep(ctx: SagaContext, params: DeleteVolume) -> None:
-    """Write down that the volume is there still."""
+    """Write down that the volume is there still; or, if it failed too late for that, that it is not."""
+    try:
+        await ctx.volumes.connect(params.volume_id)
+    except NoSuchVolume:
+        await delete_record(ctx, params)
+        return
     async with ctx.store.transaction() as tx:
         volume = ctx.store.volumes.get(params.volume_id)
         if volume is not None and volume.state is VolumeState.DELETING:

@@ -33,8 +33,12 @@ async def unplug(ctx: SagaContext, params: DetachVolume) -> None:
 
 
 async def keep(ctx: SagaContext, params: DetachVolume) -> None:
-    """Write down that the volume is still attached."""
-    await _mark(ctx, params, AttachmentState.ATTACHED)
+    """Write down that the volume is still attached; or, if it failed too late for that, that it is not."""
+    statuses = await ctx.hypervisor.observe()
+    if any(params.volume_id in status.volume_ids for status in statuses if status.machine_id == params.instance_id):
+        await _mark(ctx, params, AttachmentState.ATTACHED)
+    else:
+        await mark_detached(ctx, params)
 
 
 async def mark_detached(ctx: SagaContext, params: DetachVolume) -> None:
