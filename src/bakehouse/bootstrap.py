@@ -251,15 +251,6 @@ def _secret(home: Path) -> bytes:
     return path.read_bytes()
 
 
-def _host_has_restarted(home: Path) -> bool:
-    """Tell whether the host has booted since the last server of this home ran, and remember this boot."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    path = home / "boot_id"
-    known = path.read_text() if path.exists() else boot_id
-    path.write_text(boot_id)
-    return known != boot_id
-
-
 def _derived(secret: bytes, purpose: str) -> bytes:
     return hmac.digest(secret, purpose.encode(), hashlib.sha256)
 

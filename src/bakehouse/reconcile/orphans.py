@@ -1,7 +1,7 @@
 """Orphans: what is on the host without a record that wants it there.
 
-Every record is written before what it stands for is made, so whatever has none was left by a crash in the middle of a
-removal. It is reported first, then removed. Only before requests are served: nothing new is being made then.
+Whatever has no record was left by a crash: in the middle of a removal, or of the import of an image, whose record comes
+last. It is reported first, then removed, and only before requests are served: nothing new is being made then.
 """
 
 from collections.abc import Iterator
