@@ -12,6 +12,7 @@ import pwd
 import shlex
 import signal
 import subprocess
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ STDERR_TAIL_BYTES: Final = 2000
 
 #: How much of a streamed program's output is kept, for the exception when it fails.
 STREAM_TAIL_BYTES: Final = 16 * 1024
+
+#: How much of a command line goes into a message.
+SHOWN_CHARACTERS: Final = 300
 
 _READ_BYTES: Final = 64 * 1024
 
@@ -62,7 +66,7 @@ class ProcessFailed(Exception):
         self.stderr = stderr
 
     def __str__(self) -> str:
-        return f"`{shlex.join(self.argv)}` ended with status {self.returncode}: {self.stderr or 'no message'}"
+        return f"`{_shown(self.argv)}` ended with status {self.returncode}: {self.stderr or 'no message'}"
 
 
 class ProgramNotFound(ProcessFailed):
@@ -76,7 +80,12 @@ class ProcessTimedOut(ProcessFailed):
     """The program was killed, with its children, because its time was up."""
 
     def __str__(self) -> str:
-        return f"`{shlex.join(self.argv)}` took too long and was killed"
+        return f"`{_shown(self.argv)}` took too long and was killed"
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Return a command line for people: whole scripts and hundreds of files are cut short."""
+    return textwrap.shorten(shlex.join(argv), SHOWN_CHARACTERS, placeholder=" ...")
 
 
 async def run(  # noqa: PLR0913 - the choices that execve, setuid and a pipe offer; all but the first have a default

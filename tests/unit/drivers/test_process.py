@@ -31,6 +31,13 @@ async def test_a_failure_carries_status_and_message() -> None:
     assert (failure.value.returncode, failure.value.stderr) == (3, "no such bread")
 
 
+async def test_a_failure_is_told_in_a_few_lines_however_long_the_command() -> None:
+    with pytest.raises(process.ProcessFailed) as failure:
+        await process.run(["false", *["crumb"] * 10_000])
+
+    assert len(str(failure.value)) < 400
+
+
 async def test_a_failure_unchecked_is_returned() -> None:
     done = await process.run(["sh", "-c", "exit 3"], check=False)
 
