@@ -74,6 +74,14 @@ def vhdx(path: Path) -> None:
     qemu_img("create", "-f", "vhdx", path, "1M")
 
 
+def vhd(path: Path) -> None:
+    qemu_img("create", "-f", "vpc", path, "1M")
+
+
+def qed(path: Path) -> None:
+    qemu_img("create", "-f", "qed", path, "1M")
+
+
 def qcow2_of_100_tib(path: Path) -> None:
     qemu_img("create", "-f", "qcow2", "-o", "cluster_size=2M", path, "100T")
 
@@ -115,9 +123,11 @@ REFUSALS: dict[Callable[[Path], None], str] = {
     with_data_file: "keeps its data in another file",
     with_unknown_feature: "features that are not known",
     encrypted: "encrypted",
-    vmdk_descriptor_of_a_host_file: "it is a vmdk file; convert it first",
+    vmdk_descriptor_of_a_host_file: "vmdk file that may name other files",
     sparse_vmdk: "it is a vmdk file; convert it first",
     vhdx: "it is a vhdx file; convert it first",
+    vhd: "convert -f vpc",
+    qed: "format qed, which is no disk",
     qcow2_of_100_tib: "100 TiB",
     raw_of_no_bytes: "empty",
     truncated_qcow2: "cannot read it|damaged",

@@ -33,6 +33,9 @@ _PACKED: Final = (
     (257, b"ustar", "tar"),
 )
 
+#: Disks of other programs: oslo's name, qemu-img's name.
+_CONVERTIBLE: Final = {"vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi"}
+
 #: oslo's names of what fails, and what that means to a reader.
 _FINDINGS: Final = {
     "data_file": "keeps its data in another file",
@@ -91,8 +94,7 @@ def inspect(fd: int) -> Inspected:
     elif str(found) == "qcow2":
         inspected = _qcow2(fd, found)
     else:
-        name = str(found)
-        raise UnsafeImage(f"it is a {name} file; convert it first, by `qemu-img convert -f {name} -O qcow2`")
+        raise UnsafeImage(_why_not(found))
     if inspected.size_bytes > MAX_SIZE_BYTES:
         raise UnsafeImage(f"its virtual size is {inspected.size_bytes / (1 << 40):.0f} TiB; 16 TiB are the most")
     if inspected.size_bytes == 0:
@@ -113,6 +115,17 @@ def _detect(fd: int) -> format_inspector.FileInspector | None:
         except format_inspector.ImageFormatError as err:
             raise UnsafeImage(f"its format is not clear ({err})") from err
     return found
+
+
+def _why_not(found: format_inspector.FileInspector) -> str:
+    name = str(found)
+    if name not in _CONVERTIBLE:
+        return f"it is a file of format {name}, which is no disk that can be taken"
+    try:
+        found.safety_check()
+    except (format_inspector.SafetyCheckFailed, format_inspector.ImageFormatError):
+        return f"it is a {name} file that may name other files to keep its data in; only whole disks are taken"
+    return f"it is a {name} file; convert it first, by `qemu-img convert -f {_CONVERTIBLE[name]} -O qcow2`"
 
 
 def _raw(fd: int) -> Inspected:

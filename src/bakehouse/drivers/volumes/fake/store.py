@@ -1,0 +1,140 @@
+"""The volume port without bytes: it keeps what the contract lets a caller see, in memory or in one file."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from bakehouse.drivers.volumes import inspection, sizes
+from bakehouse.ports.volumes import (
+    ImportedDisk,
+    NoSuchSnapshot,
+    NoSuchVolume,
+    SweepReport,
+    VolumeConnection,
+    VolumeInUse,
+    VolumeInventory,
+)
+
+
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    size_bytes: int
+    source_format: str = "raw"
+
+
+class _State(msgspec.Struct, kw_only=True):
+    """What a restart must find again."""
+
+    volume_sizes: dict[str, int] = {}
+    snapshots: dict[str, _Snapshot] = {}
+
+
+class FakeVolumeStore:
+    """Keeps no bytes. Fulfils `bakehouse.ports.volumes.VolumeStore`.
+
+    Attributes:
+        in_use: Ids of volumes that a machine is to be taken to hold; a fake hypervisor or a test fills it.
+    """
+
+    def __init__(self, state_file: Path | None = None) -> None:
+        """Open the store.
+
+        Args:
+            state_file: Holds the state across restarts, made when it is missing; only memory by default.
+        """
+        self.in_use: set[str] = set()
+        self._state_file = state_file
+        self._state = _State()
+        if state_file is not None and state_file.exists():
+            self._state = msgspec.json.decode(state_file.read_bytes(), type=_State)
+
+    async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
+        """Make a volume: see the port.
+
+        Raises:
+            ValueError: The size is not a positive multiple of 512, or less than the snapshot's. Nothing was made.
+            NoSuchSnapshot: Nothing was made.
+        """
+        if volume_id in self._state.volume_sizes:
+            return
+        at_least = 0
+        if snapshot_id is not None:
+            snapshot = self._state.snapshots.get(snapshot_id)
+            if snapshot is None:
+                raise NoSuchSnapshot(snapshot_id)
+            at_least = snapshot.size_bytes
+        sizes.check(size_bytes, at_least=at_least)
+        self._state.volume_sizes[volume_id] = size_bytes
+        self._save()
+
+    async def delete(self, volume_id: str) -> None:
+        """Forget a volume: see the port."""
+        if volume_id in self.in_use:
+            raise VolumeInUse(volume_id)
+        if self._state.volume_sizes.pop(volume_id, None) is not None:
+            self._save()
+
+    async def connect(self, volume_id: str) -> VolumeConnection:
+        """Return a connection that only a fake hypervisor opens."""
+        return VolumeConnection(driver="fake", path=volume_id, format="raw", size_bytes=self._size(volume_id))
+
+    async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:  # noqa: ARG002
+        """Take snapshots at one point in time: see the port. Every point is the same to a volume without bytes."""
+        missing = {v: s for v, s in snapshots.items() if s not in self._state.snapshots}
+        taken = {s: _Snapshot(size_bytes=self._size(v)) for v, s in missing.items()}
+        if taken:
+            self._state.snapshots.update(taken)
+            self._save()
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget a snapshot: see the port."""
+        if self._state.snapshots.pop(snapshot_id, None) is not None:
+            self._save()
+
+    async def import_file(
+        self, snapshot_id: str, path: Path, *, progress: Callable[[float], None] | None = None
+    ) -> ImportedDisk:
+        """Inspect a file as the real store does, and remember its size.
+
+        Raises:
+            UnsafeImage: Nothing was made.
+            OSError: The file cannot be opened. Nothing was made.
+        """
+        snapshot = self._state.snapshots.get(snapshot_id)
+        if snapshot is None:
+            found = await asyncio.to_thread(inspection.inspect_file, path)
+            snapshot = _Snapshot(size_bytes=found.size_bytes, source_format=found.format)
+            self._state.snapshots[snapshot_id] = snapshot
+            self._save()
+            if progress is not None:
+                progress(1.0)
+        return ImportedDisk(size_bytes=snapshot.size_bytes, source_format=snapshot.source_format)
+
+    async def inventory(self) -> VolumeInventory:
+        """List what there is: see the port."""
+        return VolumeInventory(
+            volume_ids=frozenset(self._state.volume_sizes), snapshot_ids=frozenset(self._state.snapshots)
+        )
+
+    async def sweep(self, *, remove: bool) -> SweepReport:  # noqa: ARG002 - nothing to find, nothing to remove
+        """Find nothing: no bytes, no files."""
+        return SweepReport(files=(), bytes_freed=0)
+
+    def _size(self, volume_id: str) -> int:
+        size_bytes = self._state.volume_sizes.get(volume_id)
+        if size_bytes is None:
+            raise NoSuchVolume(volume_id)
+        return size_bytes
+
+    def _save(self) -> None:
+        """Replace the file as a whole, so that a killed process leaves the old or the new.
+
+        Not brought to disk: a simulation need not outlive a power cut, and this takes a tenth of a millisecond,
+        which is why it needs no thread.
+        """
+        if self._state_file is None:
+            return
+        unfinished = self._state_file.with_name(self._state_file.name + ".tmp")
+        unfinished.write_bytes(msgspec.json.encode(self._state))
+        unfinished.replace(self._state_file)
