@@ -91,7 +91,7 @@ def test_nftables_applies(text: str) -> None:
 
 
 @given(ingress=rules, egress=rules)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nftables_reads_any_group(ingress: tuple[FirewallRule, ...], egress: tuple[FirewallRule, ...]) -> None:
     spec = GroupSpec(group_id="sg-0", vpc_id="vpc-0", ingress=ingress, egress=egress)
 

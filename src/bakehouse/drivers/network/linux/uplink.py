@@ -25,7 +25,9 @@ _READY: Final = b"1"
 
 def command_line(program: str, agent_pid: int, *, ready_fd: int, exit_fd: int, rootless: bool) -> list[str]:
     """Return slirp4netns' argv for a segment. Pure."""
-    user_namespace = [f"--userns-path=/proc/{agent_pid}/ns/user"] if rootless else []
+    # By pid it enters the user namespace too. By path it can be told both as well, but then its sandbox, which
+    # is made in the user namespace, is not (slirp4netns 1.2.0 says `setegid(0)` and ends).
+    namespace = [str(agent_pid)] if rootless else ["--netns-type=path", f"/proc/{agent_pid}/ns/net"]
     return [
         program,
         "--configure",
@@ -38,9 +40,7 @@ def command_line(program: str, agent_pid: int, *, ready_fd: int, exit_fd: int, r
         "--enable-seccomp",
         f"--ready-fd={ready_fd}",
         f"--exit-fd={exit_fd}",
-        *user_namespace,
-        "--netns-type=path",
-        f"/proc/{agent_pid}/ns/net",
+        *namespace,
         UPLINK,
     ]
 

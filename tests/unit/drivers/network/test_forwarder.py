@@ -1,0 +1,142 @@
+"""The forwarder between the host's loopback interface and a guest, which is a server here."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from bakehouse.drivers.network.linux.forwarder import Forwarder, GuestUnreachable
+
+PUBLIC = "127.15.0.1"
+"""Below all pools, so no running server has it."""
+DEADLINE_S = 10
+
+
+@pytest.fixture
+async def echo_port() -> AsyncIterator[int]:
+    """A guest that sends back what it got, once it has all of it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+async def forward() -> AsyncIterator[Callable[[int], Forwarder]]:
+    """Make a forwarder whose guest is a port of this host; 0 stands for no guest at all."""
+    made: list[Forwarder] = []
+
+    def make(guest_port: int) -> Forwarder:
+        async def dial(_interface_id: str, _port: int) -> socket.socket:
+            if not guest_port:
+                raise GuestUnreachable
+            connection = socket.socket()
+            connection.settimeout(0)
+            connection.connect_ex(("127.0.0.1", guest_port))
+            return connection
+
+        made.append(Forwarder(dial))
+        return made[-1]
+
+    yield make
+    for forwarder in made:
+        await forwarder.close()
+
+
+async def ask(port: int, text: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(PUBLIC, port)
+    try:
+        writer.write(text)
+        writer.write_eof()
+        async with asyncio.timeout(DEADLINE_S):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def hear(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(PUBLIC, port)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_each_way_ends_by_itself(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forward(echo_port).publish("eni-0", PUBLIC, frozenset({20080}))
+
+    assert await ask(20080, b"bread" * 1_000_000) == b"bread" * 1_000_000
+
+
+async def test_a_port_is_found_where_it_is(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+
+    assert forwarder.host_port(PUBLIC, 20080) == 20080
+    assert forwarder.host_port(PUBLIC, 20081) is None
+
+
+async def test_a_port_that_is_taken_is_found_elsewhere(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    with socket.create_server((PUBLIC, 20080)):
+        forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+
+        assert forwarder.host_port(PUBLIC, 20080) == 30080
+        assert await ask(30080, b"bread") == b"bread"
+
+
+async def test_a_port_that_is_closed_is_refused(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder.publish("eni-0", PUBLIC, frozenset({20080, 20081}))
+    forwarder.publish("eni-0", PUBLIC, frozenset({20081}))
+
+    with pytest.raises(ConnectionError):  # refused; or reset, as the accepting task just lets go
+        await hear(20080)
+    assert await ask(20081, b"bread") == b"bread"
+
+
+async def test_a_guest_that_refuses_is_seen_as_a_reset(forward: Callable[[int], Forwarder]) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        forward(nobody.getsockname()[1]).publish("eni-0", PUBLIC, frozenset({20080}))
+
+        with pytest.raises(ConnectionResetError):
+            await hear(20080)
+
+
+async def test_no_guest_is_seen_as_a_reset(forward: Callable[[int], Forwarder]) -> None:
+    forward(0).publish("eni-0", PUBLIC, frozenset({20080}))
+
+    with pytest.raises(ConnectionResetError):
+        await hear(20080)
+
+
+async def test_connections_go_on_when_their_port_is_closed(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+    reader, writer = await asyncio.open_connection(PUBLIC, 20080)
+    writer.write(b"before")
+    await ask(20080, b"")  # by now, the first connection was accepted
+
+    forwarder.withdraw("eni-0")
+    writer.write(b" and after")
+    writer.write_eof()
+
+    assert await reader.read() == b"before and after"
+    writer.close()
+
+
+async def test_two_addresses_have_the_same_port(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+    forwarder.publish("eni-1", "127.15.0.2", frozenset({20080}))
+
+    assert forwarder.host_port("127.15.0.2", 20080) == 20080
