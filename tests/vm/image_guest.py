@@ -162,7 +162,7 @@ async def booted(
     """Run a machine from a qcow2 disk; it is killed at the end if it still runs."""
     tree = _write_metadata(folder, metadata(instance_id, key, user_data))
     port = _free_port()
-    argv = _command(folder, disk, f"{sys.executable} {METADATA} {tree}", port, instance_id, memory_mib)
+    argv = _command(folder, disk, f"{sys.executable} -I -S {METADATA} {tree}", port, instance_id, memory_mib)
     started = time.monotonic()
     pid = await process.spawn_detached([*argv, *extra], log=folder / "qemu.log")
     guest = Guest(folder, key, user, port, started, pid)

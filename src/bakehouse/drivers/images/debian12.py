@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from bakehouse.drivers import process
-from bakehouse.drivers.images import disk, ext4
+from bakehouse.drivers.images import disk, ext4, host
 from bakehouse.drivers.images.disk import MIB, SECTOR, Partition
 from bakehouse.drivers.images.recipe import DEBIAN_12, SUITE, Job, Progress
 
@@ -84,7 +84,7 @@ async def _install(job: Job, root: Partition, ids: Mapping[str, str]) -> None:
         await process.stream(
             mmdebstrap_command(job, root, ids, overlay, Path(f"/proc/self/fd/{descriptor}")),
             on_line=read_line,
-            env={**os.environ, "TMPDIR": str(job.scratch), "SOURCE_DATE_EPOCH": str(job.when), "INITRD": "No"},
+            env=host.environment(TMPDIR=str(job.scratch), SOURCE_DATE_EPOCH=str(job.when), INITRD="No"),
             pass_fds=(descriptor,),
         )
     finally:
@@ -144,13 +144,14 @@ def _write_overlay(overlay: Path, when: int, ids: Mapping[str, str]) -> None:
 async def _write_boot_loaders(job: Job, ids: Mapping[str, str]) -> None:
     early = job.workspace / "early.cfg"
     early.write_text(_filled_in((DEBIAN_12.folder / "grub-early.cfg").read_text(), ids))
+    host.read(_GRUB / "x86_64-efi/moddep.lst", "grub-efi-amd64-bin")
     core, efi = job.workspace / "core.img", job.workspace / "BOOTX64.EFI"
     await process.run(_grub_mkimage("i386-pc", early, core, "biosdisk"))
     await process.run(_grub_mkimage("x86_64-efi", early, efi, "efi_gop"))
-    boot_code, core_code = chained((_GRUB / "i386-pc/boot.img").read_bytes(), core.read_bytes(), _BIOS.start)
+    boot_code, core_code = chained(host.read(_GRUB / "i386-pc/boot.img", "grub-pc-bin"), core.read_bytes(), _BIOS.start)
     disk.write_boot_code(job.disk, boot_code)
     disk.write(job.disk, _BIOS.offset, core_code)
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(job.when)}
+    environment = host.environment(SOURCE_DATE_EPOCH=str(job.when))
     image = f"{job.disk}@@{_ESP.offset}"
     make: list[str | Path] = [
         "mkfs.vfat", "--invariant", "-F", "16", "-n", "ESP", "--offset", str(_ESP.start),

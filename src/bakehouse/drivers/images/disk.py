@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
+from bakehouse.drivers.images import host
 
 SECTOR: Final = 512
 MIB: Final = 1 << 20
@@ -56,7 +57,7 @@ async def create(disk: Path, size_bytes: int, label: str, label_id: str, table: 
         ", ".join(filter(None, (f"start={part.start}", f"size={part.sectors}", f"type={part.kind}", part.extra)))
         for part in table
     ]
-    await process.run(["sfdisk", "-q", disk], stdin="\n".join(lines).encode())
+    await process.run(["sfdisk", "-q", disk], stdin="\n".join(lines).encode(), env=host.environment())
 
 
 def write(disk: Path, offset: int, content: bytes) -> None:

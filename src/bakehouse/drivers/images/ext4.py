@@ -1,6 +1,5 @@
 """ext4 file systems, made straight into a partition of a disk file, and the same in every byte each time."""
 
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from bakehouse.drivers import process
+from bakehouse.drivers.images import host
 from bakehouse.drivers.images.disk import Partition
 
 BLOCK: Final = 4096
@@ -66,7 +66,7 @@ async def make_owned_by_root(disk: Path, partition: Partition, uuid: UUID, tree:
         process.ProcessFailed: The tree does not fit, or e2fsprogs is not installed.
     """
     # Both programs put this time wherever they would put the present one. Source: e2fsprogs, libext2fs.
-    environment = {**os.environ, "E2FSPROGS_FAKE_TIME": str(when)}
+    environment = host.environment(E2FSPROGS_FAKE_TIME=str(when))
     await process.run(
         mke2fs_command(disk, partition, uuid, str(tree), "-m", "0", "-i", "8192", "-J", "size=4"),
         env=environment,

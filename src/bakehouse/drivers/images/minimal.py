@@ -5,7 +5,6 @@ FAT partition, because it reads a kernel several times faster than GRUB under an
 """
 
 import asyncio
-import os
 import re
 import shutil
 import struct
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.images import disk, ext4
+from bakehouse.drivers.images import disk, ext4, host
 from bakehouse.drivers.images.disk import MIB, SECTOR, Partition
 from bakehouse.drivers.images.recipe import MINIMAL, Job, Progress
 
@@ -59,14 +58,14 @@ async def bake(job: Job) -> None:
     unpacked, root = job.workspace / "unpacked", job.workspace / "root"
     unpacked.mkdir()
     for package in job.packages:
-        await process.run(["dpkg-deb", "-x", package, unpacked])
+        await process.run(["dpkg-deb", "-x", package, unpacked], env=host.environment())
     await asyncio.to_thread(stage, root, unpacked)
     job.report(Progress("writing the file systems", 0.8))
     disk_id = disk.derived_uuid(job.content_key, "disk").hex[:8]
     await disk.create(job.disk, MINIMAL.disk_mib * MIB, "dos", f"0x{disk_id}", (_BOOT, _ROOT))
     await _fill_boot_partition(job, root, disk_id)
     await ext4.make_owned_by_root(job.disk, _ROOT, disk.derived_uuid(job.content_key, "root"), root, job.when)
-    disk.write_boot_code(job.disk, _BOOT_CODE.read_bytes())
+    disk.write_boot_code(job.disk, host.read(_BOOT_CODE, "syslinux-common"))
 
 
 def stage(root: Path, unpacked: Path) -> None:
@@ -94,7 +93,7 @@ async def _fill_boot_partition(job: Job, root: Path, disk_id: str) -> None:
     config, kernel = job.workspace / "syslinux.cfg", job.workspace / "vmlinuz"
     config.write_text((MINIMAL.folder / "syslinux.cfg").read_text().replace("@DISK_ID@", disk_id))
     next((root / "boot").glob("vmlinuz-*")).rename(kernel)
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(job.when), "TMPDIR": str(job.workspace)}
+    environment = host.environment(SOURCE_DATE_EPOCH=str(job.when), TMPDIR=str(job.workspace))
     await process.run(
         [
             "mkfs.vfat", "--invariant", "-F", "16",

@@ -5,7 +5,6 @@ is changed. It works as any user, because it installs nothing.
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from bakehouse.drivers import process
+from bakehouse.drivers.images import host
 
 #: How long a resolved list of packages is believed before the mirror is asked again.
 FRESH_S: Final = 24 * 60 * 60
@@ -177,7 +177,7 @@ class Archive:
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "LC_ALL": "C", "APT_CONFIG": str(self._config_file)}
+        return host.environment(APT_CONFIG=str(self._config_file))
 
     @property
     def _config_file(self) -> Path:

@@ -3,17 +3,25 @@
 set -eu
 root=$1
 
-chroot "$root" systemctl --quiet enable systemd-networkd.service systemd-resolved.service ssh.service serial-getty@ttyS0.service
+chroot "$root" systemctl --quiet enable ssh.service serial-getty@ttyS0.service
 # Ready to be enabled by user data, not listening on every machine.
 chroot "$root" systemctl --quiet disable nginx.service
-# cloud-init-local: see the drop-in of cloud-init.service. The rest: nothing on a machine of a few minutes or hours
-# gains by it, and under emulation each costs a noticeable part of the boot.
-chroot "$root" systemctl --quiet mask \
-  cloud-init-local.service cloud-init-hotplugd.socket \
-  apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-  e2scrub_reap.service getty@tty1.service systemd-pstore.service
 
-ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+# cloud-init: nothing has to find out whether it is wanted (see also its drop-ins).
+chroot "$root" systemctl --quiet add-wants multi-user.target cloud-init.target
+mkdir -p "$root/etc/systemd/system-generators"
+ln -s /dev/null "$root/etc/systemd/system-generators/cloud-init-generator"
+chroot "$root" systemctl --quiet mask cloud-init-local.service cloud-init-hotplugd.socket
+
+# Nothing on a machine of some minutes or hours gains by these, and under emulation each costs a part of the boot.
+chroot "$root" systemctl --quiet mask \
+  apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
+  e2scrub_reap.service getty@tty1.service systemd-pstore.service systemd-binfmt.service \
+  proc-sys-fs-binfmt_misc.automount dev-hugepages.mount sys-kernel-config.mount sys-kernel-debug.mount \
+  sys-kernel-tracing.mount sys-fs-fuse-connections.mount kmod-static-nodes.service \
+  modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+  modprobe@fuse.service modprobe@loop.service systemd-update-utmp-runlevel.service
+
 echo debian > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
 
@@ -26,3 +34,6 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/cache/deb
   "$root"/etc/apt/apt.conf.d/00mmdebstrap "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap \
   "$root"/var/lib/systemd/random-seed
 mkdir -p "$root/var/lib/apt/lists/partial" "$root/var/cache/apt/archives/partial"
+
+# Tells systemd that /etc and /var were made with this /usr: it need not bring them up to date at the first boot.
+touch "$root/etc/.updated" "$root/var/.updated"
