@@ -106,8 +106,11 @@ class KeyPairs:
 
 def _check(name: str, tags: Mapping[str, str]) -> None:
     check_tags(tags)
-    if len(name) > _NAME_MAX or not name.strip() or not name.isascii():
-        raise invalid_parameter(f"Value for parameter KeyName is invalid: up to {_NAME_MAX} ASCII characters.")
+    # The name is the comment of a line in authorized_keys, where a line break would begin another key.
+    if len(name) > _NAME_MAX or not name.strip() or not (name.isascii() and name.isprintable()):
+        raise invalid_parameter(
+            f"Value for parameter KeyName is invalid: up to {_NAME_MAX} printable ASCII characters."
+        )
 
 
 def _generate(key_type: str) -> _PrivateKey:

@@ -118,6 +118,7 @@ class SecurityGroups:
         present = {rule.permission for rule in group.rules if rule.is_egress is egress}
         added: list[SecurityGroupRule] = []
         for permission in permissions:
+            _check_rule_description(permission.description)
             if permission in present:
                 raise rule_exists(permission.text())
             present.add(permission)
@@ -213,4 +214,13 @@ def _check_text(member: str, text: str) -> None:
         raise invalid_parameter(
             f"Invalid value for parameter {member}: up to {_NAME_MAX} characters of a-z, A-Z, 0-9, spaces and "
             "._-:/()#,@[]+=&;{}!$*"
+        )
+
+
+def _check_rule_description(text: str | None) -> None:
+    """Source: EC2 API Reference, IpRange, Description; wording as AWS answers it."""
+    if text is not None and (len(text) > _NAME_MAX or not _NAME_CHARACTERS.issuperset(text)):
+        raise invalid_parameter(
+            "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set: "
+            "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
         )

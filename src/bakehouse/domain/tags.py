@@ -12,7 +12,8 @@ VALUE_LENGTH: Final = 256
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse tags that EC2 would refuse: reserved prefix, empty or overlong keys, overlong values."""
+    """Refuse tags that EC2 would refuse: too many, reserved prefix, empty or overlong keys, overlong values."""
+    _check_number(tags)
     for key, value in tags.items():
         if key.lower().startswith("aws:"):
             raise invalid_parameter("Tag keys starting with 'aws:' are reserved for internal use")
@@ -25,6 +26,10 @@ def check_tags(tags: Mapping[str, str]) -> None:
 def merged(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """Return the tags after CreateTags: new values replace old ones of the same key."""
     tags = {**old, **new}
+    _check_number(tags)
+    return tags
+
+
+def _check_number(tags: Mapping[str, str]) -> None:
     if len(tags) > TAGS_PER_RESOURCE:
         raise Ec2Error("TagLimitExceeded", f"The maximum number of tags for a resource is {TAGS_PER_RESOURCE}.")
-    return tags

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bakehouse.domain.caller import Idempotency
-from bakehouse.domain.errors import dry_run_succeeded
-from bakehouse.ec2.registry import Operation, Request, RequestContext, Response
+from bakehouse.domain.errors import dry_run_succeeded, not_honoured
+from bakehouse.ec2.registry import Operation, Replay, Request, RequestContext, Response
 
 
 class Dispatcher:
@@ -17,7 +18,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         """Begin with no client token in use."""
-        self._in_use: dict[str, asyncio.Lock] = {}
+        self._in_use: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def call(
         self, ctx: RequestContext, operation: Operation, request: Request, *, token_member: str | None
@@ -32,24 +33,23 @@ class Dispatcher:
         operation.honours.refuse_others(request)
         if dry_run:
             raise dry_run_succeeded()
-        if token is None or operation.replay is None:
+        if token is None:
             return await operation.handler(ctx, request)
-        return await self._once(ctx, operation, request, token)
+        if operation.replay is None:
+            raise not_honoured(token_member or "ClientToken")
+        return await self._once(ctx, operation, operation.replay, request, token)
 
-    async def _once(self, ctx: RequestContext, operation: Operation, request: Request, token: str) -> Response:
+    async def _once(
+        self, ctx: RequestContext, operation: Operation, replay: Replay, request: Request, token: str
+    ) -> Response:
         idempotency = Idempotency(operation=operation.name, token=token, digest=_digest(request))
         ctx = replace(ctx, caller=replace(ctx.caller, idempotency=idempotency))
         key = f"{ctx.caller.account_id}/{ctx.caller.region}/{operation.name}/{token}"
+        # Kept alive by those who hold it or wait for it, and by nobody else.
         lock = self._in_use.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                made = ctx.app.client_tokens.made_by(ctx.caller)
-                if made is not None and operation.replay is not None:
-                    return await operation.replay(ctx, made)
-                return await operation.handler(ctx, request)
-        finally:
-            if not lock.locked():
-                self._in_use.pop(key, None)
+        async with lock:
+            made = ctx.app.client_tokens.made_by(ctx.caller)
+            return await (operation.handler(ctx, request) if made is None else replay(ctx, made))
 
 
 def _digest(request: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ async def describe_instance_types(ctx: RequestContext, request: Request) -> Resp
         raise Ec2Error(
             "InvalidInstanceType", f"The following supplied instance types do not exist: [{', '.join(unknown)}]"
         )
-    kinds = [INSTANCE_TYPES[name] for name in sorted(wanted) if matches(INSTANCE_TYPES[name])]
+    kinds = [INSTANCE_TYPES[name] for name in sorted(set(wanted)) if matches(INSTANCE_TYPES[name])]
     shown, token = page(ctx, request, kinds, key=lambda kind: kind.name, sizes=(5, 100), ids="InstanceTypes")
     return {"InstanceTypes": [_view(kind) for kind in shown], "NextToken": token}
 

@@ -1,19 +1,22 @@
 """Pages: MaxResults and NextToken for any list of records with ids.
 
-A token is opaque and signed (`domain/page_token.py`). It names the last id shown and the question asked, so a token of
-one question is refused for another.
+A token is opaque and signed (`domain/page_token.py`). It names the last entries shown and the question asked, so a
+token of one question is refused for another, and the next page begins behind them even if some have gone meanwhile.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from bakehouse.domain import page_token
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_value
 from bakehouse.ec2.registry import Request, RequestContext
 
 T = TypeVar("T")
+
+#: How many of the last entries shown a token names: the next page is exact as long as one of them is there.
+_NAMED: Final = 8
 
 
 def page(
@@ -50,12 +53,13 @@ def page(
     end = begin + (largest if size is None else size)
     if end >= len(entries):
         return entries[begin:], None
-    payload = {"after": key(entries[end - 1]), "at": end, "question": _question(ctx, request)}
+    last = [_name(key(entry)) for entry in entries[max(begin, end - _NAMED) : end]]
+    payload = {"last": last, "at": end, "question": _question(ctx, request)}
     return entries[begin:end], page_token.encode(ctx.page_key, payload)
 
 
 def _position(ctx: RequestContext, request: Request, token: str, entries: Sequence[T], key: Callable[[T], str]) -> int:
-    """Return where the page begins: after the last id shown, or where it was, if it has gone since."""
+    """Return where the page begins: behind the last entry shown that is still there, or where that was."""
     try:
         payload = page_token.decode(ctx.page_key, token)
     except page_token.InvalidPageToken as err:
@@ -63,9 +67,16 @@ def _position(ctx: RequestContext, request: Request, token: str, entries: Sequen
     if payload["question"] != _question(ctx, request):
         raise Ec2Error("InvalidNextToken", "The specified token does not belong to this request.")
     at: int = payload["at"]
-    if at <= len(entries) and key(entries[at - 1]) == payload["after"]:
+    last: list[str] = payload["last"]
+    if at <= len(entries) and _name(key(entries[at - 1])) == last[-1]:
         return at
-    return next((n + 1 for n, entry in enumerate(entries) if key(entry) == payload["after"]), at)
+    places = {_name(key(entry)): place for place, entry in enumerate(entries)}
+    return next((places[name] + 1 for name in reversed(last) if name in places), max(0, at - len(last)))
+
+
+def _name(key: str) -> str:
+    """Return a short name of an entry: a key may be a tag's, which is long."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _question(ctx: RequestContext, request: Request) -> str:

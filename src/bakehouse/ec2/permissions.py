@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bakehouse.domain.errors import invalid_combination, missing_parameter
+from bakehouse.domain.errors import invalid_combination, missing_parameter, not_found
 from bakehouse.domain.security_group import Permission, SecurityGroupRule, cidr_of, ports_of, protocol_of
 from bakehouse.ec2.registry import Request, RequestContext
 
@@ -24,6 +24,11 @@ def requested_permissions(ctx: RequestContext, request: Request, vpc_id: str) ->
     if not given:
         raise missing_parameter("ipPermissions")
     return [permission for entry in given for permission in _read(ctx, entry, vpc_id)]
+
+
+def names_permissions(request: Request) -> bool:
+    """Tell whether a request names permissions, in either form."""
+    return bool(request.get("IpPermissions")) or any(member in request for member in _FLAT)
 
 
 def _from_flat(flat: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -54,12 +59,21 @@ def _peers(ctx: RequestContext, entry: Mapping[str, Any], vpc_id: str) -> Iterat
     for ipv6 in entry.get("Ipv6Ranges") or ():
         yield {"cidr_ipv6": cidr_of(ipv6.get("CidrIpv6", ""), 6), "description": ipv6.get("Description")}
     for pair in entry.get("UserIdGroupPairs") or ():
-        group_id = pair.get("GroupId")
-        if group_id is None:
-            if "GroupName" not in pair:
-                raise missing_parameter("groupId")
-            group_id = ctx.app.security_groups.named(ctx.caller, pair["GroupName"], vpc_id).id
-        yield {"referenced_group_id": group_id, "description": pair.get("Description")}
+        yield {"referenced_group_id": _peer_group(ctx, pair, vpc_id), "description": pair.get("Description")}
+
+
+def _peer_group(ctx: RequestContext, pair: Mapping[str, Any], vpc_id: str) -> str:
+    """Return the id of the group that a pair names: the caller's, in the same VPC, as there is no peering."""
+    group_id: str | None = pair.get("GroupId")
+    name: str | None = pair.get("GroupName")
+    if group_id and name:
+        raise invalid_combination("The parameter GroupName cannot be used with the parameter GroupId")
+    peer = group_id or name
+    if not peer:
+        raise missing_parameter("groupId")
+    if pair.get("UserId", ctx.caller.account_id) != ctx.caller.account_id or pair.get("VpcId", vpc_id) != vpc_id:
+        raise not_found("security-group", [peer])
+    return group_id or ctx.app.security_groups.named(ctx.caller, peer, vpc_id).id
 
 
 def permission_views(rules: Iterable[SecurityGroupRule], account_id: str) -> list[dict[str, Any]]:

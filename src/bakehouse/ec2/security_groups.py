@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from bakehouse.domain.errors import missing_parameter
+from bakehouse.domain.errors import invalid_combination, missing_parameter
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.ec2.filters import Filters, flag
 from bakehouse.ec2.pages import page
-from bakehouse.ec2.permissions import permission_views, requested_permissions
+from bakehouse.ec2.permissions import names_permissions, permission_views, requested_permissions
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags, tag_set
 
@@ -148,15 +148,20 @@ async def _authorize(ctx: RequestContext, request: Request, *, egress: bool) -> 
 async def _revoke(ctx: RequestContext, request: Request, *, egress: bool) -> Response:
     group = _group(ctx, request)
     rule_ids = request.get("SecurityGroupRuleIds") or ()
+    if rule_ids and names_permissions(request):
+        raise invalid_combination("The request cannot have both SecurityGroupRuleIds and permissions")
     permissions = [] if rule_ids else requested_permissions(ctx, request, group.vpc_id)
     removed = await ctx.app.security_groups.revoke(group, egress=egress, permissions=permissions, rule_ids=rule_ids)
     return {"Return": True, "RevokedSecurityGroupRules": [_revoked_view(group, rule) for rule in removed]}
 
 
 def _group(ctx: RequestContext, request: Request) -> SecurityGroup:
-    if group_id := request.get("GroupId"):
+    group_id, name = request.get("GroupId"), request.get("GroupName")
+    if group_id and name:
+        raise invalid_combination("The parameter GroupName cannot be used with the parameter GroupId")
+    if group_id:
         return ctx.app.security_groups.describe(ctx.caller, [group_id])[0]
-    if name := request.get("GroupName"):
+    if name:
         return ctx.app.security_groups.named(ctx.caller, name)
     raise missing_parameter("groupId")
 

@@ -9,7 +9,7 @@ only when it is whole. Leaving the block waits until the writes are on disk.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -153,41 +153,51 @@ class Store:
         """Change one record and wait for nothing: for what may be lost in a crash, such as a saga's position."""
         transaction = Transaction(self)
         transaction.put(record)
-        self._database.submit(Batch(self._epoch, transaction.writes, done=lambda _error: None))
+        self._submit(transaction)
 
     async def _durable(self, transaction: Transaction) -> None:
+        # A client that goes away cancels its request, not what it has begun to write.
+        error = await asyncio.shield(self._submit(transaction))
+        if error is not None:
+            msg = "the database could not be written"
+            raise StoreUnavailable(msg) from error
+
+    def _submit(self, transaction: Transaction) -> asyncio.Future[Exception | None]:
+        """Queue what a transaction wrote; the future says why it is not on disk, or None.
+
+        What did not reach the disk leaves memory before anyone hears of it, whether or not somebody waits.
+        """
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[None] = loop.create_future()
+        written: asyncio.Future[Exception | None] = loop.create_future()
 
         def settle(error: Exception | None) -> None:
-            if written.done():
-                return
-            if error is None:
-                written.set_result(None)
-            else:
-                written.set_exception(error)
+            try:
+                if error is not None and self._epoch != self._database.epoch:
+                    self._read()
+            finally:
+                if not written.done():
+                    written.set_result(error)
 
         def report(error: Exception | None) -> None:
-            loop.call_soon_threadsafe(settle, error)
+            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                loop.call_soon_threadsafe(settle, error)
 
-        batch = Batch(self._epoch, transaction.writes, done=report)
-        self._database.submit(batch)
-        try:
-            # A client that goes away cancels its request, not what it has begun to write.
-            await asyncio.shield(written)
-        except Exception as err:
-            if self._epoch != self._database.epoch:
-                self._read()
-            msg = "the database could not be written"
-            raise StoreUnavailable(msg) from err
+        self._database.submit(Batch(self._epoch, transaction.writes, done=report))
+        return written
 
     def close(self) -> None:
         """Write what is queued and close the database."""
         self._database.close()
 
     def _read(self) -> None:
-        self._epoch = self._database.epoch
+        """Read everything. Where that fails, nothing is forgotten, and every change is refused until it succeeds."""
+        epoch = self._database.epoch
+        found = [
+            (table, record_id, self._decoders[table].decode(document))
+            for table, record_id, document in self._database.read_all()
+        ]
         for records in self.records.values():
             records.clear()
-        for table, record_id, document in self._database.read_all():
-            self.records[table].replace(record_id, self._decoders[table].decode(document))
+        for table, record_id, record in found:
+            self.records[table].replace(record_id, record)
+        self._epoch = epoch
