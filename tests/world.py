@@ -338,6 +338,13 @@ class World:
         assert attached <= alive
 
 
+async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:
+    """Wait for a condition that no event tells of."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110 - the world under test knows nothing of tests
+            await asyncio.sleep(0.002)
+
+
 @cache
 def _empty_database() -> bytes:
     """Return a database with tables and nothing in them; making one takes longer than most tests."""

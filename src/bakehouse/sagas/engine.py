@@ -92,10 +92,20 @@ class SagaEngine:
         await asyncio.shield(self.begin(saga_id))
 
     def begin(self, saga_id: str) -> asyncio.Task[None]:
-        """Start a saga, or return the task that runs it already."""
+        """Start a saga, or return the task that runs it already.
+
+        Sagas of its subject that were journaled before it are started first: who enlisted them may not have come to it.
+        """
+        subject_id = self._context.store.sagas[saga_id].subject_id
+        for earlier_id in list(self._context.store.sagas.by("subject")[subject_id]):
+            if earlier_id == saga_id:
+                break
+            self._start(earlier_id, subject_id)
+        return self._start(saga_id, subject_id)
+
+    def _start(self, saga_id: str, subject_id: str) -> asyncio.Task[None]:
         task = self._running.get(saga_id)
         if task is None:
-            subject_id = self._context.store.sagas[saga_id].subject_id
             task = asyncio.create_task(self._in_turn(saga_id, self._latest.get(subject_id)), name=saga_id)
             self._running[saga_id] = self._latest[subject_id] = task
             task.add_done_callback(lambda done: self._forget(saga_id, subject_id, done))

@@ -1,0 +1,15 @@
+"""A world for each test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A world with an account."""
+    begun = await World.begin(tmp_path)
+    yield begun
+    await begun.stop_server()

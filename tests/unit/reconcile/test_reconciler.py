@@ -1,0 +1,163 @@
+"""Records and host agree after a start, whatever happened in between."""
+
+from dataclasses import replace
+
+from tests.world import GIB, World
+
+from bakehouse.domain.ids import new_id
+from bakehouse.domain.instance import InstanceState
+from bakehouse.reconcile.reconciler import Reconciler
+
+
+async def test_a_new_server_adopts_what_runs(world: World) -> None:
+    await world.running_instance()
+    world.fragile_hypervisor.calls.clear()
+
+    await world.restart()
+
+    assert "start" not in world.fragile_hypervisor.calls
+    assert world.metadata.vpc_ids == {vpc.id for vpc in world.store.vpcs}
+    await world.assert_sound()
+
+
+async def test_a_new_server_makes_lost_networks_again(world: World) -> None:
+    await world.running_instance()
+    (vpc_id,) = world.network.segments
+    await world.network.delete_segment(vpc_id)
+
+    await world.restart()
+
+    await world.assert_sound()
+
+
+async def test_a_server_starts_without_a_network(world: World) -> None:
+    instance_id = await world.running_instance()
+    world.network.unavailable = "there is no /dev/net/tun"
+
+    await world.restart()
+
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+
+
+async def test_a_guest_that_shut_down_while_no_server_ran_is_stopped(world: World) -> None:
+    instance_id = await world.running_instance()
+    world.hypervisor.power_off_guest(instance_id)
+
+    await world.restart()
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state is InstanceState.STOPPED
+
+
+async def test_a_machine_that_died_while_no_server_ran_is_stopped(world: World) -> None:
+    instance_id = await world.running_instance()
+    world.hypervisor.crash_machine(instance_id)
+
+    await world.restart()
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state is InstanceState.STOPPED
+
+
+async def test_machines_that_went_with_the_host_are_started_again(world: World) -> None:
+    instance_id = await world.running_instance()
+    stopped_id = await world.stopped_instance()
+    world.hypervisor.crash_machine(instance_id)
+    await world.stop_server()
+    world.start_server()
+
+    await Reconciler(world.saga_context, world.sagas, host_restarted=True).start()
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    assert world.instance(stopped_id).state is InstanceState.STOPPED
+    await world.assert_sound()
+
+
+async def test_machines_that_went_with_the_server_are_started_by_the_next(world: World) -> None:
+    instance_id = await world.running_instance()
+
+    await world.reconciler.shut_down_machines()
+    gone = dict(await world.machines())
+    segments = dict(world.network.segments)
+    await world.restart()
+    await world.sagas.settle()
+
+    assert gone == {}
+    assert segments == {}
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    assert not world.instance(instance_id).ended_with_server
+    await world.assert_sound()
+
+
+async def test_orphans_are_found_named_and_removed(world: World) -> None:
+    instance_id = await world.running_instance()
+    volume_id, snapshot_id = new_id("volume"), new_id("snapshot")
+    await world.volumes.create(volume_id, size_bytes=GIB, snapshot_id=None)
+    await world.volumes.snapshot({volume_id: snapshot_id}, machine_id=None)
+    await world.stop_server()
+    world.start_server()
+    async with world.store.transaction() as tx:
+        instance = world.instance(instance_id)
+        for volume in list(world.store.volumes):
+            tx.delete(volume)
+        tx.delete(world.store.network_interfaces[instance.network_interface_id])
+        tx.delete(instance)
+
+    await world.reconciler.start()
+
+    assert {instance_id, volume_id, snapshot_id} < set(world.reconciler.status().orphans_removed)
+    await world.assert_sound()
+
+
+async def test_a_server_that_lost_its_records_removes_nothing(world: World) -> None:
+    await world.running_instance()
+    await world.stop_server()
+    world.start_server()
+    async with world.store.transaction() as tx:
+        for records in world.store.records.values():
+            for record in list(records):
+                tx.delete(record)
+
+    await world.reconciler.start()
+
+    assert len(await world.machines()) == 1
+    assert (await world.volumes.inventory()).volume_ids
+
+
+async def test_a_terminated_instance_is_forgotten_after_an_hour(world: World) -> None:
+    instance_id = await world.running_instance()
+    await world.instances.terminate(world.caller, [instance_id])
+    await world.sagas.settle()
+
+    world.clock.advance(minutes=59)
+    await world.reconciler.sweep()
+    shown = instance_id in world.store.instances
+    world.clock.advance(minutes=2)
+    await world.reconciler.sweep()
+
+    assert shown
+    assert instance_id not in world.store.instances
+    assert await world.hypervisor.observe() == ()
+
+
+async def test_an_instance_left_stopping_is_stopped_by_the_next_sweep(world: World) -> None:
+    instance_id = await world.running_instance()
+    async with world.store.transaction() as tx:
+        tx.put(replace(world.instance(instance_id), state=InstanceState.STOPPING))
+
+    await world.reconciler.sweep()
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state is InstanceState.STOPPED
+
+
+async def test_a_sweep_does_its_chores(world: World) -> None:
+    done = []
+
+    async def chore() -> None:
+        done.append("chore")
+
+    await Reconciler(world.saga_context, world.sagas, chores=[chore]).sweep()
+
+    assert done == ["chore"]
