@@ -41,10 +41,10 @@ def empty_disk(directory: Path, volume_id: str) -> MachineDisk:
     return machine_disk(volume_id, path)
 
 
-def make_overlay(path: Path, backing: Path, backing_format: str) -> None:
+def make_overlay(path: Path, backing: Path, backing_format: str, size_bytes: int = DISK_BYTES) -> None:
     """Make an empty file over another without opening that, which a guest may be writing."""
     over = ["-u", "-b", str(backing), "-F", backing_format]
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *over, str(path), str(DISK_BYTES)], check=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *over, str(path), str(size_bytes)], check=True)
 
 
 def machine_disk(volume_id: str, path: Path) -> MachineDisk:

@@ -6,7 +6,7 @@
         qmp.sock         monitor, ours
         qmp-debug.sock   second monitor, for people (a monitor serves one client at a time)
         agent.sock       the guest agent's virtio port
-        console.sock     the serial console, both ways
+        console.sock     the serial console, both ways; who connects must read, or the guest's output waits
         console.log      what the guest wrote to it
         qemu.log         what QEMU wrote to its standard error
 
