@@ -12,6 +12,7 @@ from tests.contract.network_world import (
     REAL_MODES,
     SEGMENT,
     WEB,
+    interface,
     real_fabric,
 )
 
@@ -108,6 +109,18 @@ async def test_a_group_on_an_interface_is_not_deleted(fabric: NetworkFabric) -> 
 
     with pytest.raises(NetworkUnavailable, match=INTERFACE.interface_id):
         await fabric.delete_group(SEGMENT.vpc_id, WEB.group_id)
+
+
+@pytest.mark.parametrize("taken", ["private_ip", "public_ip"])
+async def test_an_address_is_one_interfaces_alone(fabric: NetworkFabric, taken: str) -> None:
+    await fabric.ensure_segment(SEGMENT)
+    await fabric.plug(replace(INTERFACE, group_ids=()))
+    second = replace(interface(11, public_ip="127.16.0.11"), **{taken: getattr(INTERFACE, taken)})
+
+    with pytest.raises(NetworkUnavailable, match=INTERFACE.interface_id):
+        await fabric.plug(second)
+
+    assert (await fabric.observe()).interface_ids == {INTERFACE.interface_id}
 
 
 async def test_an_interface_without_a_segment_is_refused(fabric: NetworkFabric) -> None:

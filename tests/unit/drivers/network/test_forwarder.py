@@ -140,3 +140,14 @@ async def test_two_addresses_have_the_same_port(forward: Callable[[int], Forward
     forwarder.publish("eni-1", "127.15.0.2", frozenset({20080}))
 
     assert forwarder.host_port("127.15.0.2", 20080) == 20080
+
+
+async def test_it_does_not_listen_on_more_than_it_may(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder._most_listeners = 2
+    forwarder.publish("eni-0", PUBLIC, frozenset({20080, 20081, 20082}))
+    forwarder.publish("eni-1", "127.15.0.2", frozenset({20080}))
+
+    found = [forwarder.host_port(PUBLIC, port) for port in (20080, 20081, 20082)]
+    assert found == [20080, 20081, None]
+    assert forwarder.host_port("127.15.0.2", 20080) is None

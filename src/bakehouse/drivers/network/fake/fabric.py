@@ -82,10 +82,16 @@ class FakeNetworkFabric:
         """Take note of an interface.
 
         Raises:
-            NetworkUnavailable: A test wants it, or its VPC has no network.
+            NetworkUnavailable: A test wants it, its VPC has no network, or another interface has its address.
         """
         self._refuse_if_wanted()
         self._require_segment(interface.vpc_id)
+        for other in self.interfaces.values():
+            if other.vpc_id != interface.vpc_id or other.interface_id == interface.interface_id:
+                continue
+            for address in {other.private_ip, other.public_ip} & {interface.private_ip, interface.public_ip}:
+                if address is not None:
+                    raise NetworkUnavailable(f"{address} is {other.interface_id}'s")
         self.interfaces[interface.interface_id] = interface
 
     async def connect(self, interface_id: str) -> InterfaceConnection:

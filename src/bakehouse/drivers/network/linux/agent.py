@@ -36,25 +36,36 @@ from bakehouse.drivers.network.linux.segment import Segment, SegmentRefused
 
 _PEER_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid. Source: unix(7), SO_PEERCRED
 
+#: How often an agent looks whether its home is still there.
+_LOOK_S: Final = 10
+
 _log: Final = logging.getLogger("bakehouse.agent")
 
 
 class Agent:
     """Answers calls about a segment, one change at a time, in the order in which they came."""
 
-    def __init__(self, segment: Segment, listener: socket.socket) -> None:
+    def __init__(self, segment: Segment, listener: socket.socket, directory: Path) -> None:
         self._segment = segment
         self._listener = listener
+        self._directory = directory
         self._changes = asyncio.Lock()
         self._answering: set[asyncio.Task[None]] = set()
         self._uplink_fd: int | None = None
         self._ended = asyncio.Event()
 
     async def serve(self) -> None:
-        """Answer until a server asks for the end."""
+        """Answer until a server asks for the end, or somebody has removed the home with everything in it."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._listener, self._accept)
-        await self._ended.wait()
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._ended.wait()
+            if not self._ended.is_set() and not self._directory.exists():
+                _log.warning("%s is gone, and so is the segment", self._directory)
+                await self._segment.remove()
+                self._ended.set()
         loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
@@ -183,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
             listener = listen(layout.directory)
             os.write(options.ready, READY)
             os.close(options.ready)
-            asyncio.run(Agent(segment, listener).serve())
+            asyncio.run(Agent(segment, listener, layout.directory).serve())
     except (OSError, NftablesRefused) as err:
         _log.exception("cannot serve the segment")
         with contextlib.suppress(OSError):

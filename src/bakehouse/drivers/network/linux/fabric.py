@@ -44,7 +44,10 @@ class LinuxNetworkFabric:
         self._tun_device = tun_device
         self._lowest_port = 0 if self._mode == "root" else host.lowest_port()
         self._segments: dict[str, SegmentClient] = {}
-        self._forwarder = None if self._mode == "root" else Forwarder(self._dial)
+        self._forwarder: Forwarder | None = None
+        if self._mode == "rootless":
+            # Half of the files for listening, half for what is accepted there.
+            self._forwarder = Forwarder(self._dial, most_listeners=host.allow_open_files() // 2)
 
     async def capabilities(self) -> NetworkCapabilities:
         """Find out how networks are made on this host, by trying.

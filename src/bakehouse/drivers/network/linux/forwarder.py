@@ -50,10 +50,12 @@ class Forwarder:
 
     Args:
         dial: Opens connections into segments.
+        most_listeners: How many ports of all addresses together it listens on; more are left out, with a warning.
     """
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, *, most_listeners: int = 256) -> None:
         self._dial = dial
+        self._most_listeners = most_listeners
         self._listeners: dict[str, dict[tuple[str, int], _Listener]] = {}
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -63,7 +65,11 @@ class Forwarder:
         wanted = {(public_ip, port) for port in ports} if public_ip is not None else set()
         for key in current.keys() - wanted:
             _close(current.pop(key))
-        for address, port in sorted(wanted - current.keys()):
+        room = self._most_listeners - sum(map(len, self._listeners.values()))
+        missing = sorted(wanted - current.keys())
+        if len(missing) > room:
+            _log.warning("%s: not listening on %s, to keep files for connections", public_ip, missing[max(room, 0) :])
+        for address, port in missing[: max(room, 0)]:
             listening = _listen(address, port)
             if listening is None:
                 _log.warning("cannot listen on %s for port %d: it is taken", address, port)
@@ -98,8 +104,8 @@ class Forwarder:
             try:
                 client, _address = await loop.sock_accept(listening)
             except OSError as err:
-                # Out of descriptors, most likely. The connection waits in the queue.
-                _log.warning("cannot accept a connection for port %d: %s", port, err)
+                # Out of files, most likely. The connection waits in the queue.
+                _log.debug("cannot accept a connection for port %d: %s", port, err)
                 await asyncio.sleep(_ATTEMPT_S)
                 continue
             task = asyncio.create_task(self._carry(client, interface_id, port))

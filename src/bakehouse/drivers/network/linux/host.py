@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Final, Literal
@@ -18,6 +19,7 @@ _CAP_NET_BIND_SERVICE: Final = 10
 _CAP_NET_ADMIN: Final = 12
 _CAP_SYS_ADMIN: Final = 21
 
+_ENOUGH_FILES: Final = 65_536
 _KERNEL: Final = Path("/proc/sys")
 _TRIAL_TIMEOUT_S: Final = 20
 _TRIAL: Final = "from bakehouse.drivers.network.linux.namespaces import enter_new; enter_new(rootless={rootless})"
@@ -42,6 +44,19 @@ def lowest_port() -> int:
     if _may(_CAP_NET_BIND_SERVICE):
         return 0
     return int((_KERNEL / "net/ipv4/ip_unprivileged_port_start").read_text())
+
+
+def allow_open_files() -> int:
+    """Let this process have as many files as it may, and return how many that is.
+
+    A forwarder has a listening socket per open port; the usual 1,024 files are 16 interfaces with 64 ports.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def has_way_outside() -> bool:

@@ -22,7 +22,7 @@ from bakehouse.drivers.network.linux.layout import (
     tap_name,
 )
 from bakehouse.drivers.network.linux.name_service import NameService
-from bakehouse.drivers.network.linux.nftables import Nftables
+from bakehouse.drivers.network.linux.nftables import Nftables, NftablesRefused
 from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
 from bakehouse.drivers.network.linux.tap import open_tap
 from bakehouse.ports.network import GroupSpec, InterfaceSpec, SegmentSpec
@@ -115,6 +115,8 @@ class Segment:
             # from addresses that are routed to them.
             ("ipv4/conf/default/proxy_arp", 1),
             ("ipv4/conf/default/rp_filter", 1),
+            # The larger of both counts, and a new namespace begins with the host's `all`, often 2 (loose).
+            ("ipv4/conf/all/rp_filter", 1),
             ("ipv4/conf/default/send_redirects", 0),
         ):
             with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
@@ -149,25 +151,36 @@ class Segment:
         before = self._interfaces.get(interface.interface_id)
         if before == interface:
             return
+        self._refuse_taken_addresses(interface)
         if before is not None and _wiring(before) != _wiring(interface):
             await self._remove(before)
             before = None
-        tap = tap_name(interface.interface_id)
         if before is None:
-            await self._make_tap(tap, interface)
+            await self._make_tap(interface)
         left = frozenset(before.group_ids if before else ()) - set(interface.group_ids)
         try:
             self._firewall.apply(ruleset.plug(interface, left))
+            if before is None or before.host_name != interface.host_name:
+                self._names.add(interface)
+            self._lead_public(before.public_ip if before else None, interface)
         except BaseException:
             if before is None:
-                self._discard_tap(tap, interface)
+                with contextlib.suppress(NftablesRefused):
+                    self._shut_out(interface)
+                self._discard_tap(interface)
             raise
         self._interfaces[interface.interface_id] = interface
-        if before is None or before.host_name != interface.host_name:
-            self._names.add(interface)
-        self._lead_public(before.public_ip if before else None, interface)
 
-    async def _make_tap(self, tap: str, interface: InterfaceSpec) -> None:
+    def _refuse_taken_addresses(self, interface: InterfaceSpec) -> None:
+        for other in self._interfaces.values():
+            if other.interface_id == interface.interface_id:
+                continue
+            for address in {other.private_ip, other.public_ip} & {interface.private_ip, interface.public_ip}:
+                if address is not None:
+                    raise SegmentRefused(f"{address} is {other.interface_id}'s")
+
+    async def _make_tap(self, interface: InterfaceSpec) -> None:
+        tap = tap_name(interface.interface_id)
         if (removal := self._removals.get(tap)) is not None:
             await removal
         try:
@@ -183,15 +196,14 @@ class Segment:
             self._links.add_address(index, gateway(interface.subnet_cidr))
             self._links.add_route(f"{interface.private_ip}/32", index)
         except BaseException:
-            self._discard_tap(tap, interface)
+            self._discard_tap(interface)
             raise
 
     def _lead_public(self, before: str | None, interface: InterfaceSpec) -> None:
         if self._host_link is None or before == interface.public_ip:
             return
         if before is not None:
-            self._host_link.withdraw(before)
-            self._firewall.apply(ruleset.withdraw_inside(before))
+            self._end_public(before)
         if interface.public_ip is not None:
             self._firewall.apply(ruleset.publish_inside(interface.public_ip, interface.private_ip))
             self._host_link.publish(interface.public_ip)
@@ -203,15 +215,24 @@ class Segment:
             await self._remove(interface)
 
     async def _remove(self, interface: InterfaceSpec) -> None:
-        if self._host_link is not None and interface.public_ip is not None:
-            self._host_link.withdraw(interface.public_ip)
-            self._firewall.apply(ruleset.withdraw_inside(interface.public_ip))
-        self._firewall.apply(ruleset.unplug(interface))
+        self._shut_out(interface)
         del self._interfaces[interface.interface_id]
-        self._names.remove(interface.interface_id)
-        self._discard_tap(tap_name(interface.interface_id), interface)
+        self._discard_tap(interface)
 
-    def _discard_tap(self, tap: str, interface: InterfaceSpec) -> None:
+    def _shut_out(self, interface: InterfaceSpec) -> None:
+        if interface.public_ip is not None:
+            self._end_public(interface.public_ip)
+        self._names.remove(interface.interface_id)
+        self._firewall.apply(ruleset.unplug(interface))
+
+    def _end_public(self, public_ip: str) -> None:
+        if self._host_link is not None:
+            self._host_link.withdraw(public_ip)
+            with contextlib.suppress(NftablesRefused):  # it was not there
+                self._firewall.apply(ruleset.withdraw_inside(public_ip))
+
+    def _discard_tap(self, interface: InterfaceSpec) -> None:
+        tap = tap_name(interface.interface_id)
         fd = self._open_taps.pop(interface.interface_id, None)
 
         def discard() -> None:

@@ -50,9 +50,8 @@ class SegmentClient:
         Raises:
             NetworkUnavailable: Nothing was made.
         """
-        agent = await self._live(may_start=True)
         try:
-            await self._describe(agent, description)
+            await self._describe(await self._live(may_start=True), description)
         except NetworkUnavailable:
             if self._description is None:
                 await self.delete()
