@@ -21,7 +21,7 @@ from bakehouse.drivers.hypervisor.qemu.live_disks import SwitchRefused
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused
 from bakehouse.drivers.hypervisor.qemu.run_directory import SOCKETS, ProcessName, RunDirectory
 from bakehouse.drivers.volumes.qcow2 import TopSwitch
-from bakehouse.ports.hypervisor import MachineState, MachineStatus
+from bakehouse.ports.hypervisor import DeviceBusy, MachineState, MachineStatus
 
 pytestmark = [
     pytest.mark.vm,
@@ -99,7 +99,7 @@ class Host:
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    made = Host(tmp_path, QemuHypervisor(tmp_path / "home", accelerator="tcg"))
+    made = Host(tmp_path, QemuHypervisor(tmp_path / "home", accelerator="tcg", unplug_deadline_s=0.3))
     yield made
     await made.hypervisor.kill(MACHINE)
     await made.hypervisor.close()
@@ -228,6 +228,20 @@ async def test_a_guest_goes_on_when_a_disk_is_taken_by_force(host: Host) -> None
     await host.hypervisor.detach_disk(MACHINE, DATA, force=True)
 
     await host.written_anew()
+
+
+async def test_a_disk_that_leaves_after_the_deadline_is_closed(host: Host) -> None:
+    await host.started()
+    with pytest.raises(DeviceBusy):
+        await host.hypervisor.detach_disk(MACHINE, DATA, force=False)
+
+    # The firmware lets go of what was asked for.
+    await host.hypervisor.reset(MACHINE)
+
+    async with asyncio.timeout(DEADLINE_S):
+        while host.open_disks() != {host.path(ROOT)}:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.01)
+    assert set(await host.hypervisor.active_tops(MACHINE)) == {ROOT}
 
 
 async def test_a_file_that_cannot_be_opened_is_not_attached(host: Host) -> None:

@@ -73,7 +73,8 @@ class Machine:
                 task.cancel()
             await asyncio.gather(connecting, gone, return_exceptions=True)
         await self.refresh()
-        self._tasks = [asyncio.create_task(self._follow_guest()), asyncio.create_task(self._follow_process())]
+        followers = (self._follow_guest, self._follow_disks, self._follow_process)
+        self._tasks = [asyncio.create_task(follow()) for follow in followers]
 
     async def close(self) -> None:
         """Stop following and disconnect. The machine runs on."""
@@ -153,6 +154,15 @@ class Machine:
             self._heard.clear()
             with suppress(MonitorLost):
                 await self.refresh()
+
+    async def _follow_disks(self) -> None:
+        """Close the files of disks that left when nobody waited for them any more, or before we came."""
+        while True:
+            unplugged = self._unplugged
+            async with self.disks_lock:
+                with suppress(MonitorLost, CommandRefused):
+                    await live_disks.sweep_nodes(self.monitor, await live_disks.look(self.monitor))
+            await unplugged.wait()
 
     async def _follow_process(self) -> None:
         await process.wait_until_gone(self.process.pid, self.process.start_time)
