@@ -148,6 +148,22 @@ async def test_a_killed_agent_is_replaced_and_told_everything(net: World) -> Non
         assert asked == "you are 172.31.0.10"
 
 
+async def test_killed_helpers_are_replaced_at_the_next_plug(net: World) -> None:
+    old = await net.guest(interface(10, WEB.group_id))
+    helpers = [pid for program in ("dnsmasq", "slirp4netns") for pid in await _programs(net, program)]
+    for pid in helpers:
+        await _kill(pid)
+
+    spec = interface(11, WEB.group_id)
+    await net.fabric.plug(spec)
+    new = await net.bare_guest(spec)
+
+    assert (await new.ask("dhcp"))["address"] == "172.31.0.11"
+    assert await old.ask("resolve", server="172.31.0.2", name="instance-data.ec2.internal") == METADATA
+    assert len(helpers) == 2
+    assert len(await _programs(net, "slirp4netns")) == 1
+
+
 async def test_a_dead_agents_segment_is_deleted_whole(net: World) -> None:
     await net.fabric.plug(interface(10, WEB.group_id, home=net.home))
     await _kill_agent(net)
@@ -185,10 +201,27 @@ async def test_what_cannot_be_leaves_nothing_behind(tmp_path: Path, mode: Mode) 
         await fabric.delete_segment(SEGMENT.vpc_id)
 
 
-async def _kill_agent(net: World) -> None:
+async def _agent_pid(net: World) -> int:
     report = await net.fabric._segment(SEGMENT.vpc_id).report()
     assert report is not None
-    started = process.start_time(report.pid)
+    return report.pid
+
+
+async def _kill_agent(net: World) -> None:
+    await _kill(await _agent_pid(net))
+
+
+async def _kill(pid: int) -> None:
+    started = process.start_time(pid)
     assert started is not None
-    os.kill(report.pid, signal.SIGKILL)
-    assert await process.wait_until_gone(report.pid, started, timeout_s=10)
+    os.kill(pid, signal.SIGKILL)
+    assert await process.wait_until_gone(pid, started, timeout_s=10)
+
+
+async def _programs(net: World, name: str) -> list[int]:
+    """Return the pids of a segment's helper programs: their command lines name its directory or its agent."""
+    agent = await _agent_pid(net)
+    directories = (f"{net.layout.directory}/", f"{net.layout.shared_directory}/")
+    marks = (*directories, f"/proc/{agent}/", f" {agent} ext0")
+    listed = await process.run(["pgrep", "-a", "-x", name], check=False)
+    return [int(line.split()[0]) for line in listed.text.splitlines() if any(mark in line for mark in marks)]

@@ -119,8 +119,8 @@ class Agent:
         if isinstance(call.request, messages.Shutdown) and error is None:
             self._ended.set()
 
-    async def _do(self, request: messages.Request, fd: int | None) -> messages.SegmentReport | int | None:
-        """Fulfil a request; return a report or a descriptor if it asks for one."""
+    async def _do(self, request: messages.Request, fd: int | None) -> messages.SegmentReport | int:
+        """Fulfil a request; return a descriptor if it asks for one, else what holds now."""
         match request:
             case messages.OpenTap(interface_id):
                 return self._segment.open_tap(interface_id)
@@ -129,18 +129,18 @@ class Agent:
             case messages.Dial(interface_id, port):
                 return self._segment.dial(interface_id, port)
             case messages.Report():
-                return messages.SegmentReport(
-                    pid=os.getpid(),
-                    is_described=self._segment.is_described,
-                    interface_ids=self._segment.interface_ids,
-                    has_uplink=self._has_uplink(),
-                )
+                pass
             case messages.HoldUplink():
                 self._hold_uplink(fd)
             case _:
                 async with self._changes:
                     await self._change(request, fd)
-        return None
+        return messages.SegmentReport(
+            pid=os.getpid(),
+            is_described=self._segment.is_described,
+            interface_ids=self._segment.interface_ids,
+            has_uplink=self._has_uplink(),
+        )
 
     async def _change(self, request: messages.Change, fd: int | None) -> None:
         match request:

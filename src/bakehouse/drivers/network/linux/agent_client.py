@@ -74,8 +74,8 @@ class AgentClient:
         async with asyncio.timeout(timeout_s):
             await self._closed.wait()
 
-    async def call(self, request: messages.Request, fd: int | None = None) -> messages.SegmentReport | None:
-        """Have a request fulfilled, handing over a copy of a descriptor.
+    async def call(self, request: messages.Request, fd: int | None = None) -> messages.SegmentReport:
+        """Have a request fulfilled, handing over a copy of a descriptor; return what the agent holds then.
 
         Raises:
             NetworkUnavailable: The agent refused; nothing was done.
@@ -84,6 +84,8 @@ class AgentClient:
         answer, descriptor = await self._call(request, fd)
         if descriptor is not None:
             os.close(descriptor)
+        if answer.report is None:
+            raise AgentGone(f"the agent answered {type(request).__name__} without a report")
         return answer.report
 
     async def call_for_descriptor(self, request: messages.Request) -> int:

@@ -86,7 +86,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Answer with a report."""
+    """Do nothing but answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ Request = Change | HoldUplink | OpenTap | OpenMetadata | Dial | Report
 
 @dataclass(frozen=True, slots=True)
 class SegmentReport:
-    """What an agent holds."""
+    """What an agent holds after a request."""
 
     pid: int
     is_described: bool

@@ -90,6 +90,7 @@ class NameService:
         self._files = files
         self._hosts = files / "hosts"
         self._user, self._group = _nobody() if unprivileged else ("", "")
+        self._program = programs.find("dnsmasq") or "dnsmasq"
         self._argv: list[str] = []
 
     async def serve(self, segment: SegmentSpec) -> None:
@@ -98,8 +99,7 @@ class NameService:
         Raises:
             process.ProcessFailed: dnsmasq does not start, and says why.
         """
-        program = programs.find("dnsmasq") or "dnsmasq"
-        argv = command_line(program, segment, self._files, user=self._user, group=self._group)
+        argv = command_line(self._program, segment, self._files, user=self._user, group=self._group)
         if argv == self._argv and holder(self._files) is not None:
             return
         await self.stop()

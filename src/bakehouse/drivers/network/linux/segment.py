@@ -147,8 +147,8 @@ class Segment:
 
     async def plug(self, interface: InterfaceSpec) -> None:
         """Make an interface, or bring it to this description."""
-        self._require_segment()
         before = self._interfaces.get(interface.interface_id)
+        await self._names.serve(self._require_segment())  # it may have been killed
         if before == interface:
             return
         self._refuse_taken_addresses(interface)
@@ -298,9 +298,10 @@ class Segment:
         if self._host_link is not None:
             self._host_link.remove()
 
-    def _require_segment(self) -> None:
+    def _require_segment(self) -> SegmentSpec:
         if self._description is None:
             raise SegmentRefused("the segment was not described yet")
+        return self._description
 
     def _require_interface(self, interface_id: str) -> InterfaceSpec:
         try:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from bakehouse.drivers.network.linux import messages
 from bakehouse.drivers.network.linux.agent_client import AgentClient, AgentGone, start_agent
+from bakehouse.drivers.network.linux.host import has_way_outside
 from bakehouse.drivers.network.linux.layout import SegmentLayout
 from bakehouse.drivers.network.linux.uplink import ensure_uplink
 from bakehouse.ports.network import GroupSpec, InterfaceSpec, NetworkUnavailable, SegmentSpec
@@ -88,8 +89,10 @@ class SegmentClient:
 
     async def plug(self, interface: InterfaceSpec) -> None:
         """Make an interface, or bring it to this description."""
-        await self._call(messages.Plug(interface))
+        report = await self._call(messages.Plug(interface))
         self.interfaces[interface.interface_id] = interface
+        if not report.has_uplink and self._agent is not None and has_way_outside():  # it was killed
+            await self._lead_outside(self._agent)
 
     async def unplug(self, interface_id: str) -> None:
         """Remove an interface. Succeeds when there is none."""
@@ -127,8 +130,8 @@ class SegmentClient:
                 held.close()
         self._agent = self._metadata = None
 
-    async def _call(self, request: messages.Request) -> None:
-        await self._again(lambda agent: agent.call(request))
+    async def _call(self, request: messages.Request) -> messages.SegmentReport:
+        return await self._again(lambda agent: agent.call(request))
 
     async def _call_for_descriptor(self, request: messages.Request) -> int:
         return await self._again(lambda agent: agent.call_for_descriptor(request))
@@ -178,7 +181,7 @@ class SegmentClient:
     async def _retell(self, agent: AgentClient) -> None:
         """Tell an agent that knows nothing what the one before it knew."""
         report = await agent.call(messages.Report())
-        if self._description is None or (report is not None and report.is_described):
+        if self._description is None or report.is_described:
             return
         await self._describe(agent, self._description)
         for group in self.groups.values():
@@ -188,13 +191,15 @@ class SegmentClient:
 
     async def _describe(self, agent: AgentClient, description: SegmentSpec) -> None:
         metadata = None if self._metadata is None else self._metadata.fileno()
-        uplink = asyncio.create_task(ensure_uplink(agent, log=self._layout.log, rootless=self._rootless))
+        outside = asyncio.create_task(self._lead_outside(agent))
         try:
             await agent.call(messages.EnsureSegment(description), metadata)
         finally:
-            (trouble,) = await asyncio.gather(uplink, return_exceptions=True)
-        if isinstance(trouble, NetworkUnavailable):
-            # Machines run without it, and `capabilities` tells.
-            _log.warning("%s has no way outside: %s", self._layout.vpc_id, trouble)
-        elif trouble is not None:
-            raise trouble
+            await outside
+
+    async def _lead_outside(self, agent: AgentClient) -> None:
+        """Give the segment its way outside. Machines run without it too, and `capabilities` tells."""
+        try:
+            await ensure_uplink(agent, log=self._layout.log, rootless=self._rootless)
+        except (NetworkUnavailable, AgentGone) as err:
+            _log.warning("%s has no way outside: %s", self._layout.vpc_id, err)

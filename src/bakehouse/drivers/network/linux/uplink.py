@@ -53,7 +53,7 @@ async def ensure_uplink(agent: AgentClient, *, log: Path, rootless: bool) -> Non
         AgentGone: The segment's agent ended.
     """
     report = await agent.call(messages.Report())
-    if report is None or report.has_uplink:
+    if report.has_uplink:
         return
     program = programs.find(PROGRAM)
     if program is None:
