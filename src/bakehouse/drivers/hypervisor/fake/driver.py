@@ -57,7 +57,7 @@ class FakeHypervisor:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Remember machines in a directory, or only as long as this object lives."""
+        """Remember machines in a directory, beside other files, or only as long as this object lives."""
         self.deaf_guests: set[str] = set()
         self.clinging_guests: set[str] = set()
         self.guests_with_agent: set[str] = set()
@@ -68,7 +68,7 @@ class FakeHypervisor:
         self._news: asyncio.Queue[MachineStatus] = asyncio.Queue()
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-            for file in directory.glob("*.json"):
+            for file in directory.glob("i-*.json"):
                 self._machines[file.stem] = msgspec.json.decode(file.read_bytes(), type=_Machine)
 
     async def capabilities(self) -> HypervisorCapabilities:
