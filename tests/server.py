@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.config
+from tests.protocol.xml_conformance import assert_conforms, assert_is_error_document
 
 from bakehouse.bootstrap import Drivers, Server, make_drivers, prepare_home, running_server
 from bakehouse.domain.account import AccessKey
@@ -52,7 +54,7 @@ class RunningServer:
     def client(self, service: str, account: str = "default", region: str = "us-east-1") -> Any:
         """Return a boto3 client of a service."""
         key = self.access_key(account)
-        return boto3.client(  # type: ignore[call-overload] # any service
+        client = boto3.client(  # type: ignore[call-overload] # any service
             service,
             endpoint_url=self.url,
             region_name=region,
@@ -60,6 +62,17 @@ class RunningServer:
             aws_secret_access_key=key.secret,
             config=botocore.config.Config(retries={"max_attempts": 0}),
         )
+        if service == "ec2":
+            client.meta.events.register("before-parse.ec2", _assert_conforms)
+        return client
+
+
+def _assert_conforms(*, operation_model: Any, response_dict: Any, **_others: Any) -> None:
+    """Read every answer as strict clients do, whatever the test is about."""
+    if response_dict["status_code"] == HTTPStatus.OK:
+        assert_conforms(response_dict["body"], operation_model.name, operation_model.output_shape)
+    else:
+        assert_is_error_document(response_dict["body"])
 
 
 @contextmanager

@@ -37,6 +37,17 @@ def assert_conforms(body: bytes, operation_name: str, output_shape: Any) -> None
         _check(root, output_shape, operation_name)
 
 
+def assert_is_error_document(body: bytes) -> None:
+    """Fail where a refusal is not what EC2's clients parse: no namespace, one error, the request's id."""
+    root = ET.fromstring(body)  # noqa: S314 - it is our own
+    assert root.tag == "Response"
+    assert [child.tag for child in root] == ["Errors", "RequestID"]
+    (error,) = root[0]
+    assert [child.tag for child in error] == ["Code", "Message"]
+    assert all(child.text for child in error)
+    assert root[1].text
+
+
 def _check(node: ET.Element, shape: Any, path: str) -> None:
     match shape.type_name:
         case "structure":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.server import RunningServer, server
 from tests.system.shop import Shop
+from tests.system.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -25,11 +26,35 @@ def ec2(running: RunningServer) -> "EC2Client":
     return running.ec2()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A running server; the tests of a file share it, each with its own account."""
+    """A running server that tests share, each with accounts of its own."""
     with server(tmp_path_factory.mktemp("home") / "home") as started:
         yield started
+
+
+@pytest.fixture
+def alice(shared: RunningServer, request: pytest.FixtureRequest) -> "EC2Client":
+    """A boto3 client of a new account on the shared server."""
+    return shared.ec2(f"alice of {request.node.nodeid}")
+
+
+@pytest.fixture
+def bob(shared: RunningServer, request: pytest.FixtureRequest) -> "EC2Client":
+    """A boto3 client of another new account."""
+    return shared.ec2(f"bob of {request.node.nodeid}")
+
+
+@pytest.fixture
+def carol(shared: RunningServer, request: pytest.FixtureRequest) -> "EC2Client":
+    """A boto3 client of a third one."""
+    return shared.ec2(f"carol of {request.node.nodeid}")
+
+
+@pytest.fixture
+def wire(shared: RunningServer, request: pytest.FixtureRequest) -> Wire:
+    """Requests below boto3, of alice."""
+    return Wire(shared, f"alice of {request.node.nodeid}")
 
 
 @pytest.fixture
@@ -38,4 +63,4 @@ def shop(shared: RunningServer, request: pytest.FixtureRequest, tmp_path: Path) 
     disk = tmp_path / "disk.raw"
     with disk.open("wb") as file:
         file.truncate(2 * 1024**3)
-    return Shop(shared, request.node.name, disk)
+    return Shop(shared, request.node.nodeid, disk)
