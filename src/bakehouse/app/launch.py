@@ -259,7 +259,7 @@ def _interface(plan: LaunchPlan, instance: Instance, private_ip: str, public_ip:
         subnet_id=instance.subnet_id,
         availability_zone=instance.availability_zone,
         instance_id=instance.id,
-        mac=mac_of(instance.network_interface_id),
+        mac=mac_of(instance.vpc_id, private_ip),
         private_ip=private_ip,
         public_ip=public_ip,
         wants_public_ip=plan.place.wants_public_ip,

@@ -61,9 +61,13 @@ class NetworkInterface:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def mac_of(interface_id: str) -> str:
-    """Return a locally administered unicast MAC that follows from the interface's id."""
-    digest = hashlib.sha256(interface_id.encode()).digest()
+def mac_of(vpc_id: str, private_ip: str) -> str:
+    """Return a locally administered unicast MAC that follows from an address within its VPC.
+
+    The next interface that gets the address gets its MAC too, so what others remember of the earlier one (neighbours'
+    caches, the DHCP server's leases, which never end) is right for it.
+    """
+    digest = hashlib.sha256(f"{vpc_id}/{private_ip}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 

@@ -235,3 +235,16 @@ async def test_details_of_unchanged_records_are_the_same_object(world: World) ->
 
     assert again[0] is not first
     assert again[1] is second
+
+
+async def test_the_next_instance_with_an_address_has_its_mac(world: World) -> None:
+    (first,) = await world.launch()
+    await world.instances.terminate(world.caller, [first.instance.id])
+    await world.sagas.settle()
+
+    (second,) = await world.launch()
+
+    assert first.interface is not None
+    assert second.interface is not None
+    assert second.interface.private_ip == first.interface.private_ip
+    assert second.interface.mac == first.interface.mac
