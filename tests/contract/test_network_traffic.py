@@ -287,8 +287,9 @@ async def test_dhcp_knows_no_stranger(net: World) -> None:
     assert await guest.ask("dhcp") == {}
 
 
-async def test_an_address_that_was_given_back_can_be_another_guests(net: World) -> None:
+async def test_an_address_that_was_leased_can_be_another_guests(net: World) -> None:
     await net.fabric.plug(INTERFACE)
+    assert await (await net.bare_guest(INTERFACE)).ask("dhcp")
     await net.fabric.unplug(INTERFACE.vpc_id, INTERFACE.interface_id)
     heir = interface(11, private_ip=INTERFACE.private_ip)
     await net.fabric.plug(heir)

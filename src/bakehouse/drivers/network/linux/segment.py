@@ -64,6 +64,8 @@ class Segment:
         self._description: SegmentSpec | None = None
         self._groups: dict[str, GroupSpec] = {}
         self._interfaces: dict[str, InterfaceSpec] = {}
+        #: Private address to the hardware address that dnsmasq may have leased it to.
+        self._leased: dict[str, str] = {}
         #: Descriptors of taps that no machine has asked for yet.
         self._open_taps: dict[str, int] = {}
         #: Taps on their way out, by name.
@@ -152,6 +154,7 @@ class Segment:
         if before == interface:
             return
         self._refuse_taken_addresses(interface)
+        await self._end_lease(interface)
         if before is not None and _wiring(before) != _wiring(interface):
             await self._remove(before)
             before = None
@@ -170,6 +173,19 @@ class Segment:
                 self._discard_tap(interface)
             raise
         self._interfaces[interface.interface_id] = interface
+
+    async def _end_lease(self, interface: InterfaceSpec) -> None:
+        """Let an address that was leased to an interface before be leased to this one.
+
+        dnsmasq keeps a lease until the guest gives it back, which one that was terminated never does, and answers
+        nobody else for that address. Its leases are in its memory only, so a new dnsmasq has none; guests that still
+        have theirs get them again, since it is authoritative.
+        """
+        if self._leased.get(interface.private_ip, interface.mac) != interface.mac:
+            await self._names.stop()
+            await self._names.serve(self._require_segment())
+            self._leased = {plugged.private_ip: plugged.mac for plugged in self._interfaces.values()}
+        self._leased[interface.private_ip] = interface.mac
 
     def _refuse_taken_addresses(self, interface: InterfaceSpec) -> None:
         for other in self._interfaces.values():
