@@ -1,5 +1,6 @@
 """What every network fabric does, the fake one and Linux's, as root and rootless. Needs no machine."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -67,6 +68,14 @@ async def test_every_call_may_be_repeated(fabric: NetworkFabric) -> None:
         await fabric.delete_segment(SEGMENT.vpc_id)
 
     assert (await fabric.observe()).vpc_ids == frozenset()
+
+
+async def test_calls_at_once_are_as_good_as_one_after_the_other(fabric: NetworkFabric) -> None:
+    await asyncio.gather(*(fabric.ensure_segment(SEGMENT) for _ in range(5)))
+    specs = [interface(number, public_ip=None) for number in range(10, 20)]
+    await asyncio.gather(*(fabric.plug(spec) for spec in specs))
+
+    assert (await fabric.observe()).interface_ids == {spec.interface_id for spec in specs}
 
 
 async def test_a_segment_may_get_another_subnet(fabric: NetworkFabric) -> None:

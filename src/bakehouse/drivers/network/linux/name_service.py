@@ -92,6 +92,8 @@ class NameService:
         self._user, self._group = _nobody() if unprivileged else ("", "")
         self._program = programs.find("dnsmasq") or "dnsmasq"
         self._argv: list[str] = []
+        #: dnsmasq's pid and start time: the pid file is gone when the home is. One may run from an agent before us.
+        self._process = _identity(holder(files))
 
     async def serve(self, segment: SegmentSpec) -> None:
         """Make dnsmasq serve this segment; it goes on when it does already.
@@ -100,7 +102,7 @@ class NameService:
             process.ProcessFailed: dnsmasq does not start, and says why.
         """
         argv = command_line(self._program, segment, self._files, user=self._user, group=self._group)
-        if argv == self._argv and holder(self._files) is not None:
+        if argv == self._argv and self._is_running():
             return
         await self.stop()
         if not self._argv:  # what an agent before us left; the server describes its interfaces again
@@ -108,6 +110,7 @@ class NameService:
         self._hosts.mkdir(mode=0o755, parents=True, exist_ok=True)
         # It goes into the background by itself, once it serves; its exit status tells whether it could.
         await process.run(argv, timeout_s=_START_TIMEOUT_S)
+        self._process = _identity(holder(self._files))
         self._argv = argv
 
     def add(self, interface: InterfaceSpec) -> None:
@@ -120,21 +123,26 @@ class NameService:
     def remove(self, interface_id: str) -> None:
         """Forget an interface. dnsmasq does not watch removals, so it is told."""
         (self._hosts / interface_id).unlink(missing_ok=True)
-        if (pid := holder(self._files)) is not None:
-            os.kill(pid, signal.SIGHUP)
+        self._signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """End dnsmasq, if it runs."""
-        pid = holder(self._files)
-        if pid is not None and (started := process.start_time(pid)) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            await process.wait_until_gone(pid, started, timeout_s=_STOP_TIMEOUT_S)
+        if self._process is not None and self._is_running():
+            self._signal(signal.SIGKILL)
+            await process.wait_until_gone(*self._process, timeout_s=_STOP_TIMEOUT_S)
 
     async def remove_all(self) -> None:
         """End dnsmasq and remove its files."""
         await self.stop()
         shutil.rmtree(self._files, ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._is_running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process[0], number)
+
+    def _is_running(self) -> bool:
+        return self._process is not None and process.is_running(*self._process)
 
 
 def holder(files: Path) -> int | None:
@@ -148,6 +156,11 @@ def holder(files: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid if f"--pid-file={files / 'dnsmasq.pid'}".encode() in words else None
+
+
+def _identity(pid: int | None) -> tuple[int, int] | None:
+    started = None if pid is None else process.start_time(pid)
+    return None if pid is None or started is None else (pid, started)
 
 
 def _nobody() -> tuple[str, str]:

@@ -13,12 +13,14 @@ from typing import Final, TypeVar
 
 from bakehouse.drivers.network.linux import messages
 from bakehouse.drivers.network.linux.agent_client import AgentClient, AgentGone, start_agent
-from bakehouse.drivers.network.linux.host import has_way_outside
 from bakehouse.drivers.network.linux.layout import SegmentLayout
 from bakehouse.drivers.network.linux.uplink import ensure_uplink
 from bakehouse.ports.network import GroupSpec, InterfaceSpec, NetworkUnavailable, SegmentSpec
 
 _SHUTDOWN_TIMEOUT_S: Final = 10
+
+#: How long a plug that finds no way outside leaves it at that, when the last one tried already.
+_OUTSIDE_RETRY_S: Final = 30
 
 _log: Final = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ class SegmentClient:
         self._rootless = rootless
         self._agent: AgentClient | None = None
         self._finding = asyncio.Lock()
+        self._leading_outside = asyncio.Lock()
+        self._next_way_outside = 0.0
         self._metadata: socket.socket | None = None
         self._description: SegmentSpec | None = None
         self.groups: dict[str, GroupSpec] = {}
@@ -91,8 +95,10 @@ class SegmentClient:
         """Make an interface, or bring it to this description."""
         report = await self._call(messages.Plug(interface))
         self.interfaces[interface.interface_id] = interface
-        if not report.has_uplink and self._agent is not None and has_way_outside():  # it was killed
-            await self._lead_outside(self._agent)
+        now = asyncio.get_running_loop().time()
+        if not report.has_uplink and self._agent is not None and now >= self._next_way_outside:
+            self._next_way_outside = now + _OUTSIDE_RETRY_S
+            await self._lead_outside(self._agent)  # it was killed, or installed only now
 
     async def unplug(self, interface_id: str) -> None:
         """Remove an interface. Succeeds when there is none."""
@@ -200,6 +206,7 @@ class SegmentClient:
     async def _lead_outside(self, agent: AgentClient) -> None:
         """Give the segment its way outside. Machines run without it too, and `capabilities` tells."""
         try:
-            await ensure_uplink(agent, log=self._layout.log, rootless=self._rootless)
+            async with self._leading_outside:
+                await ensure_uplink(agent, log=self._layout.log, rootless=self._rootless)
         except (NetworkUnavailable, AgentGone) as err:
             _log.warning("%s has no way outside: %s", self._layout.vpc_id, err)
