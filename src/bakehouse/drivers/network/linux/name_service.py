@@ -107,7 +107,10 @@ class NameService:
         await self.stop()
         if not self._argv:  # what an agent before us left; the server describes its interfaces again
             shutil.rmtree(self._hosts, ignore_errors=True)
-        self._hosts.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._hosts.mkdir(parents=True, exist_ok=True)
+        if self._user:  # whatever our umask is: it must read what we write
+            for directory in (self._files.parent, self._files, self._hosts):
+                directory.chmod(0o755)
         # It goes into the background by itself, once it serves; its exit status tells whether it could.
         await process.run(argv, timeout_s=_START_TIMEOUT_S)
         self._process = _identity(holder(self._files))
