@@ -47,6 +47,14 @@ class Guest:
         done = await process.run(self._ssh(command, user or self.user), timeout_s=timeout_s)
         return done.text
 
+    async def has(self, path: str, *, timeout_s: float) -> None:
+        """Wait for a file of the guest."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                if "yes" in await self.ssh(f"[ -e {path} ] && echo yes || echo no"):
+                    return
+                await asyncio.sleep(0.2)
+
     async def ssh_answers(self, *, timeout_s: float) -> float:
         """Wait for the first ssh command that works; return when that was."""
         async with asyncio.timeout(timeout_s):
