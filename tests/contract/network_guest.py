@@ -199,10 +199,14 @@ def dhcp() -> dict[str, str]:
                 continue
         else:
             return {}
-    options, rest = {}, offer[240:]
-    while rest and rest[0] != 255:
-        options[rest[0]] = rest[2 : 2 + rest[1]]
-        rest = rest[2 + rest[1] :]
+        options, rest = {}, offer[240:]
+        while rest and rest[0] != 255:
+            options[rest[0]] = rest[2 : 2 + rest[1]]
+            rest = rest[2 + rest[1] :]
+        # DHCPREQUEST: from here on the address is leased to us.
+        wanted = b"\x32\x04" + offer[16:20] + b"\x36\x04" + options[54]
+        client.sendto(head + b"\x35\x01\x03" + wanted + b"\xff", ("255.255.255.255", 67))
+        client.recv(2048)
     return {
         "address": socket.inet_ntoa(offer[16:20]),
         "netmask": socket.inet_ntoa(options[1]),
