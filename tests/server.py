@@ -49,7 +49,8 @@ class RunningServer:
 
     def ec2(self, account: str = "default", region: str = "us-east-1") -> "EC2Client":
         """Return a boto3 client of an account."""
-        return self.client("ec2", account, region)
+        client: EC2Client = self.client("ec2", account, region)
+        return client
 
     def client(self, service: str, account: str = "default", region: str = "us-east-1") -> Any:
         """Return a boto3 client of a service."""
@@ -82,7 +83,7 @@ def server(
     """Run a simulating server for as long as the block lasts."""
     prepare_home(home)
     started: Future[RunningServer] = Future()
-    stopping: list[Callable[[], None]] = []
+    stopping: list[Callable[[], object]] = []
 
     async def run() -> None:
         settings = Settings(simulate=True, stop_timeout_s=1)

@@ -33,14 +33,14 @@ class Answer:
     @property
     def code(self) -> str | None:
         """The error code of a refusal; None of a success."""
-        return self.root.findtext(".//Code")
+        return self.root.findtext(".//{*}Code")
 
     def texts(self, tag: str) -> list[str]:
         """The texts of all elements of that name, in any namespace."""
         return [found.text or "" for found in self.root.iterfind(f".//{{*}}{tag}")]
 
 
-class _Signer(SigV4Auth):  # type: ignore[misc] # botocore has no types
+class _Signer(SigV4Auth):
     """Signs at another time, or leaves headers out."""
 
     def __init__(self, *arguments: Any, age: timedelta, without: frozenset[str]) -> None:
@@ -50,10 +50,10 @@ class _Signer(SigV4Auth):  # type: ignore[misc] # botocore has no types
 
     def add_auth(self, request: Any) -> None:
         request.context["timestamp"] = (datetime.now(UTC) - self._age).strftime("%Y%m%dT%H%M%SZ")
-        self._modify_request_before_signing(request)
+        self._modify_request_before_signing(request)  # type: ignore[attr-defined] # the stubs leave it out
         canonical_request = self.canonical_request(request)
         signature = self.signature(self.string_to_sign(request, canonical_request), request)
-        self._inject_signature_to_request(request, signature)
+        self._inject_signature_to_request(request, signature)  # type: ignore[attr-defined]
 
     def headers_to_sign(self, request: Any) -> Any:
         headers = super().headers_to_sign(request)
@@ -93,6 +93,11 @@ class Wire:
         signer.add_auth(request)
         return request
 
+    def sign(self, request: AWSRequest) -> AWSRequest:
+        """Sign any request for EC2."""
+        SigV4Auth(self.credentials, "ec2", self.region).add_auth(request)
+        return request
+
     def presigned(self, action: str, parameters: Parameters = (), *, expires_s: int = 60) -> AWSRequest:
         """Return a request whose URL holds its signature."""
         text = urlencode([("Action", action), ("Version", VERSION), *_pairs(parameters)])
@@ -105,8 +110,9 @@ class Wire:
         prepared = request.prepare()
         if change is not None:
             change(prepared)
-        headers = {name: _text(value) for name, value in prepared.headers.items()}
-        response = httpx.request(prepared.method, prepared.url, headers=headers, content=prepared.body or b"")
+        headers = {name: _text(value) for name, value in prepared.headers.items() if name != "Content-Length"}
+        body: Any = prepared.body or b""
+        response = httpx.request(prepared.method, prepared.url, headers=headers, content=body)
         return Answer(response.status_code, response.content)
 
     def ask(self, action: str, parameters: Parameters = (), **how: Any) -> Answer:

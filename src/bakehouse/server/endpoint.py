@@ -138,15 +138,15 @@ def _document(code: str, message: str, request_id: str, service: str, status: in
 
 async def _read_body(receive: Receive) -> bytes:
     message = await receive()
+    body: bytes = message.get("body", b"")
+    _check_size(len(body))
     if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        _check_size(len(body))
         return body
-    pieces = bytearray(message["body"])
+    pieces = bytearray(body)
     while message.get("more_body"):
-        _check_size(len(pieces))
         message = await receive()
         pieces += message.get("body", b"")
+        _check_size(len(pieces))
     return bytes(pieces)
 
 
