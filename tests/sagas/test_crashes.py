@@ -76,6 +76,32 @@ async def test_a_crash_while_a_start_is_undone_leaves_the_instance_stopped(world
     assert [instance.state for instance in world.store.instances] == ["stopped"]
 
 
+@pytest.mark.parametrize("story", ["create_image", "create_image, rebooting"])
+@pytest.mark.parametrize("step", ["shut_down", "take_snapshots"])
+async def test_a_crash_while_an_image_is_undone_leaves_it_failed_and_the_guest_running(
+    world: World, story: str, step: str
+) -> None:
+    scenario = SCENARIOS[story]
+    prepared = await scenario.prepare(world)
+    world.fragile_volumes.fail("snapshot")
+
+    assert await _act_until(world, scenario, prepared, f"create_image:{step}:undone")
+    await world.crash()
+
+    await world.assert_sound()
+    assert [image.state for image in world.store.images if image.name == "baked"] == ["failed"]
+
+
+async def test_an_image_cut_short_is_finished_by_the_next_server(world: World) -> None:
+    scenario = SCENARIOS["create_image, rebooting"]
+    prepared = await scenario.prepare(world)
+
+    await _act_until(world, scenario, prepared, "create_image:take_snapshots:before")
+    await world.crash()
+
+    assert [image.state for image in world.store.images if image.name == "baked"] == ["available"]
+
+
 async def test_a_launch_cut_short_is_finished_by_the_next_server(world: World) -> None:
     scenario = SCENARIOS["run_instance"]
     prepared = await scenario.prepare(world)

@@ -226,3 +226,29 @@ def test_a_deleted_snapshot_is_not_found(shop: Shop) -> None:
         shop.ec2.describe_snapshots(SnapshotIds=[snapshot_id])
 
     assert refusal(error) == "InvalidSnapshot.NotFound"
+
+
+def test_a_snapshot_is_shared_and_made_private_again(shop: Shop) -> None:
+    ec2, snapshot_id = shop.ec2, shop.ec2.create_snapshot(VolumeId=volume(shop)["VolumeId"])["SnapshotId"]
+
+    def shared_with() -> Any:
+        shown = ec2.describe_snapshot_attribute(SnapshotId=snapshot_id, Attribute="createVolumePermission")
+        return shown["CreateVolumePermissions"]
+
+    ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot_id, OperationType="add", UserIds=["111122223333"], GroupNames=["all"]
+    )
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot_id, CreateVolumePermission={"Remove": [{"Group": "all"}]})
+    after_removal = shared_with()
+    ec2.reset_snapshot_attribute(SnapshotId=snapshot_id, Attribute="createVolumePermission")
+
+    assert (after_removal, shared_with()) == ([{"UserId": "111122223333"}], [])
+
+
+def test_more_tags_than_a_resource_may_have_are_refused(shop: Shop) -> None:
+    tags: Any = [{"Key": f"key-{number}", "Value": "x"} for number in range(51)]
+
+    with pytest.raises(ClientError) as error:
+        volume(shop, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}])
+
+    assert refusal(error) == "TagLimitExceeded"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext
-from bakehouse.app.snapshots import checked_account_id, owner_accounts
+from bakehouse.app.snapshots import check_description, checked_account_id, owner_accounts
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
@@ -62,6 +62,7 @@ class ImageCatalogue:
     async def change(self, caller: Caller, image_id: str, change: ImageChange) -> None:
         """Change an image of the caller's. To add a launcher twice, or to remove one that is none, changes nothing."""
         image = self.owned(caller, image_id)
+        check_description(change.description or "")
         added = [_checked_launcher(launcher) for launcher in change.add_launchers]
         removed = {_checked_launcher(launcher) for launcher in change.remove_launchers}
         launchers = dict.fromkeys((*image.launch_accounts, *added))

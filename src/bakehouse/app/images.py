@@ -10,6 +10,7 @@ from bakehouse.app.context import owned
 from bakehouse.app.image_catalogue import ImageCatalogue
 from bakehouse.app.snapshots import (
     attached_volumes,
+    check_description,
     completed_snapshot,
     enlist_deletion,
     images_using,
@@ -102,7 +103,7 @@ class Images(ImageCatalogue):
         instance that is neither running nor stopped (IncorrectInstanceState).
         """
         context = self._context
-        self._check_new(caller, request.name, request.tags)
+        self._check_new(caller, request.name, request.description, request.tags)
         check_tags(request.snapshot_tags)
         (instance,) = owned(context.store.instances, caller, "instance", [request.instance_id])
         volumes = attached_volumes(context, instance)
@@ -142,7 +143,7 @@ class Images(ImageCatalogue):
         Refuses a name in use (InvalidAMIName.Duplicate), a mapping whose root has no snapshot
         (InvalidBlockDeviceMapping), and a snapshot that is not complete (IncorrectState).
         """
-        self._check_new(caller, request.name, request.tags)
+        self._check_new(caller, request.name, request.description, request.tags)
         _check_architecture(request.architecture)
         check_device_name(request.root_device_name)
         devices = self._checked(caller, merged((), request.block_devices), {})
@@ -176,7 +177,7 @@ class Images(ImageCatalogue):
         (InvalidAMIName.Duplicate), a file that is unsafe or no disk (InvalidParameterValue), and any on a full host
         (InsufficientVolumeCapacity). A crash leaves at most bytes without a record, which the reconciler finds.
         """
-        self._check_new(caller, order.name, order.tags)
+        self._check_new(caller, order.name, order.description, order.tags)
         _check_architecture(order.architecture)
         check_device_name(order.root_device_name)
         started_at = self._context.now().replace(microsecond=0)
@@ -208,7 +209,8 @@ class Images(ImageCatalogue):
             tags=dict(order.tags),
         )
         try:
-            self._check_new(caller, order.name, order.tags)  # another may have taken the name in the meantime
+            # Another may have taken the name in the meantime.
+            self._check_new(caller, order.name, order.description, order.tags)
             async with self._context.store.transaction() as tx:
                 tx.put(snapshot)
                 tx.put(image)
@@ -243,8 +245,9 @@ class Images(ImageCatalogue):
         gone = {snapshot.id for snapshot in deleted}
         return [DeletedSnapshot(it, "success" if it in gone else "skipped") for it in snapshot_ids]
 
-    def _check_new(self, caller: Caller, name: str, tags: Mapping[str, str]) -> None:
+    def _check_new(self, caller: Caller, name: str, description: str, tags: Mapping[str, str]) -> None:
         check_image_name(name)
+        check_description(description)
         check_tags(tags)
         for image in self._context.store.images.by("name")[caller.account_id, caller.region, name].values():
             raise image_name_taken(name, image.id)

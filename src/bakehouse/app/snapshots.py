@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bakehouse.app.context import AppContext, owned
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
+from bakehouse.domain.errors import auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import user_id_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
@@ -19,7 +19,7 @@ from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS, CreateSnapshots
 from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS, DeleteSnapshots
 from bakehouse.store.store import Transaction
 
-#: Source: EC2 API Reference, CreateSnapshot: EC2 refuses longer descriptions.
+#: Source: EC2 API Reference, CreateImage, Description; EC2 refuses longer ones of snapshots too.
 DESCRIPTION_MAX: Final = 255
 _ACCOUNT_ID_LENGTH: Final = 12
 #: What Owner names beside accounts. None of these owns anything here.
@@ -53,7 +53,7 @@ class Snapshots:
         and there is no snapshot.
         """
         check_tags(tags)
-        _check_description(description)
+        check_description(description)
         (volume,) = owned(self._context.store.volumes, caller, "volume", [volume_id])
         if volume.state not in _SNAPSHOTTABLE:
             raise volume_not_available(volume.id)
@@ -68,7 +68,7 @@ class Snapshots:
         Refuses to exclude what is no data volume of the instance, and to take none: InvalidParameterValue.
         """
         check_tags(request.tags)
-        _check_description(request.description)
+        check_description(request.description)
         (instance,) = owned(self._context.store.instances, caller, "instance", [request.instance_id])
         snapshots = [
             pending_snapshot(
@@ -103,14 +103,33 @@ class Snapshots:
             found = [snapshot for snapshot in found if _is_restorable(snapshot, caller, restorable_by)]
         return found
 
+    def owned(self, caller: Caller, snapshot_id: str) -> Snapshot:
+        """Return the caller's snapshot. Refuses another's: AuthFailure if it is shared with the caller."""
+        snapshot = readable_snapshot(self._context, caller, snapshot_id)
+        if snapshot.account_id != caller.account_id:
+            raise auth_failure(f"Not authorized for snapshot:{snapshot_id}")
+        return snapshot
+
+    async def share(
+        self, caller: Caller, snapshot_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Change who may make volumes of a snapshot: account ids, or `all`.
+
+        To add one twice, or to remove one that is none, changes nothing.
+        """
+        snapshot = self.owned(caller, snapshot_id)
+        removed = {_checked_reader(reader) for reader in remove}
+        readers = dict.fromkeys((*snapshot.create_volume_accounts, *(_checked_reader(reader) for reader in add)))
+        accounts = tuple(reader for reader in readers if reader not in removed)
+        async with self._context.store.transaction() as tx:
+            tx.put(replace(snapshot, create_volume_accounts=accounts))
+
     async def delete(self, caller: Caller, snapshot_id: str) -> None:
         """Delete a snapshot; volumes made from it lose nothing.
 
         Refuses one that an image names (InvalidSnapshot.InUse) and another account's (AuthFailure, if it is shared).
         """
-        snapshot = readable_snapshot(self._context, caller, snapshot_id)
-        if snapshot.account_id != caller.account_id:
-            raise auth_failure(f"Not authorized for snapshot:{snapshot_id}")
+        snapshot = self.owned(caller, snapshot_id)
         users = images_using(self._context, caller.region, [snapshot_id])[snapshot_id]
         if users:
             raise snapshot_in_use(snapshot_id, users[0])
@@ -144,6 +163,12 @@ class Snapshots:
         if missing:
             raise not_found("snapshot", missing)
         return found
+
+
+def check_description(description: str) -> None:
+    """Refuse a description that is too long for a snapshot or an image: InvalidParameterValue."""
+    if len(description) > DESCRIPTION_MAX:
+        raise invalid_parameter(f"A description may have up to {DESCRIPTION_MAX} characters, not {len(description)}.")
 
 
 def readable_snapshot(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot:
@@ -230,6 +255,10 @@ def checked_account_id(text: str) -> str:
     return account_id
 
 
+def _checked_reader(reader: str) -> str:
+    return reader if reader == "all" else checked_account_id(reader)
+
+
 def _find(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot | None:
     if not is_well_formed(snapshot_id, "snapshot"):
         raise malformed_id("snapshot", snapshot_id)
@@ -268,11 +297,3 @@ def _is_restorable(snapshot: Snapshot, caller: Caller, users: Iterable[str]) -> 
         elif checked_account_id(user) in (snapshot.account_id, *snapshot.create_volume_accounts):
             return True
     return False
-
-
-def _check_description(description: str) -> None:
-    if len(description) > DESCRIPTION_MAX:
-        raise Ec2Error(
-            "InvalidParameterValue",
-            f"Character sets beyond ASCII or more than {DESCRIPTION_MAX} characters are not supported.",
-        )

@@ -1,14 +1,15 @@
 """Image attribute operations: description, launch permission, and what can only be read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bakehouse.app.image_catalogue import ImageChange
 from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter, not_honoured
-from bakehouse.domain.image import Image, user_group_unknown
+from bakehouse.domain.image import Image
 from bakehouse.ec2.block_devices import block_device_view
 from bakehouse.ec2.image_views import moment
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
+from bakehouse.ec2.sharing import account_view, requested_sharing
 
 
 def _value(text: str | None) -> dict[str, Any]:
@@ -29,7 +30,7 @@ _SHOWN: Final[Mapping[str, Callable[[Image], dict[str, Any]]]] = {
     "lastLaunchedTime": lambda image: {
         "LastLaunchedTime": _value(moment(image.last_launched_at) if image.last_launched_at else None)
     },
-    "launchPermission": lambda image: {"LaunchPermissions": [_launcher_view(it) for it in image.launch_accounts]},
+    "launchPermission": lambda image: {"LaunchPermissions": [account_view(it) for it in image.launch_accounts]},
     "productCodes": lambda _image: {"ProductCodes": []},
     "ramdisk": lambda _image: {"RamdiskId": {}},
     "sriovNetSupport": lambda _image: {"SriovNetSupport": {}},
@@ -94,7 +95,8 @@ def _requested_change(request: Request) -> ImageChange:
                 raise invalid_value(value, "imdsSupport")
             return ImageChange(imds_support=value)
         case "launchPermission":
-            return _requested_launchers(request)
+            sharing = requested_sharing(request, member="LaunchPermission", groups="UserGroups")
+            return ImageChange(add_launchers=sharing.add, remove_launchers=sharing.remove)
         case other:
             raise invalid_value(other, "attribute", "It can be description, imdsSupport or launchPermission.")
 
@@ -105,36 +107,3 @@ def _requested_value(request: Request, member: str) -> str:
     if "Value" not in request:
         raise missing_parameter("value")
     return str(request["Value"])
-
-
-def _requested_launchers(request: Request) -> ImageChange:
-    permission = request.get("LaunchPermission") or {}
-    added = list(_launchers(permission.get("Add")))
-    removed = list(_launchers(permission.get("Remove")))
-    flat = [*(request.get("UserIds") or ()), *_groups(request.get("UserGroups") or ())]
-    if flat:
-        if "OperationType" not in request:
-            raise missing_parameter("operationType")
-        (added if request["OperationType"] == "add" else removed).extend(flat)
-    if not (added or removed):
-        raise missing_parameter("launchPermission")
-    return ImageChange(add_launchers=added, remove_launchers=removed)
-
-
-def _launchers(entries: Iterable[Mapping[str, str]] | None) -> Iterable[str]:
-    for entry in entries or ():
-        if "UserId" in entry:
-            yield entry["UserId"]
-        if "Group" in entry:
-            yield from _groups([entry["Group"]])
-
-
-def _groups(groups: Iterable[str]) -> Iterable[str]:
-    for group in groups:
-        if group != "all":
-            raise user_group_unknown(group)
-        yield group
-
-
-def _launcher_view(launcher: str) -> dict[str, str]:
-    return {"Group": launcher} if launcher == "all" else {"UserId": launcher}
