@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +42,7 @@ from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
+from bakehouse.sagas.segment import ensure_segment
 from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
@@ -180,6 +181,8 @@ async def running_server(
             await watching
         await engine.settle()
         await metadata.close_all()
+        await drivers.network.close()
+        await drivers.hypervisor.close()
         store.close()
 
 
@@ -205,7 +208,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
                 region=settings.region,
                 simulated=settings.simulate,
             )
-            remember(home, settings)
+            remember(home, replace(settings, port=listener.getsockname()[1]))
             _write_credentials(home, server.app, facts)
             stop = asyncio.Event()
             machines_too = False
@@ -219,10 +222,23 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             control = Control(server.app, facts, shut_down).application()
             ready(facts)
+            preparing = asyncio.create_task(_prepare_first_launch(server))
             await asyncio.gather(serve(server.endpoint, listener, stop), serve(control, control_listener, stop))
+            await preparing
             if machines_too:
                 await server.reconciler.shut_down_machines()
         (home / "control.sock").unlink(missing_ok=True)
+
+
+async def _prepare_first_launch(server: Server) -> None:
+    """Make the first account's default segment ahead of its first launch, which would wait for it."""
+    account, _ = server.app.accounts.all()[0]
+    for vpc in server.context.store.vpcs:
+        if vpc.account_id == account.id and vpc.is_default:
+            try:
+                await ensure_segment(server.context, vpc.id)
+            except NetworkUnavailable as err:
+                _log.warning("no network for machines", reason=str(err))
 
 
 def prepare_home(home: Path) -> None:

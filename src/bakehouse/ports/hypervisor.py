@@ -166,3 +166,7 @@ class Hypervisor(Protocol):
     def changes(self) -> AsyncIterator[MachineStatus]:
         """Yield a status whenever a machine changes by itself: powered off, reset, panicked, gone."""
         ...
+
+    async def close(self) -> None:
+        """Let go of the machines, which run on. The last call of a server."""
+        ...

@@ -170,3 +170,7 @@ class NetworkFabric(Protocol):
     async def observe(self) -> FabricStatus:
         """Look at what exists on the host."""
         ...
+
+    async def close(self) -> None:
+        """Let go of the segments, which stay. The last call of a server."""
+        ...
