@@ -97,11 +97,13 @@ class VolumeStore(Protocol):
     async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:
         """Take one snapshot of each volume, all at one point in time. Keys are volume ids, values snapshot ids.
 
-        With `machine_id` the volumes are those of a machine, which writes on to new tops from that moment if it is live
-        (one that is gone holds nothing); without, no machine may hold them. After a crash in the middle, the same call completes the same snapshots.
+        With `machine_id` the volumes are those of a machine, which writes on to new tops from that moment if it is
+        live (one that is gone holds nothing); without, no machine may hold them. After a crash in the middle, the same
+        call completes the same snapshots.
 
         Raises:
             NoSuchVolume: Nothing was taken.
+            VolumeInUse: A process other than that machine holds one of them; nothing was taken.
             StorageFull: Nothing was taken.
         """
         ...
