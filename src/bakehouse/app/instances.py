@@ -20,6 +20,7 @@ from bakehouse.domain.instance import (
     Instance,
     InstanceEvent,
     InstanceState,
+    instance_has_no_root,
     instance_must_be,
     next_state,
     stop_protected,
@@ -110,11 +111,14 @@ class Instances:
     async def start(self, caller: Caller, instance_ids: Iterable[str]) -> list[StateChange]:
         """Start stopped instances; returns when their machines run.
 
-        Refuses those in other states (IncorrectInstanceState), all or none. InsufficientInstanceCapacity when a machine
+        Refuses those in other states (IncorrectInstanceState), and those without a root volume (InvalidParameterValue),
+        all or none. InsufficientInstanceCapacity when a machine
         did not start; its instance is stopped again, the others run.
         """
         instances = self._owned(caller, instance_ids)
         changes = [_changed(instance, InstanceEvent.START_REQUESTED) for instance in instances]
+        for instance in instances:
+            self._check_root(instance)
         sagas = []
         async with self._context.store.transaction() as tx:
             for instance in instances:
@@ -197,6 +201,11 @@ class Instances:
 
     def _owned(self, caller: Caller, instance_ids: Iterable[str]) -> list[Instance]:
         return owned(self._context.store.instances, caller, "instance", instance_ids)
+
+    def _check_root(self, instance: Instance) -> None:
+        attachments = [it.attachment for it in self._context.store.volumes.by("instance")[instance.id].values()]
+        if not any(it is not None and it.device_name == instance.root_device_name for it in attachments):
+            raise instance_has_no_root(instance.id, instance.root_device_name)
 
     def _begin(self, sagas: Sequence[str]) -> None:
         for saga in sagas:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import Ec2Error, invalid_parameter
 
 
 class InstanceState(StrEnum):
@@ -191,6 +191,14 @@ def instance_cannot_be_started(instance_id: str) -> Ec2Error:
     return Ec2Error(
         "IncorrectInstanceState",
         f"The instance '{instance_id}' is not in a state from which it can be started.",
+    )
+
+
+def instance_has_no_root(instance_id: str, root_device_name: str) -> Ec2Error:
+    """Refuse to start an instance whose root volume was detached."""
+    return invalid_parameter(
+        f"Invalid value '{instance_id}' for instanceId. Instance does not have a volume attached at root "
+        f"({root_device_name})"
     )
 
 

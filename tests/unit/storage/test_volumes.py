@@ -200,6 +200,14 @@ async def test_the_root_of_a_stopped_instance_can_go_and_come_back(world: World)
     assert root in await held(world, instance_id)
 
 
+async def test_an_instance_without_root_does_not_start(world: World) -> None:
+    instance_id = await world.stopped_instance()
+    (root,) = world.store.volumes.by("instance")[instance_id]
+    await world.app.volumes.detach(world.caller, root)
+
+    assert await refusal(world.instances.start(world.caller, [instance_id])) == "InvalidParameterValue"
+
+
 async def test_a_free_volume_cannot_be_detached(world: World) -> None:
     free = await volume(world)
 
