@@ -51,6 +51,7 @@ class Demo:
     quick: bool
     passed: int = 0
     failures: list[str] = field(default_factory=list)
+    instance_ids: list[str] = field(default_factory=list)
     steps: list[tuple[str, float]] = field(default_factory=list)
 
     @property
@@ -179,7 +180,7 @@ def bake(demo: Demo, ec2: "EC2Client") -> str:
 
 def prepare(demo: Demo, ec2: "EC2Client") -> tuple[Path, str]:
     """Make a key pair whose private half only this user can read, and a group open on 22 and 80."""
-    key_file = demo.home / "keys" / f"{NAME}.pem"
+    key_file = _key_file(demo)
     ec2.delete_key_pair(KeyName=NAME)
     pair = ec2.create_key_pair(KeyName=NAME, KeyType="ed25519")
     key_file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -290,19 +291,22 @@ def compare(demo: Demo, client: ModuleType, guests: list[Guest], key_file: Path)
 
 def say_how_to_go_on(demo: Demo) -> None:
     """Name the commands to look around and to clear up."""
-    here = f"--home {demo.home}"
-    with_home = "bakehouse" if shutil.which("bakehouse") else ".venv/bin/bakehouse"
+    bakehouse = "bakehouse" if shutil.which("bakehouse") else ".venv/bin/bakehouse"
+    aws = "aws" if shutil.which("aws") else ".venv/bin/aws"
+    here = "" if demo.home == _default_home() else f" --home {demo.home}"
+    instance_id = demo.instance_ids[-1] if demo.instance_ids else "i-..."
     console.print(
         f"""
 [bold]Look around[/]
-  {with_home} configure {here}     # writes the AWS profile `bakehouse`
-  aws --profile bakehouse ec2 describe-images --owners self
-  aws --profile bakehouse ec2 describe-instances
-  {with_home} ssh i-... {here}
-  {with_home} console i-... {here}
+  export BAKEHOUSE_HOME={demo.home}
+  {bakehouse} configure    # writes the AWS profile `bakehouse`, if you agree
+  {aws} --profile bakehouse ec2 describe-images --owners self
+  {aws} --profile bakehouse ec2 describe-instances
+  {bakehouse} ssh {instance_id} -i {_key_file(demo)}
+  {bakehouse} console {instance_id}
 [bold]Stop and remove[/]
-  {with_home} down {here}          # stops everything; `up` brings it back
-  script/demo --clean{"" if demo.home == _default_home() else f" {here}"}
+  {bakehouse} down         # stops everything; `up` brings it back
+  script/demo --clean{here}
 """
     )
 
@@ -319,11 +323,16 @@ def clean(demo: Demo) -> int:
 def guest_of(demo: Demo, ec2: "EC2Client", instance_id: str) -> Guest:
     """Return where an instance is reached."""
     instance = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+    demo.instance_ids.append(instance_id)
     with control(demo.home) as server:
         ssh, http = (server.get(f"/instances/{instance_id}/reach/{port}") for port in (22, 80))
     return Guest(
         instance_id, instance["PublicIpAddress"], instance["PrivateIpAddress"], ssh["host_port"], http["host_port"]
     )
+
+
+def _key_file(demo: Demo) -> Path:
+    return demo.home / "keys" / f"{NAME}.pem"
 
 
 def _ssh(demo: Demo, guest: Guest, key_file: Path, command: str) -> str | None:
