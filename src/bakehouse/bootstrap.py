@@ -126,7 +126,7 @@ async def running_server(
     checkpoint: Checkpoint = no_checkpoint,
 ) -> AsyncIterator[Server]:
     """Give a server whose records, machines and sagas are in order; take it down afterwards, machines left alone."""
-    url = settings.database_url or sqlite_url(home / "bakehouse.db")
+    url = settings.database_url or sqlite_url(_private_file(home / "bakehouse.db"))
     migrate(url)
     store = Store(Database(url))
     drivers = drivers or make_drivers(home, settings)
@@ -245,6 +245,13 @@ def prepare_home(home: Path) -> None:
     """Make the home. As root others may pass through it, to the disks of machines, and list nothing."""
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _private_file(path: Path) -> Path:
+    """Make a file that only its owner may read, before anything is in it. SQLite gives its log the same mode."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path
 
 
 def _lock(home: Path) -> IO[str]:

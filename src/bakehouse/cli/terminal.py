@@ -10,11 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 #: Standard error: progress, notes, errors. Rich obeys NO_COLOR and plain terminals by itself.
-talk = Console(stderr=True, highlight=False)
-_data = Console(highlight=False, soft_wrap=True)
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Output(StrEnum):
@@ -51,12 +49,11 @@ def print_rows(output: Output, rows: Sequence[Mapping[str, Any]], columns: Mappi
     if output is Output.JSON:
         print_json(rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        table.add_row(*(escape(str(row.get(member, ""))) for member in columns))
-    _data.print(table)
+    # Aligned by hand: a library's table fits itself to a terminal and would cut ids short, in pipes too.
+    lines = [list(columns.values()), *([str(row.get(member, "")) for member in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        print_text("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_facts(output: Output, facts: Mapping[str, Any]) -> None:
