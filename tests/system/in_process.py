@@ -1,0 +1,90 @@
+"""A whole server in the test's own thread and without sockets: an ASGI application that is called."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from tests.system.wire import VERSION, Answer
+
+from bakehouse.app.images import ImportImage
+from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
+from bakehouse.domain.account import AccessKey
+from bakehouse.domain.caller import Caller
+from bakehouse.settings import Settings
+
+URL = "http://127.0.0.1:8773/"
+
+
+class InProcess:
+    """Asks a server and waits until nothing is under way any more."""
+
+    def __init__(self, server: Server, runner: asyncio.Runner) -> None:
+        self.server = server
+        self._runner = runner
+        self._keys: dict[str, AccessKey] = {}
+
+    @property
+    def records(self) -> Mapping[str, Any]:
+        return self.server.context.store.records
+
+    def versions(self) -> dict[str, int]:
+        """Return a number for each kind of record that grows with every change."""
+        return {name: records.version for name, records in self.records.items()}
+
+    def contents(self) -> dict[str, dict[str, Any]]:
+        return {name: {record.id: record for record in records} for name, records in self.records.items()}
+
+    def key(self, account: str) -> AccessKey:
+        if account not in self._keys:
+            self._keys[account] = self._runner.run(self.server.app.accounts.create(account))
+        return self._keys[account]
+
+    def import_image(self, account: str, disk: Path, name: str) -> str:
+        """Make an image of a file and return its id."""
+        caller = Caller(account_id=self.key(account).account_id, region="us-east-1")
+        order = ImportImage(path=disk, name=name)
+        images = self.server.app.images
+        return self._runner.run(images.import_file(caller, order, progress=lambda _fraction: None)).id
+
+    def ask(self, action: str, parameters: list[tuple[str, str]], *, account: str = "alice") -> Answer:
+        """Sign a request, have it answered, and let the sagas that it began end."""
+        body = urlencode([("Action", action), ("Version", VERSION), *parameters], errors="surrogatepass").encode()
+        request = AWSRequest("POST", URL, headers={"Content-Type": "application/x-www-form-urlencoded"}, data=body)
+        key = self.key(account)
+        SigV4Auth(Credentials(key.id, key.secret), "ec2", "us-east-1").add_auth(request)
+        headers = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
+        return self._runner.run(self._answer([*headers, (b"host", b"127.0.0.1:8773")], body))
+
+    async def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+        scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers}
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.server.endpoint(scope, receive, send)
+        await self.server.engine.settle()
+        return Answer(sent[0]["status"], sent[1]["body"])
+
+
+@contextmanager
+def in_process(home: Path) -> Iterator[InProcess]:
+    """Run a simulating server for as long as the block lasts."""
+    prepare_home(home)
+    settings = Settings(simulate=True, stop_timeout_s=1)
+    with asyncio.Runner() as runner:
+        running = running_server(home, settings, drivers=make_drivers(home, settings))
+        server = runner.run(running.__aenter__())
+        try:
+            yield InProcess(server, runner)
+        finally:
+            runner.run(running.__aexit__(None, None, None))

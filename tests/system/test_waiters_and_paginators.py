@@ -1,0 +1,135 @@
+"""Every waiter and paginator that boto3 has for EC2: run where its operation is answered, else listed."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import botocore.waiter
+import pytest
+from botocore.serialize import EC2Serializer
+from tests.protocol.model_values import Values
+from tests.server import RunningServer
+from tests.system.not_implemented import PAGINATED, WAITED_FOR
+from tests.system.shop import Shop
+from tests.system.wire import Wire
+
+from bakehouse.ec2.operations import OPERATIONS
+
+SESSION = botocore.session.Session()
+WAITER_MODEL: Any = SESSION.get_waiter_model("ec2")
+PAGINATORS: Any = SESSION.get_paginator_model("ec2")._paginator_config  # type: ignore[attr-defined]
+SERVICE_MODEL: Any = SESSION.get_service_model("ec2")
+WAITERS = {name: WAITER_MODEL.get_waiter(name).operation for name in WAITER_MODEL.waiter_names}
+
+PAGE_SIZE = 5
+
+
+class World:
+    """More than a page of what can be made, in every state that a waiter waits for."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.ec2 = shop.ec2
+        self.image_id = shop.image_id
+        self.running = [shop.launch_ids(MinCount=1, MaxCount=1)[0] for _ in range(6)]
+        self.stopped, self.terminated, imaged = shop.launch_ids(MinCount=3, MaxCount=3)
+        shop.ec2.stop_instances(InstanceIds=[self.stopped], Force=True)
+        shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
+        zone: Any = {"AvailabilityZone": "us-east-1a", "Size": 1}
+        self.volumes = [shop.ec2.create_volume(**zone)["VolumeId"] for _ in range(6)]
+        self.deleted_volume = shop.ec2.create_volume(**zone)["VolumeId"]
+        shop.ec2.delete_volume(VolumeId=self.deleted_volume)
+        self.snapshots = [shop.ec2.create_snapshot(VolumeId=self.volumes[0])["SnapshotId"] for _ in range(6)]
+        for number in range(6):
+            shop.ec2.create_image(InstanceId=imaged, Name=f"image-{number}", NoReboot=True)
+            shop.ec2.create_security_group(GroupName=f"group-{number}", Description="d")
+        shop.ec2.create_tags(Resources=self.volumes, Tags=[{"Key": "Name", "Value": "data"}])
+        shop.ec2.create_key_pair(KeyName="k", KeyType="ed25519")
+        self.used_volume = shop.describe(self.running[0])["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+        self.subnet = shop.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+        self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+
+
+#: waiter -> what it waits for in the world.
+READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
+    "ImageAvailable": lambda world: {"ImageIds": [world.image_id]},
+    "ImageExists": lambda world: {"ImageIds": [world.image_id]},
+    "InstanceExists": lambda world: {"InstanceIds": world.running},
+    "InstanceRunning": lambda world: {"InstanceIds": world.running},
+    "InstanceStatusOk": lambda world: {"InstanceIds": world.running},
+    "InstanceStopped": lambda world: {"InstanceIds": [world.stopped]},
+    "InstanceTerminated": lambda world: {"InstanceIds": [world.terminated]},
+    "KeyPairExists": lambda _world: {"KeyNames": ["k"]},
+    "SecurityGroupExists": lambda _world: {"GroupNames": ["group-0"]},
+    "SnapshotCompleted": lambda world: {"SnapshotIds": world.snapshots},
+    "SubnetAvailable": lambda world: {"SubnetIds": [world.subnet]},
+    "SystemStatusOk": lambda world: {"InstanceIds": world.running},
+    "VolumeAvailable": lambda world: {"VolumeIds": world.volumes},
+    "VolumeDeleted": lambda world: {"VolumeIds": [world.deleted_volume]},
+    "VolumeInUse": lambda world: {"VolumeIds": [world.used_volume]},
+    "VpcAvailable": lambda world: {"VpcIds": [world.vpc]},
+    "VpcExists": lambda world: {"VpcIds": [world.vpc]},
+}
+
+
+@pytest.fixture(scope="module")
+def world(shared: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> World:
+    disk = tmp_path_factory.mktemp("disk") / "disk.raw"
+    _sparse(disk)
+    return World(Shop(shared, "the world of waiters", disk))
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**30)
+
+
+def answered(operations: Iterable[str]) -> list[str]:
+    return sorted(set(operations) & OPERATIONS.keys())
+
+
+@pytest.mark.parametrize("name", sorted(name for name, operation in WAITERS.items() if operation in OPERATIONS))
+def test_a_waiter_never_waits(world: World, name: str) -> None:
+    waiter = botocore.waiter.create_waiter_with_client(name, WAITER_MODEL, world.ec2)
+
+    waiter.wait(**READY[name](world), WaiterConfig={"MaxAttempts": 1})
+
+
+@pytest.mark.parametrize("operation", answered(PAGINATORS))
+def test_pages_hold_all_that_the_whole_answer_holds(world: World, operation: str) -> None:
+    method = botocore.xform_name(operation)
+    (key,) = {PAGINATORS[operation]["result_key"]}
+    how: Any = {"IncludeAllInstances": True} if operation == "DescribeInstanceStatus" else {}
+
+    pages = list(world.ec2.get_paginator(method).paginate(**how, PaginationConfig={"PageSize": PAGE_SIZE}))  # type: ignore[call-overload]
+    whole = getattr(world.ec2, method)(**how)[key]
+
+    items = [item for page in pages for item in page[key]]
+    assert items == whole
+    assert max(map(len, (page[key] for page in pages))) <= PAGE_SIZE
+    assert len(pages) > 1 or len(whole) <= PAGE_SIZE
+
+
+def test_the_world_has_more_than_a_page_of_what_can_be_made(world: World) -> None:
+    small = {
+        operation
+        for operation in answered(PAGINATORS)
+        if len(getattr(world.ec2, botocore.xform_name(operation))()[PAGINATORS[operation]["result_key"]]) <= PAGE_SIZE
+    }
+
+    assert small == {"DescribeSubnets", "DescribeVpcs"}
+
+
+def test_the_waiters_and_paginators_without_an_operation_are_these() -> None:
+    assert sorted(set(WAITERS.values()) - OPERATIONS.keys()) == sorted(WAITED_FOR)
+    assert sorted(PAGINATORS.keys() - OPERATIONS.keys()) == sorted(PAGINATED)
+
+
+@pytest.mark.parametrize("operation", sorted({*WAITED_FOR, *PAGINATED}))
+def test_what_is_not_implemented_says_so(shared: RunningServer, operation: str) -> None:
+    model = SERVICE_MODEL.operation_model(operation)
+    form = EC2Serializer().serialize_to_request(Values(operation).least(model.input_shape), model)["body"]
+
+    answer = Wire(shared, "stranger").ask(operation, {k: v for k, v in form.items() if k not in ("Action", "Version")})
+
+    assert answer.code == "UnsupportedOperation"
