@@ -56,14 +56,21 @@ class Guest:
                 await asyncio.sleep(0.2)
 
     async def ssh_answers(self, *, timeout_s: float) -> float:
-        """Wait for the first ssh command that works; return when that was."""
+        """Wait for the first ssh command that works; return when that was.
+
+        Patience doubles with each try. slirp takes a connection before the guest does, so a try must be short
+        while nobody listens; but each try costs an emulated sshd a process, and more of them than it can greet
+        in that time keep it busy for ever.
+        """
+        patience_s = 0.25
         async with asyncio.timeout(timeout_s):
             while True:
-                if await self._greets():
+                patience_s = min(2 * patience_s, 20)
+                if await self._greets(patience_s):
                     done = await process.run(self._ssh("true", self.user), check=False)
                     if done.returncode == 0:
                         return time.monotonic() - self.started
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
     async def console_shows(self, text: str, *, timeout_s: float) -> float:
         async with asyncio.timeout(timeout_s):
@@ -100,10 +107,10 @@ class Guest:
         words = [f"-o{name}={value}" for name, value in options.items()]
         return ["ssh", "-i", str(self.key), "-p", str(self.port), *words, f"{user}@127.0.0.1", command]
 
-    async def _greets(self) -> bool:
-        """Tell whether sshd sends its banner; short, because a lost SYN is sent again only after a second."""
+    async def _greets(self, patience_s: float) -> bool:
+        """Tell whether sshd sends its banner."""
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(patience_s):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 try:
                     return (await reader.read(4)).startswith(b"SSH-")

@@ -13,8 +13,8 @@ from bakehouse.drivers import process
 from bakehouse.drivers.images import builder, host, minimal
 from bakehouse.drivers.images.recipe import BuiltImage, RecipeName
 
-#: Images are kept between runs, where a user's own are: the first run of all builds them.
-CACHE = Path(os.environ.get("BAKEHOUSE_TEST_IMAGES", Path.home() / ".cache/bakehouse"))
+#: Images are kept between runs: the first run of all builds them.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bakehouse-tests"
 
 #: Generous: the machine may be emulated, on a busy host.
 MINIMAL_S, DEBIAN_S = 90, 400
@@ -51,7 +51,7 @@ async def test_minimal_keeps_its_promises(folder: Path) -> None:
     async with booted(folder / "vm", disk, key, user=image.default_user, user_data=SCRIPT) as guest:
         await guest.ssh_answers(timeout_s=MINIMAL_S)
         await guest.console_shows("ec2-init: user-data done", timeout_s=MINIMAL_S)
-        facts = await guest.ssh("hostname; df -m / | awk 'END { print $2 > 7900 }'; sudo cat /root/times-run")
+        facts = await guest.ssh("hostname; df -m / | awk 'END { print ($2 > 7900) }'; sudo cat /root/times-run")
         assert facts.split() == ["ip-i0123456789abcdef0", "1", "x"]
         assert await guest.ssh("cat /var/log/cloud-init-output.log") == "user data of ip-i0123456789abcdef0\n"
         assert "-----BEGIN SSH HOST KEY FINGERPRINTS-----\n256 SHA256:" in guest.console.replace("\r", "")
@@ -119,7 +119,8 @@ async def test_minimal_sees_a_disk_that_is_plugged_in(folder: Path) -> None:
         )
         await guest.has("/dev/nvme1n1", timeout_s=MINIMAL_S)
         told = await guest.ssh(
-            "cat /sys/block/nvme1n1/device/serial; /sbin/mke2fs -q /dev/nvme1n1 && mount /dev/nvme1n1 /mnt && echo mounted"
+            "cat /sys/block/nvme1n1/device/serial;"
+            "/sbin/mke2fs -q /dev/nvme1n1 && mount /dev/nvme1n1 /mnt && echo mounted"
         )
 
     assert told.split() == ["vol0aaa", "mounted"]
@@ -144,7 +145,7 @@ async def test_debian_12_keeps_its_promises_and_a_live_copy_is_another_instance(
         await guest.ssh_answers(timeout_s=DEBIAN_S)
         await guest.console_shows("finished at", timeout_s=DEBIAN_S)
         assert "status: done" in await guest.ssh("cloud-init status", timeout_s=DEBIAN_S)
-        assert (await guest.ssh("cloud-id; df -m / | awk 'END { print $2 > 7900 }'")).split() == ["aws", "1"]
+        assert (await guest.ssh("cloud-id; df -m / | awk 'END { print ($2 > 7900) }'")).split() == ["aws", "1"]
         assert await guest.ssh("systemctl --failed --no-legend") == ""
         assert "BEGIN SSH HOST KEY FINGERPRINTS" in guest.console
         first = await guest.ssh(f"sync; {identity}", timeout_s=DEBIAN_S)
