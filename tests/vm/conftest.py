@@ -1,0 +1,58 @@
+"""Fixtures of the tests with real machines: a real server, and what is kept of it when a test fails."""
+
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.vm.host import Host, keep_evidence, running_host
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+_MEASURED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def session_host() -> Iterator[Host]:
+    """A real server for all tests of a run."""
+    with running_host() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def host(session_host: Host) -> Iterator[Host]:
+    """The server, with no instances of other modules."""
+    yield session_host
+    session_host.clear()
+
+
+@pytest.fixture
+def ec2(host: Host) -> "EC2Client":
+    """A boto3 client of the server."""
+    return host.ec2
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Take a sentence with a measured figure, to be shown when all tests have run."""
+    return request.config.stash.setdefault(_MEASURED, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what was measured."""
+    for sentence in config.stash.get(_MEASURED, []):
+        terminalreporter.write_line(f"measured: {sentence}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what tells why a test failed, and name the place in its report."""
+    report = yield
+    host = getattr(item, "funcargs", {}).get("host")
+    if report.failed and isinstance(host, Host):
+        place = Path(tempfile.mkdtemp(prefix="bakehouse-failed-", dir="/var/tmp"))
+        keep_evidence(host.home, place)
+        report.sections.append(("What the server and its machines wrote", f"kept in {place}"))
+    return report

@@ -1,0 +1,204 @@
+"""A home with a real server in it, its machines real too, and the way to be rid of all of it again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.config
+from tests.vm.guest import Guest
+from tests.vm.server_process import ServerProcess
+
+from bakehouse.drivers import process
+from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
+from bakehouse.drivers.network.linux.layout import SegmentLayout
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+KEY_NAME = "test"
+GROUP_NAME = "ssh"
+BAKEHOUSE = (sys.executable, "-m", "bakehouse")
+
+
+class Host:
+    """What the tests of one home share."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.server: ServerProcess | None = None
+        self._port = _free_port()
+        self._client: EC2Client | None = None
+        self.images: dict[str, str] = {}
+
+    def start(self, *, environment: Mapping[str, str] | None = None) -> bool:
+        """Start the server; tell whether it came up."""
+        self.server = ServerProcess.start(self.home, f"--port={self._port}", environment=environment or {})
+        return self.server.wait_until_up()
+
+    def kill(self) -> None:
+        """End the server as `kill -9` does; machines go on."""
+        if self.server is not None:
+            self.server.kill()
+
+    @property
+    def ec2(self) -> "EC2Client":
+        if self._client is None:
+            credentials = json.loads((self.home / "credentials.json").read_text())
+            self._client = boto3.client(
+                "ec2",
+                endpoint_url=credentials["endpoint_url"],
+                region_name=credentials["region"],
+                aws_access_key_id=credentials["access_key_id"],
+                aws_secret_access_key=credentials["secret_access_key"],
+                config=botocore.config.Config(read_timeout=120, retries={"max_attempts": 0}),
+            )
+        return self._client
+
+    def bakehouse(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of Bakehouse on this home."""
+        argv = [*BAKEHOUSE, *arguments, "--home", str(self.home)]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 or not check, done.stderr
+        return done
+
+    def image(self, recipe: str = "minimal") -> str:
+        """Return the id of a built image; the first build of all is kept in the user's cache."""
+        if recipe not in self.images:
+            self.images[recipe] = self.bakehouse("image", "build", recipe).stdout.strip()
+        return self.images[recipe]
+
+    def guest(self, instance_id: str) -> Guest:
+        return Guest(self.home, self.ec2, instance_id)
+
+    def guests(self) -> Iterator[Guest]:
+        """Yield every instance that the API shows."""
+        for reservation in self.ec2.describe_instances()["Reservations"]:
+            for instance in reservation["Instances"]:
+                yield self.guest(instance["InstanceId"])
+
+    def launch(self, image_id: str | None = None, **request: Any) -> Guest:
+        """Launch one instance: the smallest, with the test's key and a group that lets SSH in."""
+        return self.launch_many(1, image_id, **request)[0]
+
+    def launch_many(self, count: int, image_id: str | None = None, **request: Any) -> list[Guest]:
+        wanted = {
+            "ImageId": image_id or self.image(),
+            "InstanceType": "t2.nano",
+            "KeyName": KEY_NAME,
+            "SecurityGroups": [GROUP_NAME],
+            "MinCount": count,
+            "MaxCount": count,
+            **request,
+        }
+        if "SecurityGroupIds" in request:
+            del wanted["SecurityGroups"]
+        launched = self.ec2.run_instances(**wanted)["Instances"]
+        return [self.guest(instance["InstanceId"]) for instance in launched]
+
+    def make_key_and_group(self) -> None:
+        """Make what `launch` gives its instances."""
+        key_file = self.home / "test.pem"
+        key_file.touch(mode=0o600)
+        key_file.write_text(self.ec2.create_key_pair(KeyName=KEY_NAME, KeyType="ed25519")["KeyMaterial"] + "\n")
+        group_id = self.ec2.create_security_group(GroupName=GROUP_NAME, Description="SSH from everywhere")["GroupId"]
+        self.ec2.authorize_security_group_ingress(
+            GroupId=group_id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+        )
+
+    def clear(self) -> None:
+        """Terminate every instance, at once."""
+        for guest in self.guests():
+            guest.disconnect()
+        for machine in self._machines():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(machine, signal.SIGKILL)
+        ids = [guest.instance_id for guest in self.guests() if guest.state() != "terminated"]
+        if ids:
+            self.ec2.terminate_instances(InstanceIds=ids)
+            self.ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+
+    def remove(self) -> None:
+        """End whatever runs for this home, whether or not its server knows of it, and remove it."""
+        self.kill()
+        for machine in self._machines():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(machine, signal.SIGKILL)
+        with contextlib.suppress(Exception):  # what is left then, the next lines end
+            asyncio.run(self._delete_segments())
+        for pid in _processes_that_name(self.home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _machines(self) -> Iterator[int]:
+        """Yield the processes of machines that run."""
+        for record in self.home.glob("machines/*/machine.json"):
+            with contextlib.suppress(OSError, ValueError):
+                machine = json.loads(record.read_text())
+                if process.is_running(machine["pid"], machine["start_time"]):
+                    yield machine["pid"]
+
+    async def _delete_segments(self) -> None:
+        fabric = LinuxNetworkFabric(self.home)
+        for vpc_id in SegmentLayout.existing(self.home):
+            await fabric.delete_segment(vpc_id)
+
+
+@contextmanager
+def running_host(*, environment: Mapping[str, str] | None = None) -> Iterator[Host]:
+    """Give a new home with a server that answers; nothing of it is left afterwards, whatever happened."""
+    # Short: sockets lie below. Not below pytest's directory, which is closed to the user that machines run as.
+    host = Host(Path(tempfile.mkdtemp(prefix="bh-", dir="/var/tmp")))
+    try:
+        assert host.start(environment=environment), host.server.said() if host.server else ""
+        host.make_key_and_group()
+        yield host
+    finally:
+        host.remove()
+
+
+def keep_evidence(home: Path, target: Path) -> None:
+    """Copy what tells why a test failed: consoles, QEMU's words and command lines, the server's and agents' logs."""
+    for pattern in (
+        "serve.log",
+        "ssh.log",
+        "machines/*/console.log",
+        "machines/*/qemu.log",
+        "machines/*/machine.json",
+        "segments/*/agent.log",
+        "volumes/*/*.json",
+    ):
+        for file in home.glob(pattern):
+            copy = target / file.relative_to(home)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                shutil.copy(file, copy)
+
+
+def _free_port() -> int:
+    """Return a port that nobody has: one that the server keeps over restarts, as a client's endpoint does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _processes_that_name(home: Path) -> Iterator[int]:
+    """Yield processes that have the home in their command line, except ourselves."""
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit() and int(directory.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if str(home).encode() in (directory / "cmdline").read_bytes():
+                    yield int(directory.name)
