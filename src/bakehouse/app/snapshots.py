@@ -14,7 +14,7 @@ from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState, storage_full, volume_not_available
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS, CreateSnapshots
 from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS, DeleteSnapshots
 from bakehouse.store.store import Transaction
@@ -147,6 +147,8 @@ class Snapshots:
             await self._context.sagas.run(saga_id)
         except StorageFull as err:
             raise storage_full() from err
+        except (NoSuchVolume, VolumeInUse) as err:  # deleted, or attached elsewhere, before its turn came
+            raise volume_not_available(", ".join(params.snapshots)) from err
 
     def _readable(self, caller: Caller) -> list[Snapshot]:
         snapshots = self._context.store.snapshots.by("region")[caller.region].values()

@@ -6,7 +6,7 @@ from tests.world import World
 
 from bakehouse.app.snapshots import InstanceSnapshotsRequest
 from bakehouse.domain.snapshot import Snapshot
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
 
 
 async def snapshot_of(world: World, volume_id: str, **members: object) -> Snapshot:
@@ -42,6 +42,15 @@ async def test_a_full_host_leaves_no_snapshot(world: World) -> None:
     world.fragile_volumes.fail("snapshot", error=StorageFull())
 
     assert await refusal(snapshot_of(world, free.id)) == "InsufficientVolumeCapacity"
+    assert len(world.store.snapshots) == 0
+
+
+@pytest.mark.parametrize("failure", [NoSuchVolume(), VolumeInUse()])
+async def test_a_volume_that_is_not_there_for_its_snapshot_is_refused(world: World, failure: Exception) -> None:
+    free = await volume(world)
+    world.fragile_volumes.fail("snapshot", error=failure)
+
+    assert await refusal(snapshot_of(world, free.id)) == "IncorrectState"
     assert len(world.store.snapshots) == 0
 
 
