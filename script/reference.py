@@ -1,0 +1,276 @@
+"""Makes the reference pages that are written from the code, so that they cannot say anything else than it does.
+
+Usage: script/reference [--check]
+  --check  write nothing; exit 1 and name the pages that are not current
+"""
+
+import argparse
+import ast
+import inspect
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from itertools import chain, pairwise
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+import typer.main
+
+from bakehouse import settings
+from bakehouse.cli.main import app
+from bakehouse.domain.instance import STATE_CODES, TRANSITIONS, InstanceEvent, InstanceState
+from bakehouse.ec2.filters import Filters
+from bakehouse.ec2.operations import OPERATIONS
+from bakehouse.ec2.registry import Members, Operation
+from bakehouse.protocol import model
+from bakehouse.protocol.model import ServiceModel, Shape
+
+REFERENCE: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
+_MADE: Final = "<!-- Made from the code by script/reference; do not edit. -->"
+_WIDTH: Final = 120
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(prog="script/reference", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not current")
+    check = parser.parse_args().check
+    old = [name for name, make in PAGES.items() if not is_current(name, make())]
+    for name in old:
+        if not check:
+            (REFERENCE / name).write_text(PAGES[name]())
+        print(f"{'not current' if check else 'wrote'}: docs/reference/{name}")
+    return 1 if check and old else 0
+
+
+def is_current(name: str, text: str) -> bool:
+    """Tell whether a page is what would be written."""
+    path = REFERENCE / name
+    return path.exists() and path.read_text() == text
+
+
+def operations() -> str:
+    """Return the page of the operations that are answered, by noun."""
+    models = {name: ServiceModel.load(name) for name in ("ec2", "sts")}
+    by_noun: dict[str, list[str]] = defaultdict(list)
+    for name, operation in sorted(OPERATIONS.items()):
+        known = models["ec2"].operation(name) or models["sts"].operation(name)
+        if known is None:
+            raise LookupError(f"the model has no operation {name}")
+        noun = _noun(operation.handler.__module__)
+        by_noun[noun].append("\n".join(_operation(operation, known)))
+    number = sum(1 for name in OPERATIONS if models["ec2"].operation(name))
+    known_operations, version = len(models["ec2"].operation_names), model.API_VERSIONS["ec2"]
+    head = f"""\
+# Operations
+
+{_MADE}
+
+{number} of the {known_operations} operations of EC2's API {version}, and STS's GetCallerIdentity on the same endpoint.
+
+- An operation that the API has and this page has not is answered `UnsupportedOperation`, any other `InvalidAction`.
+- A member under *refuses* is refused when a request gives it, and so are some values of the members above it (an
+  encrypted volume, for one). The answer names the member. Nothing is ignored.
+- `DryRun` works wherever the API has it. Where *repeats* names a client token, the same token with the same request
+  is answered from what the first one made, and with another request refused: `IdempotentParameterMismatch`.
+- `A.(B, C)` stands for the members `A.B` and `A.C`. A member without an inside is honoured with all that is in it.
+- In filters `*` and `?` are wildcards; the values of one filter are alternatives, several filters must all hold.
+"""
+    return "\n".join([head, *chain.from_iterable((f"## {noun}\n", *texts) for noun, texts in sorted(by_noun.items()))])
+
+
+def _noun(module: str) -> str:
+    name = module.rpartition(".")[2]
+    noun = name.removesuffix("_attributes").removesuffix("_status")
+    noun = noun if noun.endswith("s") else f"{noun}s"
+    return "Security Token Service" if name == "sts" else noun.replace("_", " ").capitalize()
+
+
+def _operation(operation: Operation, known: model.Operation) -> Iterator[str]:
+    yield f"### {operation.name}\n"
+    summary = (inspect.getdoc(operation.handler) or "").partition("\n\n")[0]
+    yield summary.partition(" Source: ")[0] + "\n"
+    token = known.client_token_member
+    shared = {"DryRun"} | ({token} if token and operation.replay else set())
+    yield from _item("honours", _written(operation.honours))
+    yield from _item("refuses", _refused(operation.honours, known.input_shape, shared))
+    filters = sorted({name for table in _filters_of(operation.handler) for name in table.names})
+    if ("Filters" in operation.honours.tree) != bool(filters):
+        raise LookupError(f"{operation.name} honours Filters and has no table of them, or the other way round")
+    yield from _item("filters", [f"`{name}`" for name in filters])
+    if token and operation.replay:
+        yield from _item("repeats", [f"`{token}`"])
+    yield ""
+
+
+def _item(title: str, entries: Sequence[str]) -> Iterator[str]:
+    if entries:
+        text = f"- {title}: {', '.join(entries)}"
+        yield textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _written(members: Members, prefix: str = "") -> list[str]:
+    """Return the honoured members of a structure; those of one inside another together."""
+    plain = [f"`{prefix}{name}`" for name, inner in sorted(members.tree.items()) if not inner.tree]
+    nested = [name for name, inner in sorted(members.tree.items()) if inner.tree]
+    return plain + [f"`{_nested(prefix + name, members.tree[name])}`" for name in nested]
+
+
+def _nested(path: str, members: Members) -> str:
+    inner = [_nested(name, below) if below.tree else name for name, below in sorted(members.tree.items())]
+    return f"{path}.({', '.join(inner)})" if len(inner) > 1 else f"{path}.{inner[0]}"
+
+
+def _refused(members: Members, shape: Shape | None, shared: set[str], prefix: str = "") -> list[str]:
+    """Return the members of a shape that are refused, and those inside of members that are honoured in part."""
+    if shape is None:
+        return []
+    if shape.type == "list":
+        return _refused(members, shape.element.shape, shared, prefix)
+    whole = [name for name in sorted(shape.members) if name not in members.tree and name not in shared]
+    texts = [f"`{prefix}{name}`" for name in whole]
+    if prefix and len(whole) > 1:
+        texts = [f"`{prefix}({', '.join(whole)})`"]
+    for name, inner in sorted(members.tree.items()):
+        if inner.tree:
+            texts += _refused(inner, shape.members[name].shape, set(), f"{prefix}{name}.")
+    return texts
+
+
+def _filters_of(function: Callable[..., Any]) -> list[Filters[Any]]:
+    """Return the tables of filters that a handler uses, itself or by a function of its noun."""
+    function = inspect.unwrap(function)
+    if not isinstance(function, FunctionType):
+        return []
+    found: list[Filters[Any]] = []
+    for name in _names_in(function.__code__):
+        value = function.__globals__.get(name)
+        if isinstance(value, Filters):
+            found.append(value)
+        elif inspect.isfunction(value) and value.__module__.startswith("bakehouse.ec2") and value is not function:
+            found += _filters_of(value)
+    return found
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def commands() -> str:
+    """Return the page of the command line and the settings."""
+    command: Any = typer.main.get_command(app)
+    parts = [f"# Commands and settings\n\n{_MADE}\n", *_group("bakehouse", command), *_settings()]
+    return "\n".join(parts)
+
+
+def _group(path: str, command: Any) -> Iterator[str]:
+    inner: Mapping[str, Any] | None = getattr(command, "commands", None)
+    if inner is None:
+        yield from _command(path, command)
+        return
+    if path == "bakehouse":
+        yield f"""\
+Data goes to standard output, everything else to standard error. A command that fails says why, then the next step, and
+ends with status 1. `{path} --install-completion` adds completion to your shell; `--help` works everywhere.
+"""
+    for name, below in inner.items():
+        yield from _group(f"{path} {name}", below)
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    arguments = [it for it in command.params if it.param_type_name == "argument"]
+    options = [it for it in command.params if it.param_type_name == "option" and "--help" not in it.opts]
+    words = [path, *(it.name.upper() for it in arguments), "[OPTIONS]" if options else ""]
+    yield f"## {path}\n\n    {' '.join(words).strip()}\n\n{(command.help or '').strip()}\n"
+    described = [it for it in arguments if it.help]
+    if described or options:
+        yield "| | | default |\n|---|---|---|"
+        yield from (f"| `{it.name.upper()}` | {it.help} | |" for it in described)
+        yield from (_option(it) for it in options)
+        yield ""
+
+
+def _option(option: Any) -> str:
+    name = ", ".join(f"`{text}`" for text in chain(option.opts, option.secondary_opts))
+    default = option.default
+    if callable(default) or default is None or default is False or default == "":
+        default = "required" if option.required else ""
+    text = option.help
+    if isinstance(default, StrEnum):
+        text += f" One of {', '.join(f'`{choice}`' for choice in type(default))}."
+    shown = default if default in ("", "required") else f"`{default}`"
+    return f"| {name} | {text} | {shown} |".replace("|  |", "| |")
+
+
+def _settings() -> Iterator[str]:
+    yield """\
+## Settings
+
+A setting is an option of `up` and `serve`, or else an environment variable, or else what the home remembers of its last
+server (`settings.json`), or else the default.
+
+| variable | meaning | default |
+|---|---|---|
+| `BAKEHOUSE_HOME` | Where a server keeps its things; `--home`. | `/var/lib/bakehouse` for root, else `$XDG_DATA_HOME/bakehouse` |
+| `BAKEHOUSE_CACHE` | Where built images and packages are kept, for all homes of a user. | `/var/cache/bakehouse` for root, else `$XDG_CACHE_HOME/bakehouse` |"""  # noqa: E501 - a row of a table is a line
+    meanings = _attribute_texts(settings.Settings)
+    for field in fields(settings.Settings):
+        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        yield f"| `BAKEHOUSE_{field.name.upper()}` | {meanings[field.name]} | {default} |".replace("|  |", "| |")
+    yield ""
+
+
+def _attribute_texts(of: type) -> dict[str, str]:
+    """Return the text below each attribute of a class, which Python does not keep."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(of))).body[0]
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    return {
+        node.target.id: str(text.value.value).replace("; None is", "; without it")
+        for node, text in pairwise(body)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+
+
+def instance_states() -> str:
+    """Return the page of an instance's states and what changes them."""
+    states = [state for state in InstanceState if any(state is start for start, _ in TRANSITIONS)]
+    head = f"""\
+# States of an instance
+
+{_MADE}
+
+Read from `TRANSITIONS` in `src/bakehouse/domain/instance.py`: the state that follows an event (rows) in a state
+(columns, with the codes that the API shows). Where nothing stands, the event is refused with `IncorrectInstanceState`.
+
+| | {" | ".join(f"{state} ({STATE_CODES[state]})" for state in states)} |
+|---|{"---|" * len(states)}"""
+    rows = [
+        f"| {event} | {' | '.join(_next(state, event) for state in states)} |".replace("|  ", "| ")
+        for event in InstanceEvent
+    ]
+    return "\n".join([head, *rows, ""])
+
+
+def _next(state: InstanceState, event: InstanceEvent) -> str:
+    following = TRANSITIONS.get((state, event))
+    return "" if following is None else str(following)
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "operations.md": operations,
+    "commands.md": commands,
+    "instance-states.md": instance_states,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
