@@ -56,6 +56,8 @@ class Guests:
         """Start what was ended with the last server."""
         for instance in [it for it in self._context.store.instances if it.ended_with_server]:
             if instance.state is InstanceState.RUNNING and not self._sagas.is_changing(instance.id):
+                # Its guest may be shut down while its machine is still there, if the last server did not get further.
+                await self._context.hypervisor.kill(instance.id)
                 await self._start_again(instance)
 
     async def end_all(self) -> None:

@@ -20,10 +20,20 @@ async def ensure_segment(ctx: SagaContext, vpc_id: str) -> None:
         if vpc_id in ctx.segments:
             return
         await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
-        for group in list(ctx.store.security_groups.by("vpc")[vpc_id].values()):
-            await ctx.network.apply_group(group_spec(group))
         await ctx.metadata.open(vpc_id, await ctx.network.metadata_socket(vpc_id))
+        await _apply_groups(ctx, vpc_id)
         ctx.segments.add(vpc_id)
+
+
+async def _apply_groups(ctx: SagaContext, vpc_id: str) -> None:
+    """Apply every group, and again those that change meanwhile: nobody else does while the segment is being made."""
+    applied: dict[str, SecurityGroup] = {}
+    while changed := [
+        group for group in ctx.store.security_groups.by("vpc")[vpc_id].values() if applied.get(group.id) is not group
+    ]:
+        for group in changed:
+            await ctx.network.apply_group(group_spec(group))
+            applied[group.id] = group
 
 
 def segment_spec(store: Store, vpc_id: str) -> SegmentSpec:

@@ -6,6 +6,7 @@ from tests.world import GIB, World
 
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import InstanceState
+from bakehouse.ports.hypervisor import MachineState
 from bakehouse.reconcile.reconciler import Reconciler
 
 
@@ -161,3 +162,16 @@ async def test_a_sweep_does_its_chores(world: World) -> None:
     await Reconciler(world.saga_context, world.sagas, chores=[chore]).sweep()
 
     assert done == ["chore"]
+
+
+async def test_a_guest_left_shut_down_by_the_last_server_is_started_again(world: World) -> None:
+    instance_id = await world.running_instance()
+    async with world.store.transaction() as tx:
+        tx.put(replace(world.instance(instance_id), ended_with_server=True))
+    world.hypervisor.power_off_guest(instance_id)
+
+    await world.restart()
+    await world.sagas.settle()
+
+    assert (await world.machines())[instance_id] is MachineState.RUNNING
+    await world.assert_sound()
