@@ -1,0 +1,29 @@
+"""Records of every kind survive a restart as they were."""
+
+from pathlib import Path
+
+from tests.unit.store.disk import contents
+from tests.world import World
+
+from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.volumes import VolumeRequest
+from bakehouse.store.database import Database, sqlite_url
+from bakehouse.store.store import Store
+
+
+async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -> None:
+    world = await World.begin(tmp_path)
+    instance_id = await world.running_instance()
+    await world.app.key_pairs.create(world.caller, "k", "ed25519", {"a": "ä<&>"})
+    await world.app.security_groups.create(world.caller, name="g", description="d", vpc_id=None, tags={})
+    await world.app.volumes.create(world.caller, VolumeRequest(availability_zone="us-east-1a", size_gib=1))
+    await world.app.images.create(world.caller, ImageOfInstance(instance_id=instance_id, name="baked", reboot=False))
+    await world.sagas.settle()
+    before = contents(world.store)
+    await world.stop_server()
+
+    again = Store(Database(sqlite_url(world.database)))
+
+    assert contents(again) == before
+    assert [name for name, records in before.items() if not records] == ["client_tokens", "sagas"]
+    again.close()
