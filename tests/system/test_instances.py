@@ -248,3 +248,12 @@ def test_states_tags_and_wildcards_filter(shop: Shop) -> None:
     assert shop.found(("tag:Name", "web-*"), ("instance-state-name", "running")) == [instance_id]
     assert shop.found(("tag-key", "Name"), ("instance-state-code", "16")) == [instance_id]
     assert shop.found(("tag:Name", "web-*"), ("instance-state-name", "stopped")) == []
+
+
+def test_user_data_is_cleared_by_an_empty_value(shop: Shop) -> None:
+    instance_id = shop.launch(UserData="old")["InstanceId"]
+    shop.stop(instance_id)
+
+    shop.ec2.modify_instance_attribute(InstanceId=instance_id, UserData={"Value": b""})
+
+    assert shop.attribute(instance_id, "userData") == {}

@@ -34,6 +34,7 @@ EMPTY_IS_A_VALUE: Final = frozenset(
         ("Tag", "Value"),
         ("AttributeValue", "Value"),
         ("BlobAttributeValue", "Value"),
+        ("SecureBlobAttributeValue", "Value"),
         ("ModifyInstancePlacementRequest", "GroupName"),
     }
 )
