@@ -91,13 +91,14 @@ class Archive:
             PackagesUnavailable: There is no answer, old or new.
         """
         memory = self._memory(names, closure=closure)
+        updated = await self._update()
         try:
-            await self._update()
             packages = await self._print_uris(names, closure=closure)
         except process.ProcessFailed as err:
             known = _read(memory)
             if known is None:
-                raise PackagesUnavailable(f"the list of Debian's packages cannot be fetched: {err}") from err
+                reason = updated.stderr.decode(errors="replace").strip() or err
+                raise PackagesUnavailable(f"the list of Debian's packages cannot be fetched: {reason}") from err
             return known.packages
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_bytes(msgspec.json.encode(Resolved(time.time(), packages)))
@@ -128,9 +129,14 @@ class Archive:
         return files
 
     async def _download(self, packages: Sequence[Package], store: Path, on_progress: Callable[[float], None]) -> None:
+        shown = -1
+
         def read_status(line: str) -> None:
-            if status := _STATUS_LINE.match(line):
-                on_progress(float(status["percent"]) / 100)
+            nonlocal shown
+            status = _STATUS_LINE.match(line)
+            if status and (percent := int(float(status["percent"]))) > shown:
+                shown = percent
+                on_progress(percent / 100)
 
         wanted = [_name_and_version(package.file) for package in packages]
         command = ["apt-get", "-qq", "-o", "APT::Status-Fd=1", "download", *wanted]
@@ -143,16 +149,19 @@ class Archive:
         question = hashlib.sha256("\n".join((self.sources, str(closure), *names)).encode()).hexdigest()
         return self.folder / "resolved" / f"{question[:16]}.json"
 
-    async def _update(self) -> None:
+    async def _update(self) -> process.Completed:
+        """Ask the mirrors for their lists.
+
+        A mirror in the middle of its own update makes this fail while the lists that did arrive will do; when they
+        do not, the next question fails.
+        """
         for folder in ("lists/partial", "cache/archives/partial"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
         self.sources_file.write_text(self.sources)
         network = await process.run(["apt-config", "dump", "--no-empty", "Acquire"])
         self._config_file.write_text(network.text + self._config())
-        # A mirror in the middle of its own update makes this fail while the lists that did arrive will do; when
-        # they do not, the next question fails.
-        await self._apt("apt-get", "update", check=False)
+        return await self._apt("apt-get", "update", check=False)
 
     async def _print_uris(self, names: Sequence[str], *, closure: bool) -> tuple[Package, ...]:
         if closure:
@@ -190,6 +199,8 @@ class Archive:
             "APT::Architectures": ARCHITECTURE,
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
+            "Acquire::http::Timeout": "20",
+            "Acquire::https::Timeout": "20",
             "Dir::State": str(self.folder),
             "Dir::State::status": str(self.folder / "status"),
             "Dir::State::lists": str(self.lists),

@@ -35,6 +35,13 @@ def remember(cache: Path, recipe: Recipe, *, when: float) -> str:
     return key
 
 
+async def unreachable(_archive: Archive, *words: str, check: bool = True) -> process.Completed:
+    """Answer as apt does without a network: the update says why, the question after it only that nothing is known."""
+    if check:
+        raise process.ProcessFailed(words, 100, "unable to locate package")
+    return process.Completed(words, 100, b"", b"no route to host")
+
+
 async def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(builder.UnknownRecipe, match="`minimal`, `debian-12`"):
         await builder.build("sourdough", cache=tmp_path)
@@ -55,10 +62,7 @@ async def test_a_baked_image_is_found_without_starting_a_program(
 async def test_without_a_network_an_old_image_will_do(
     tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_archive: Archive) -> None:
-        raise process.ProcessFailed(["apt-get", "update"], 100, "no route to host")
-
-    monkeypatch.setattr(Archive, "_update", fail)
+    monkeypatch.setattr(Archive, "_apt", unreachable)
     key = remember(tmp_path / "cache", MINIMAL, when=0.0)
 
     image = await builder.build("minimal", cache=tmp_path / "cache", apt_sources=sources)
@@ -69,10 +73,7 @@ async def test_without_a_network_an_old_image_will_do(
 async def test_without_a_network_and_an_image_the_mirror_is_named_as_the_reason(
     tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_archive: Archive) -> None:
-        raise process.ProcessFailed(["apt-get", "update"], 100, "no route to host")
-
-    monkeypatch.setattr(Archive, "_update", fail)
+    monkeypatch.setattr(Archive, "_apt", unreachable)
 
     with pytest.raises(packages.PackagesUnavailable, match="no route to host"):
         await builder.build("minimal", cache=tmp_path / "cache", apt_sources=sources)
