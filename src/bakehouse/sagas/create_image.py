@@ -18,7 +18,7 @@ from typing import Final
 from bakehouse.domain.image import ImageState
 from bakehouse.ports.hypervisor import MachineState, MonitorLost
 from bakehouse.ports.volumes import StorageFull
-from bakehouse.sagas import volumes
+from bakehouse.sagas import machine, volumes
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
 
@@ -42,8 +42,7 @@ class CreateImage:
 async def shut_down(ctx: SagaContext, params: CreateImage) -> None:
     """Let the guest shut down, if it is to; one that does not in time is snapshotted as it is."""
     if params.reboot:
-        await ctx.hypervisor.press_power_button(params.instance_id)
-        await ctx.hypervisor.wait_powered_off(params.instance_id, ctx.stop_deadline_s)
+        await machine.shut_down_guest(ctx, params.instance_id, ctx.stop_deadline_s)
 
 
 async def give_up(ctx: SagaContext, params: CreateImage) -> None:

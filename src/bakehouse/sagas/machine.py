@@ -4,6 +4,8 @@ Each function may be repeated, and each that takes something away succeeds when 
 """
 
 import asyncio
+import time
+from typing import Final
 
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
@@ -13,6 +15,9 @@ from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment, interface_spec
 from bakehouse.sagas.volumes import GIB, held
 from bakehouse.store.store import Store
+
+#: A guest that is still booting does not hear its power button, so it is pressed again.
+_PRESS_AGAIN_S: Final = 5.0
 
 
 def volumes_of(store: Store, instance: Instance) -> list[Volume]:
@@ -91,9 +96,17 @@ async def kill_machine(ctx: SagaContext, instance_id: str) -> None:
     await ctx.hypervisor.kill(instance_id)
 
 
+async def shut_down_guest(ctx: SagaContext, instance_id: str, deadline_s: float) -> bool:
+    """Ask the guest to shut down and wait for that; False when it did not in time, or was given none."""
+    give_up_at = time.monotonic() + deadline_s
+    while (left_s := give_up_at - time.monotonic()) > 0:
+        await ctx.hypervisor.press_power_button(instance_id)
+        if await ctx.hypervisor.wait_powered_off(instance_id, min(left_s, _PRESS_AGAIN_S)):
+            return True
+    return False
+
+
 async def shut_down_machine(ctx: SagaContext, instance_id: str, deadline_s: float) -> None:
     """Ask the guest to shut down, wait for that, and end the machine whatever came of it."""
-    if deadline_s > 0:
-        await ctx.hypervisor.press_power_button(instance_id)
-        await ctx.hypervisor.wait_powered_off(instance_id, deadline_s)
+    await shut_down_guest(ctx, instance_id, deadline_s)
     await ctx.hypervisor.kill(instance_id)

@@ -8,6 +8,7 @@ under way and leaves it alone.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
 
@@ -21,8 +22,7 @@ class RebootInstance:
 
 async def shut_down(ctx: SagaContext, params: RebootInstance) -> None:
     """Let the guest shut down."""
-    await ctx.hypervisor.press_power_button(params.instance_id)
-    await ctx.hypervisor.wait_powered_off(params.instance_id, ctx.stop_deadline_s)
+    await machine.shut_down_guest(ctx, params.instance_id, ctx.stop_deadline_s)
 
 
 async def reset(ctx: SagaContext, params: RebootInstance) -> None:
