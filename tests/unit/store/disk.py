@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.store.database import Database, sqlite_url
@@ -50,12 +51,18 @@ def _empty_database() -> bytes:
 
 
 class Disk:
-    """Opens stores on one file. `full` leaves the database no room to grow, as SQLite itself sees a full disk."""
+    """Opens stores on one file.
+
+    `full` leaves the database no room to grow, as SQLite itself sees a full disk; `broken` fails every commit, and
+    `unreadable` all that is asked of the database.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = sqlite_url(path)
         self.full = False
+        self.broken = False
+        self.unreadable = False
         self.commits = 0
         self._open: list[Store] = []
         path.write_bytes(_empty_database())
@@ -81,8 +88,12 @@ class Disk:
             store.close()
 
     def _begin(self, connection: Any) -> None:
+        if self.unreadable:
+            raise OperationalError("BEGIN", {}, OSError("unreadable"))
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar() if self.full else 2**30
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
     def _commit(self, _connection: Any) -> None:
+        if self.broken:
+            raise OperationalError("COMMIT", {}, OSError("broken"))
         self.commits += 1

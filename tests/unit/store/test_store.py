@@ -178,6 +178,23 @@ async def test_what_is_written_behind_is_seen_at_once_and_on_disk_after_the_end(
     assert disk.on_disk()["accounts"] == [account(name="behind")]
 
 
+async def test_a_disk_that_cannot_even_be_read_makes_nothing_forgotten(disk: Disk) -> None:
+    store = disk.store()
+    await put(store, account())
+    disk.unreadable = True
+    with pytest.raises(StoreUnavailable):
+        await put(store, account(2))
+    assert store.accounts.get(account().id) == account()
+    disk.unreadable = False
+
+    with pytest.raises(StoreUnavailable):  # it learns of the disk's recovery by this
+        await put(store, account(3))
+    await put(store, account(4))
+
+    assert contents(store)["accounts"] == [account(), account(4)]
+    assert contents(store) == disk.on_disk()
+
+
 async def test_a_caller_who_goes_away_takes_nothing_back(disk: Disk) -> None:
     store = disk.store()
     writing = asyncio.create_task(put(store, account()))
