@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import botocore.config
+from demo_guest import Guest, wait
 from rich.console import Console
 from rich.table import Table
 
@@ -91,22 +92,6 @@ class DemoStopped(Exception):
     """The story cannot go on. The text says why."""
 
 
-@dataclass(frozen=True)
-class Guest:
-    """An instance as the host reaches it."""
-
-    instance_id: str
-    public_ip: str
-    private_ip: str
-    ssh_port: int
-    http_port: int
-
-    @property
-    def url(self) -> str:
-        """The address of its web page."""
-        return f"http://{self.public_ip}" + ("" if self.http_port == 80 else f":{self.http_port}")
-
-
 def main() -> int:
     """Tell the story, or clear up after it."""
     arguments = _arguments()
@@ -139,14 +124,14 @@ def tell(demo: Demo) -> None:
     demo.step("Start Bakehouse", lambda: start(demo))
     ec2 = ec2_client(demo)
     image_id = demo.step(f"Bake the {demo.recipe} image", lambda: bake(demo, ec2))
-    key_file, group_id = demo.step("Make a key pair and a security group", lambda: prepare(demo, ec2))
+    group_id = demo.step("Make a key pair and a security group", lambda: prepare(demo, ec2))
     first = demo.step("Launch an instance", lambda: launch(demo, ec2, image_id, group_id))
-    demo.step("Connect by SSH", lambda: connect(demo, first, key_file))
+    demo.step("Connect by SSH", lambda: connect(demo, first))
     demo.step("Add an employee through the web form", lambda: add_employee(demo, client_of, first))
     console.print(f"   open it in a browser: [bold]{first.url}[/]")
     copy_id = demo.step("Image the running instance", lambda: image_running(demo, ec2, first))
     twins = demo.step("Launch two more from that image", lambda: launch_twins(demo, ec2, copy_id, group_id))
-    demo.step("Compare the three", lambda: compare(demo, client_of, [first, *twins], key_file))
+    demo.step("Compare the three", lambda: compare(demo, client_of, [first, *twins]))
     for guest in twins:
         console.print(f"   open it in a browser: [bold]{guest.url}[/]")
 
@@ -178,7 +163,7 @@ def bake(demo: Demo, ec2: "EC2Client") -> str:
     return image_id
 
 
-def prepare(demo: Demo, ec2: "EC2Client") -> tuple[Path, str]:
+def prepare(demo: Demo, ec2: "EC2Client") -> str:
     """Make a key pair whose private half only this user can read, and a group open on 22 and 80."""
     key_file = _key_file(demo)
     ec2.delete_key_pair(KeyName=NAME)
@@ -197,7 +182,7 @@ def prepare(demo: Demo, ec2: "EC2Client") -> tuple[Path, str]:
         found = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
     ports = sorted(rule["FromPort"] for rule in found[0]["IpPermissions"])
     demo.check(f"{found[0]['GroupId']} lets in TCP ports {ports}", holds=ports == [22, 80])
-    return key_file, found[0]["GroupId"]
+    return found[0]["GroupId"]
 
 
 def launch(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> Guest:
@@ -220,17 +205,16 @@ def launch(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> Guest:
     waited = time.monotonic() - begin
     demo.check(f"{instance_id} is running at the waiter's first poll", holds=waited < 5)
     guest = guest_of(demo, ec2, instance_id)
-    demo.check("it answers on its SSH port", holds=_wait(lambda: bool(_banner(guest)), deadline_s=BOOT_DEADLINE_S))
+    demo.check("it answers on its SSH port", holds=wait(guest.host_key, deadline_s=BOOT_DEADLINE_S))
     return guest
 
 
-def connect(demo: Demo, guest: Guest, key_file: Path) -> None:
+def connect(demo: Demo, guest: Guest) -> None:
     """Log in with the key, and see that the guest knows who it is."""
-    _wait(lambda: _ssh(demo, guest, key_file, "true") is not None, deadline_s=SSH_DEADLINE_S)
-    name = _ssh(demo, guest, key_file, "hostname")
+    wait(lambda: guest.ssh("true") is not None, deadline_s=SSH_DEADLINE_S)
+    name = guest.ssh("hostname")
     demo.check(f"SSH with the key works; the host name is {name}", holds=bool(name))
-    user = "ec2-user" if demo.quick else "admin"
-    console.print(f"   ssh -i {key_file} -p {guest.ssh_port} {user}@{guest.public_ip}")
+    console.print(f"   {guest.ssh_words}")
 
 
 def add_employee(demo: Demo, client: ModuleType, guest: Guest) -> None:
@@ -272,18 +256,18 @@ def launch_twins(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> 
     return [guest_of(demo, ec2, instance_id) for instance_id in ids]
 
 
-def compare(demo: Demo, client: ModuleType, guests: list[Guest], key_file: Path) -> None:
+def compare(demo: Demo, client: ModuleType, guests: list[Guest]) -> None:
     """See that all serve the same directory, and that each is somebody else."""
     for guest in guests:
         client.wait_until_healthy(guest.url, BOOT_DEADLINE_S)
         names = [employee["name"] for employee in client.employees(guest.url)]
         demo.check(f"{guest.instance_id} serves {EMPLOYEE['name']}", holds=EMPLOYEE["name"] in names)
-        _wait(lambda guest=guest: _ssh(demo, guest, key_file, "true") is not None, deadline_s=SSH_DEADLINE_S)
+        wait(lambda guest=guest: guest.ssh("true") is not None, deadline_s=SSH_DEADLINE_S)
     shown = [(client.instance(guest.url) or {}).get("instance_id") for guest in guests]
     demo.check("each page shows its own instance id", holds=shown == [guest.instance_id for guest in guests])
-    host_names = [_ssh(demo, guest, key_file, "hostname") for guest in guests]
+    host_names = [guest.ssh("hostname") for guest in guests]
     demo.check(f"each has its own host name: {', '.join(map(str, host_names))}", holds=_all_differ(host_names))
-    host_keys = [_host_key(guest) for guest in guests]
+    host_keys = [guest.host_key() for guest in guests]
     demo.check("each has its own SSH host key", holds=_all_differ(host_keys))
     demo.check("each has its own private address", holds=_all_differ([guest.private_ip for guest in guests]))
     demo.check("each has its own public address", holds=_all_differ([guest.public_ip for guest in guests]))
@@ -327,43 +311,18 @@ def guest_of(demo: Demo, ec2: "EC2Client", instance_id: str) -> Guest:
     with control(demo.home) as server:
         ssh, http = (server.get(f"/instances/{instance_id}/reach/{port}") for port in (22, 80))
     return Guest(
-        instance_id, instance["PublicIpAddress"], instance["PrivateIpAddress"], ssh["host_port"], http["host_port"]
+        instance_id=instance_id,
+        public_ip=instance["PublicIpAddress"],
+        private_ip=instance["PrivateIpAddress"],
+        ssh_port=ssh["host_port"],
+        http_port=http["host_port"],
+        user="ec2-user" if demo.quick else "admin",
+        key_file=_key_file(demo),
     )
 
 
 def _key_file(demo: Demo) -> Path:
     return demo.home / "keys" / f"{NAME}.pem"
-
-
-def _ssh(demo: Demo, guest: Guest, key_file: Path, command: str) -> str | None:
-    user = "ec2-user" if demo.quick else "admin"
-    argv = [
-        "ssh", "-i", str(key_file), "-p", str(guest.ssh_port), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
-        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-        f"{user}@{guest.public_ip}", command,
-    ]  # fmt: skip
-    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _banner(guest: Guest) -> str:
-    argv = ["ssh-keyscan", "-T", "2", "-t", "ed25519", "-p", str(guest.ssh_port), guest.public_ip]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
-    return done.stdout
-
-
-def _host_key(guest: Guest) -> str:
-    words = _banner(guest).split()
-    return words[-1] if words else ""
-
-
-def _wait(holds: Callable[[], bool], *, deadline_s: float) -> bool:
-    give_up_at = time.monotonic() + deadline_s
-    while not holds():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.3)
-    return True
 
 
 def _all_differ(values: list[Any]) -> bool:
