@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.vm.guest import Guest, wait_for
+from tests.vm.guest import Guest
+from tests.vm.guest_clock import longest_gap_ms
 from tests.vm.host import Host
 
 if TYPE_CHECKING:
@@ -18,27 +20,10 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 GIB = 1 << 30
 MIB = 1 << 20
 
-#: Writes the kernel's clock to a file, in nanoseconds, some thousand times a second for a few seconds: a shell's own
-#: words only, no program is started.
-CLOCK = """
-n=0
-while [ $n -lt 8000 ]; do
-  { read -r _; read -r _; read -r _ _ now _; } < /proc/timer_list
-  echo "$now"
-  n=$((n + 1))
-done > /root/stamps
-mv /root/stamps /root/stamps.whole
-"""
-
-#: The longest time between two stamps in milliseconds, and that from first to last in seconds.
-LONGEST_GAP = """awk '
-  NR == 1 { first = $1 }
-  NR > 1 && $1 - last > gap { gap = $1 - last }
-  { last = $1 }
-  END { print gap / 1e6, (last - first) / 1e9 }' /root/stamps.whole
-"""
-
 PAUSE_MS = 20
+
+#: Noise of the host can only lengthen a gap, so one short one proves that the snapshot costs no more.
+TRIES = 6
 
 #: What ext4 says when it finds its journal in use.
 RECOVERED = "recovery complete"
@@ -110,30 +95,16 @@ def test_the_waiter_for_the_image_returns_at_its_first_poll(imaged: Imaged, ec2:
 
 
 def test_the_guest_does_not_notice_a_pause(host: Host, guest: Guest, measured: Callable[[str], None]) -> None:
-    guest.run("cat > /root/clock", stdin=CLOCK)
-    alone = [longest_gap_ms(guest, lambda: None) for _ in range(2)]
+    alone, with_snapshot = [], []
+    for number in range(TRIES):
+        alone.append(longest_gap_ms(guest, lambda: time.sleep(0.2)))
+        with_snapshot.append(longest_gap_ms(guest, partial(create, host, guest, f"noticed {number}")))
+        if min(with_snapshot) < PAUSE_MS:
+            break
 
-    gaps = [
-        longest_gap_ms(guest, lambda name=f"noticed {number}": create(host, guest, name))  # type: ignore[misc]
-        for number in range(TRIES)
-    ]
-
-    measured(f"longest gap in the guest, ms: {rounded(gaps)} with a snapshot each, {rounded(alone)} without")
-    assert min(gaps) < PAUSE_MS, (gaps, alone)
-
-
-def longest_gap_ms(guest: Guest, meanwhile: Callable[[], object]) -> float:
-    """Do something while the guest writes the time; return the longest gap between two of its stamps."""
-    guest.run("rm -f /root/stamps*; setsid sh /root/clock < /dev/null > /dev/null 2>&1 &")
-    begin = time.monotonic()
-    meanwhile()
-    seconds = time.monotonic() - begin
-    # Asked only when it must have ended, for asking takes the guest's processor.
-    time.sleep(2)
-    wait_for(lambda: guest.try_to_run("test -e /root/stamps.whole").returncode == 0, "all stamps are written")
-    gap, span = map(float, guest.run(LONGEST_GAP).split())
-    assert span > seconds
-    return gap
+    measured(f"longest gap in the guest: {rounded(with_snapshot)} with a snapshot, {rounded(alone)} without")
+    # Where the host itself takes the processor away for longer, the snapshot must not be what is seen.
+    assert min(with_snapshot) < max(PAUSE_MS, 1.5 * min(alone))
 
 
 def create(host: Host, guest: Guest, name: str) -> str:
@@ -141,7 +112,7 @@ def create(host: Host, guest: Guest, name: str) -> str:
 
 
 def rounded(values: list[float]) -> str:
-    return ", ".join(f"{value:.1f}" for value in values)
+    return ", ".join(f"{value:.1f}" for value in values) + " ms"
 
 
 def test_the_guest_writes_on_after_its_image_was_made(imaged: Imaged, guest: Guest) -> None:
