@@ -22,8 +22,9 @@ FRESH_S: Final = 24 * 60 * 60
 
 ARCHITECTURE: Final = "amd64"
 
-#: A line of `apt-get --print-uris`: 'URI' FILE SIZE [ALGORITHM:DIGEST]. Source: apt-get(8), --print-uris.
-_URI_LINE: Final = re.compile(r"^'[^']+' (?P<file>\S+\.deb) (?P<size>\d+)(?: \S+:(?P<digest>[0-9a-f]+))?$")
+#: A line of `apt-get --print-uris`: 'URI' FILE SIZE ALGORITHM:DIGEST. Source: apt-get(8), --print-uris. A mirror
+#: without the kind of digest that is printed leaves the blank before it.
+_URI_LINE: Final = re.compile(r"^'[^']+' (?P<file>\S+\.deb) (?P<size>\d+)(?: (?:\S+:(?P<digest>[0-9a-f]+))?)?$")
 
 #: A line on apt's status descriptor: dlstatus:NUMBER:PERCENT:MESSAGE. Source: apt, README.progress-reporting.
 _STATUS_LINE: Final = re.compile(r"^dlstatus:\d+:(?P<percent>[\d.]+):")
@@ -198,6 +199,8 @@ class Archive:
             "APT::Architecture": ARCHITECTURE,
             "APT::Architectures": ARCHITECTURE,
             "APT::Sandbox::User": "root",
+            # What --print-uris prints: MD5 otherwise, which Debian's security archive has not.
+            "Acquire::ForceHash": "sha256",
             "Acquire::Languages": "none",
             "Acquire::http::Timeout": "20",
             "Acquire::https::Timeout": "20",

@@ -133,6 +133,15 @@ def test_what_apt_would_download_is_read_from_its_lines() -> None:
     assert match.group("file", "size", "digest") == ("bread_1.0-1_amd64.deb", "7048", "00ff")
 
 
+def test_a_package_whose_mirror_has_not_that_digest_is_not_passed_over() -> None:
+    line = "'http://mirror.test/b/bread_1.0-1_amd64.deb' bread_1.0-1_amd64.deb 7048 "
+
+    match = packages._URI_LINE.match(line)
+
+    assert match
+    assert match.group("file", "size", "digest") == ("bread_1.0-1_amd64.deb", "7048", None)
+
+
 async def test_the_workspace_of_a_killed_build_is_removed_by_the_next(tmp_path: Path) -> None:
     store = ImageCache.at(tmp_path)
     for left in (tmp_path / "baking", store.scratch):
