@@ -1,6 +1,5 @@
 """Commands on accounts and credentials: account, configure, env."""
 
-import configparser
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from bakehouse.cli.aws_profile import write_section
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
 from bakehouse.cli.terminal import Output, OutputOption, note, print_json, print_rows, print_text
 
@@ -72,26 +72,6 @@ def configure(
         },
     )
     note(f"try it: aws --profile {PROFILE} ec2 describe-images --owners self")
-
-
-def write_section(path: Path, section: str, values: Mapping[str, str]) -> None:
-    """Replace one section of an INI file, or add it; every other line stays as it is. The file gets mode 0600."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    begin = next((n for n, line in enumerate(lines) if line.strip() == f"[{section}]"), None)
-    if begin is not None:
-        end = next((n for n in range(begin + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
-        del lines[begin:end]
-    elif lines and lines[-1].strip():
-        lines.append("")
-    at = len(lines) if begin is None else begin
-    lines[at:at] = [f"[{section}]", *(f"{name} = {value}" for name, value in values.items()), ""]
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = "\n".join(lines).rstrip("\n") + "\n"
-    configparser.RawConfigParser().read_string(text)
-    temporary = path.with_name(path.name + ".bakehouse")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _print_accounts(output: Output, found: list[dict[str, object]]) -> None:

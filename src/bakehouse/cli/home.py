@@ -5,13 +5,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import httpx
 import typer
 
 from bakehouse.cli.terminal import CommandFailed
-from bakehouse.settings import Settings, default_home, load
+from bakehouse.settings import InvalidSettings, Settings, default_home, load
+
+if TYPE_CHECKING:
+    import httpx
 
 HomeOption = Annotated[
     Path | None,
@@ -29,7 +31,12 @@ def home_of(given: Path | None) -> Path:
 
 def settings_of(home: Path, **options: Any) -> Settings:  # noqa: ANN401 - any setting's value
     """Return the home's settings, with those given on the command line laid over them."""
-    return load(home, os.environ, **options)
+    try:
+        return load(home, os.environ, **options)
+    except InvalidSettings as err:
+        raise CommandFailed(str(err), f"what `{home}` remembers is in `{home}/settings.json`") from err
+    except PermissionError as err:
+        raise _foreign(home) from err
 
 
 def credentials_of(home: Path) -> Mapping[str, str]:
@@ -39,14 +46,14 @@ def credentials_of(home: Path) -> Mapping[str, str]:
     except FileNotFoundError as err:
         raise CommandFailed(f"no server has run with `{home}` yet", "start one: `bakehouse up`") from err
     except PermissionError as err:
-        raise CommandFailed(f"`{home}` belongs to another user", "choose your own with `--home DIR`") from err
+        raise _foreign(home) from err
     return credentials
 
 
 class ControlClient:
     """Asks the server of a home, by its control socket."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: "httpx.Client") -> None:
         self._client = client
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -67,7 +74,7 @@ class ControlClient:
             for line in response.iter_lines():
                 yield json.loads(line)
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
+    def _checked(self, response: "httpx.Response") -> "httpx.Response":
         if response.is_success:
             return response
         with contextlib.suppress(ValueError, KeyError):
@@ -78,17 +85,23 @@ class ControlClient:
 @contextlib.contextmanager
 def control(home: Path) -> Iterator[ControlClient]:
     """Give a client of the running server. Refuses when none runs."""
+    import httpx
+
     # A socket's address holds 107 bytes; through the directory's descriptor any home is short enough.
     try:
         directory = os.open(home, os.O_DIRECTORY | os.O_RDONLY)
-    except FileNotFoundError as err:
+    except (FileNotFoundError, NotADirectoryError) as err:
         raise _not_running(home) from err
+    except PermissionError as err:
+        raise _foreign(home) from err
     try:
         transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock")
         with httpx.Client(transport=transport, base_url="http://bakehouse", timeout=_TIMEOUT_S) as client:
             yield ControlClient(client)
     except httpx.ConnectError as err:
         raise _not_running(home) from err
+    except httpx.TransportError as err:
+        raise CommandFailed("the server ended before it answered", f"its log: `bakehouse logs --home {home}`") from err
     finally:
         os.close(directory)
 
@@ -101,6 +114,10 @@ def is_running(home: Path) -> bool:
     except CommandFailed:
         return False
     return True
+
+
+def _foreign(home: Path) -> CommandFailed:
+    return CommandFailed(f"`{home}` belongs to another user", "choose your own with `--home DIR`")
 
 
 def _not_running(home: Path) -> CommandFailed:

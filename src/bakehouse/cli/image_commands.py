@@ -1,6 +1,5 @@
 """Commands on images: build, import, list."""
 
-import asyncio
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -9,11 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import httpx
 import typer
 
-from bakehouse import bootstrap
-from bakehouse.cli.client import ec2_client
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of, settings_of
 from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_rows, print_text, progress_bar
 
@@ -35,6 +31,11 @@ def build(
     name: Annotated[str | None, typer.Option(help="The image's name.")] = None,
 ) -> None:
     """Build an image from the distribution's packages and print its id; built before, it is found again."""
+    import asyncio
+
+    from bakehouse import bootstrap
+    from bakehouse.cli.client import ec2_client
+
     where = home_of(home)
     credentials = credentials_of(where)
     with progress_bar(f"building {recipe}") as bar:
@@ -94,6 +95,8 @@ def import_image(
 @images.command("list")
 def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """List the account's images."""
+    from bakehouse.cli.client import ec2_client
+
     client = ec2_client(credentials_of(home_of(home)))
     found = client.describe_images(Owners=["self"])["Images"]
     rows = [
@@ -140,6 +143,8 @@ def _as_file(source: str) -> Iterator[Path]:
 
 
 def _download(url: str, target: Path) -> None:
+    import httpx
+
     note(f"downloading {url}")
     try:
         with (

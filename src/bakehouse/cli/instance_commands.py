@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bakehouse.cli.client import ec2_client
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
 from bakehouse.cli.image_commands import USER_TAG
 from bakehouse.cli.terminal import CommandFailed, note, print_text
@@ -30,6 +29,8 @@ def launch(
     count: Annotated[int, typer.Option(help="How many.", min=1)] = 1,
 ) -> None:
     """Launch instances and print their ids."""
+    from bakehouse.cli.client import ec2_client
+
     where = home_of(home)
     client = ec2_client(credentials_of(where))
     request: dict[str, Any] = {
@@ -58,6 +59,8 @@ def ssh(
     identity: Annotated[Path | None, typer.Option("--identity", "-i", help="The private key's file.")] = None,
 ) -> None:
     """Connect to an instance; what follows `--` goes to ssh."""
+    from bakehouse.cli.client import ec2_client
+
     where = home_of(home)
     client = ec2_client(credentials_of(where))
     instance = _instance(client, instance_id)

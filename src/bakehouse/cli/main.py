@@ -1,7 +1,6 @@
 """The `bakehouse` command line: its commands by name, and how it fails."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -36,6 +35,8 @@ app.add_typer(account_commands.accounts, name="account")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(version("bakehouse"))
         raise typer.Exit
 

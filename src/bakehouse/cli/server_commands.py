@@ -1,15 +1,13 @@
 """Commands on the server: serve, up, down, status, doctor, logs."""
 
-import asyncio
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bakehouse import bootstrap
 from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of
 from bakehouse.cli.terminal import (
     CommandFailed,
@@ -20,9 +18,13 @@ from bakehouse.cli.terminal import (
     print_rows,
     print_text,
 )
-from bakehouse.server.control import ServerFacts
 
-PortOption = Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1; 0 chooses one.")]
+if TYPE_CHECKING:
+    from bakehouse.server.control import ServerFacts
+
+PortOption = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="TCP port on 127.0.0.1; 0 chooses one.")
+]
 RegionOption = Annotated[str | None, typer.Option("--region", help="The home region.")]
 AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm, hvf or tcg.")]
 SimulateOption = Annotated[bool | None, typer.Option("--simulate", help="Answer the whole API; boot nothing.")]
@@ -53,6 +55,10 @@ def serve(
     simulate: SimulateOption = None,
 ) -> None:
     """Run the server in the foreground."""
+    import asyncio
+
+    from bakehouse import bootstrap
+
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
     try:
@@ -84,6 +90,10 @@ def up(
         }
         arguments = [f"{name}={value}" for name, value in options.items() if value is not None and value is not True]
         arguments += [name for name, value in options.items() if value is True]
+        import asyncio
+
+        from bakehouse import bootstrap
+
         pid = asyncio.run(bootstrap.start_in_background(where, arguments))
         _wait_until_up(where, pid)
     with control(where) as server:
@@ -107,6 +117,8 @@ def down(
     keep_machines: Annotated[bool, typer.Option(help="Leave the machines running.")] = False,
 ) -> None:
     """Stop the server and its machines; everything is there again after `up`."""
+    from bakehouse import bootstrap
+
     where = home_of(home)
     if not is_running(where):
         note(f"no server runs with {where}")
@@ -134,6 +146,10 @@ def status(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
 
 def doctor(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """Explain what this host can do, and what it lacks."""
+    import asyncio
+
+    from bakehouse import bootstrap
+
     where = home_of(home)
     rows = [
         {
@@ -168,7 +184,7 @@ def logs(
             time.sleep(0.2)
 
 
-def _announce(facts: ServerFacts) -> None:
+def _announce(facts: "ServerFacts") -> None:
     note(f"Bakehouse {facts.version} answers at {facts.endpoint_url}; home {facts.home}")
 
 

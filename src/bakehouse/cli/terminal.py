@@ -4,15 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-#: Standard error: progress, notes, errors. Rich obeys NO_COLOR and plain terminals by itself.
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 
 class Output(StrEnum):
@@ -74,13 +73,24 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+@cache
+def _talk() -> "Console":
+    """Return standard error, for progress, notes and errors. Rich obeys NO_COLOR and plain terminals by itself."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 def note(text: str) -> None:
     """Say something beside the data."""
-    talk.print(escape(text))
+    typer.echo(text, err=True)
 
 
 def fail(error: CommandFailed) -> None:
     """Say what went wrong, and the next step."""
+    from rich.markup import escape
+
+    talk = _talk()
     talk.print(f"[bold red]error:[/] {escape(error.message)}")
     if error.hint:
         talk.print(f"\n[bold]hint:[/] {escape(error.hint)}")
@@ -89,7 +99,7 @@ def fail(error: CommandFailed) -> None:
 class ProgressBar:
     """One bar that is moved by fractions."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: "Progress", task: "TaskID") -> None:
         self._progress = progress
         self._task = task
 
@@ -103,11 +113,13 @@ class ProgressBar:
 @contextmanager
 def progress_bar(words: str) -> Iterator[ProgressBar]:
     """Show a bar on standard error for as long as the block lasts."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=talk, transient=True) as progress:
+    with Progress(*columns, console=_talk(), transient=True) as progress:
         yield ProgressBar(progress, progress.add_task(words, total=1.0))

@@ -7,6 +7,7 @@ plain ASGI application, because every layer between would be paid for on each ca
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import structlog
@@ -20,7 +21,7 @@ from bakehouse.ec2.operations import OPERATIONS
 from bakehouse.ec2.registry import RequestContext
 from bakehouse.protocol.errors import ProtocolError, error_document
 from bakehouse.protocol.form import decode_form
-from bakehouse.protocol.model import ServiceModel
+from bakehouse.protocol.model import Service, ServiceModel
 from bakehouse.protocol.requests import parse_request
 from bakehouse.protocol.responses import serialize_response
 from bakehouse.protocol.sigv4 import Identity, SignedRequest, verify
@@ -44,7 +45,7 @@ class Endpoint:
         self._app = app
         self._page_key = page_key
         self._now = now
-        self._models = {"ec2": ServiceModel.load("ec2"), "sts": ServiceModel.load("sts")}
+        self._models = _models()
         self._dispatcher = Dispatcher()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,6 +129,12 @@ class Endpoint:
         caller = Caller(account_id=key.account_id, region=identity.region, access_key_id=key.id)
         await self._app.networks.ensure_default(caller)
         return caller
+
+
+@cache
+def _models() -> dict[Service, ServiceModel]:
+    """Return the models, the same ones for every server of this process: what is compiled of them stays."""
+    return {"ec2": ServiceModel.load("ec2"), "sts": ServiceModel.load("sts")}
 
 
 def _document(code: str, message: str, request_id: str, service: str, status: int) -> bytes:
