@@ -10,7 +10,8 @@ from typing import Final
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.volume import Volume
-from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
+from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState
+from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment, interface_spec
 from bakehouse.sagas.volumes import GIB, held
@@ -76,7 +77,13 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     async with held(ctx, (volume.id for volume in volumes)):
         disks = [MachineDisk(volume_id=it.id, connection=await ctx.volumes.connect(it.id)) for it in volumes]
         # Last, for whoever receives it must close it.
-        connection = await ctx.network.connect(interface.id)
+        try:
+            connection = await ctx.network.connect(interface.id)
+        except NetworkUnavailable:
+            # A crash may have come right after the start: then the machine itself has the interface open.
+            if await _has_process(ctx, instance_id):
+                return
+            raise
         await ctx.hypervisor.start(
             MachineSpec(
                 machine_id=instance.id,
@@ -110,3 +117,8 @@ async def shut_down_machine(ctx: SagaContext, instance_id: str, deadline_s: floa
     """Ask the guest to shut down, wait for that, and end the machine whatever came of it."""
     await shut_down_guest(ctx, instance_id, deadline_s)
     await ctx.hypervisor.kill(instance_id)
+
+
+async def _has_process(ctx: SagaContext, machine_id: str) -> bool:
+    statuses = await ctx.hypervisor.observe()
+    return any(it.machine_id == machine_id and it.state is not MachineState.GONE for it in statuses)
