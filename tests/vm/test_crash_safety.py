@@ -1,0 +1,171 @@
+"""Servers and machines killed at the worst moments, and what the next server makes of it. Every machine is real.
+
+The guests are of one sector and boot in a quarter of a second, so that every step of the journaled changes is tried.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from tests.vm.boot_sector import DISK_BYTES, SECTOR
+from tests.vm.guest import Guest
+from tests.vm.host import Host, running_host
+from tests.vm.wholeness import assert_whole
+
+from bakehouse.sagas.catalogue import SAGAS
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(120)]
+
+CRASH_AT = "BAKEHOUSE_CRASH_AT"
+
+
+@dataclass(frozen=True)
+class Story:
+    """A request that begins a saga, the state of the instance that it is about, and the state it leads to."""
+
+    saga: str
+    before: str
+    act: Callable[[Host, Guest], Any]
+    after: str
+
+
+def image_of(host: Host, guest: Guest, *, reboot: bool) -> None:
+    name = f"{guest.instance_id} at {time.monotonic_ns()}"
+    host.ec2.create_image(InstanceId=guest.instance_id, Name=name, NoReboot=not reboot)
+
+
+STORIES = {
+    "run": Story("run_instance", "", lambda host, _: sector(host), "running"),
+    "image": Story("create_image", "running", lambda host, it: image_of(host, it, reboot=False), "running"),
+    "image with reboot": Story("create_image", "running", lambda host, it: image_of(host, it, reboot=True), "running"),
+    "stop": Story(
+        "stop_instance", "running", lambda host, it: host.ec2.stop_instances(InstanceIds=[it.instance_id]), "stopped"
+    ),
+    "start": Story(
+        "start_instance", "stopped", lambda host, it: host.ec2.start_instances(InstanceIds=[it.instance_id]), "running"
+    ),
+    "terminate": Story(
+        "terminate_instance",
+        "running",
+        lambda host, it: host.ec2.terminate_instances(InstanceIds=[it.instance_id]),
+        "terminated",
+    ),
+}
+
+#: From the catalogue, so that a step that is new is tried too.
+POINTS = [
+    (title, f"{story.saga}:{step.name}:{moment}")
+    for title, story in STORIES.items()
+    for step in SAGAS[story.saga].steps
+    for moment in ("before", "after")
+]
+
+
+def sector(host: Host) -> Guest:
+    return host.launch(host.images["sector"])
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A server of these tests' own, with an image that is small enough to be booted again and again."""
+    disk = tmp_path_factory.mktemp("disk") / "disk.raw"
+    disk.write_bytes(SECTOR.ljust(DISK_BYTES, b"\0"))
+    with running_host() as made:
+        made.images["sector"] = made.bakehouse("image", "import", str(disk), "--name", "sector").stdout.strip()
+        yield made
+
+
+@pytest.fixture
+def subject(host: Host, request: pytest.FixtureRequest) -> Guest | None:
+    """An instance in the state that the story begins with."""
+    before = STORIES[request.node.callspec.params["title"]].before
+    if not before:
+        return None
+    for guest in host.guests():
+        if guest.state() == before:
+            return guest
+    guest = sector(host)
+    guest.wait_for_console("K")
+    if before == "stopped":
+        host.ec2.stop_instances(InstanceIds=[guest.instance_id], Force=True)
+        guest.wait_for_state("stopped")
+    return guest
+
+
+@pytest.mark.parametrize(("title", "point"), POINTS)
+def test_a_server_killed_at_any_step_leaves_nothing_half_made(
+    host: Host, subject: Guest | None, title: str, point: str
+) -> None:
+    story = STORIES[title]
+    known = {guest.instance_id for guest in host.guests()}
+    restart(host, {CRASH_AT: point})
+    assert host.server is not None
+
+    with suppress(BotoCoreError):
+        story.act(host, subject or host.guest(""))
+    host.server.wait_until_gone()
+    assert host.start()
+
+    assert_whole(host)
+    (changed,) = (it for it in host.guests() if it == subject or (not subject and it.instance_id not in known))
+    assert changed.state() == story.after
+
+
+def restart(host: Host, environment: dict[str, str] | None = None) -> None:
+    host.kill()
+    assert host.start(environment=environment)
+
+
+def test_every_image_made_in_a_crash_boots(host: Host) -> None:
+    images = [image["ImageId"] for image in host.ec2.describe_images(Owners=["self"])["Images"]]
+    available = host.ec2.describe_images(ImageIds=images, Filters=[{"Name": "state", "Values": ["available"]}])
+
+    for image in available["Images"]:
+        clone = host.launch(image["ImageId"])
+        clone.wait_for_console("K")
+        host.ec2.terminate_instances(InstanceIds=[clone.instance_id])
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5, 10, 20, 40])
+def test_a_machine_killed_while_its_image_is_made_leaves_nothing_half_made(host: Host, delay_ms: int) -> None:
+    guest = sector(host)
+    guest.wait_for_console("K")
+
+    def kill_soon() -> None:
+        time.sleep(delay_ms / 1000)
+        os.kill(guest.machine_record()["pid"], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_soon)
+    killer.start()
+    with suppress(ClientError):
+        image_of(host, guest, reboot=False)
+    killer.join()
+
+    guest.wait_for_state("stopped")
+    assert_whole(host)
+    host.ec2.start_instances(InstanceIds=[guest.instance_id])
+    guest.wait_for_console("K")
+    for image in host.ec2.describe_images(Owners=["self"], Filters=[{"Name": "state", "Values": ["available"]}])[
+        "Images"
+    ][-1:]:
+        host.launch(image["ImageId"]).wait_for_console("K")
+    host.clear()
+
+
+def test_a_server_killed_again_and_again_keeps_what_runs(host: Host) -> None:
+    guest = sector(host)
+    machine = guest.machine_record()["pid"]
+
+    for _ in range(3):
+        restart(host)
+
+    assert guest.machine_record()["pid"] == machine
+    assert guest.state() == "running"
+    assert_whole(host)
