@@ -1,7 +1,6 @@
 """Putting a server together: the only place that chooses drivers."""
 
 import asyncio
-import fcntl
 import hashlib
 import hmac
 import json
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import structlog
 
@@ -45,6 +44,7 @@ from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
 from bakehouse.sagas.segment import ensure_segment
 from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
+from bakehouse.server.home_lock import lock
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
 from bakehouse.settings import Settings, default_cache, remember
 from bakehouse.store.database import Database, sqlite_url
@@ -61,10 +61,6 @@ _TERMINATE_TIMEOUT_S: Final = 20.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _log = structlog.get_logger()
-
-
-class HomeInUse(Exception):
-    """Another server runs with this home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +190,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)
-    with _lock(home):
+    with lock(home):
         listener = tcp_socket(settings.port)
         control_listener = unix_socket(home / "control.sock")
         async with running_server(home, settings, checkpoint=_crash_point()) as server:
@@ -252,16 +248,6 @@ def _private_file(path: Path) -> Path:
     path.touch(mode=0o600)
     path.chmod(0o600)
     return path
-
-
-def _lock(home: Path) -> IO[str]:
-    lock = (home / "serve.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as err:
-        lock.close()
-        raise HomeInUse(f"another server runs with {home}") from err
-    return lock
 
 
 def _secret(home: Path) -> bytes:
@@ -336,15 +322,6 @@ async def start_in_background(home: Path, arguments: Sequence[str]) -> int:
     prepare_home(home)
     argv = [sys.executable, "-m", "bakehouse", "serve", f"--home={home}", *arguments]
     return await spawn_detached(argv, log=home / "serve.log")
-
-
-def is_locked(home: Path) -> bool:
-    """Tell whether a server runs with this home."""
-    try:
-        _lock(home).close()
-    except HomeInUse:
-        return True
-    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,17 @@ What a home was made with (port, region) is remembered in it, so that later comm
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from bakehouse.domain.region import DEFAULT_REGION, REGIONS
+
 DEFAULT_PORT: Final = 8773
 NetworkMode = Literal["auto", "root", "rootless"]
-DEFAULT_REGION: Final = "us-east-1"
+_ACCELERATORS: Final = ("auto", "kvm", "hvf", "tcg")
+_PORT_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +69,18 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     settings = Settings()
     path = home / "settings.json"
     if path.exists():
-        remembered = json.loads(path.read_text())
-        settings = replace(settings, **{name: value for name, value in remembered.items() if name in known})
+        settings = replace(settings, **{name: value for name, value in _remembered(path).items() if name in known})
     variables = {name: environment.get(f"BAKEHOUSE_{name.upper()}") for name in known}
     given: dict[str, Any] = {name: _read(name, text) for name, text in variables.items() if text}
     given |= {name: value for name, value in options.items() if value is not None}
     settings = replace(settings, **given)
-    if settings.network not in get_args(NetworkMode):
-        raise InvalidSettings(f"the network mode `{settings.network}` is none of {', '.join(get_args(NetworkMode))}")
+    _check("network mode", settings.network, get_args(NetworkMode))
+    _check("accelerator", settings.accelerator, _ACCELERATORS)
+    _check("region", settings.region, REGIONS)
+    if not 0 <= settings.port <= _PORT_MAX:
+        raise InvalidSettings(f"the port {settings.port} is none of 0 to {_PORT_MAX}")
+    if not settings.stop_timeout_s >= 0:
+        raise InvalidSettings(f"the stop timeout of {settings.stop_timeout_s} seconds is less than none")
     return settings
 
 
@@ -85,6 +92,19 @@ def remember(home: Path, settings: Settings) -> None:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(text)
         temporary.replace(path)
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        remembered: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as err:
+        raise InvalidSettings(f"`{path}` cannot be read: {err}") from err
+    return remembered
+
+
+def _check(what: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise InvalidSettings(f"the {what} `{value}` is none of {', '.join(known)}")
 
 
 def _read(name: str, text: str) -> Any:  # noqa: ANN401 - any field's value

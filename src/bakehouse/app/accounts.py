@@ -3,6 +3,7 @@
 from bakehouse.app.context import AppContext
 from bakehouse.app.networks import default_network
 from bakehouse.domain.account import AccessKey, Account, new_access_key, new_account_id
+from bakehouse.domain.errors import invalid_parameter
 
 
 class Accounts:
@@ -14,6 +15,8 @@ class Accounts:
 
     async def create(self, name: str) -> AccessKey:
         """Make an account with its first access key and the default network of the home region."""
+        if not name.strip():
+            raise invalid_parameter("An account needs a name.")
         now = self._context.now()
         account = Account(id=new_account_id(), name=name, created_at=now)
         key = new_access_key(account.id, now)

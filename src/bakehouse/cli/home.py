@@ -43,7 +43,7 @@ def credentials_of(home: Path) -> Mapping[str, str]:
     """Return the first account's credentials: account_id, access_key_id, secret_access_key, region, endpoint_url."""
     try:
         credentials: dict[str, str] = json.loads((home / "credentials.json").read_text())
-    except FileNotFoundError as err:
+    except (FileNotFoundError, NotADirectoryError) as err:
         raise CommandFailed(f"no server has run with `{home}` yet", "start one: `bakehouse up`") from err
     except PermissionError as err:
         raise _foreign(home) from err
@@ -95,8 +95,10 @@ def control(home: Path) -> Iterator[ControlClient]:
     except PermissionError as err:
         raise _foreign(home) from err
     try:
-        transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock")
-        with httpx.Client(transport=transport, base_url="http://bakehouse", timeout=_TIMEOUT_S) as client:
+        transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock", verify=False)  # no TLS here
+        with httpx.Client(
+            transport=transport, base_url="http://bakehouse", timeout=_TIMEOUT_S, trust_env=False
+        ) as client:
             yield ControlClient(client)
     except httpx.ConnectError as err:
         raise _not_running(home) from err
@@ -114,6 +116,11 @@ def is_running(home: Path) -> bool:
     except CommandFailed:
         return False
     return True
+
+
+def unusable_home(home: Path, error: OSError) -> CommandFailed:
+    """Return what to say when a server's things cannot be kept where they should be."""
+    return CommandFailed(f"cannot use the home `{home}`: {error.strerror or error}", "choose another: `--home DIR`")
 
 
 def _foreign(home: Path) -> CommandFailed:

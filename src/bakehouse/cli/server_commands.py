@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of
+from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of, unusable_home
 from bakehouse.cli.terminal import (
     CommandFailed,
     Output,
@@ -18,6 +18,7 @@ from bakehouse.cli.terminal import (
     print_rows,
     print_text,
 )
+from bakehouse.server.home_lock import HomeInUse, is_locked
 
 if TYPE_CHECKING:
     from bakehouse.server.control import ServerFacts
@@ -63,9 +64,11 @@ def serve(
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
     try:
         asyncio.run(bootstrap.serve_forever(where, settings, ready=_announce))
-    except bootstrap.HomeInUse as err:
+    except HomeInUse as err:
         raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
     except OSError as err:
+        if err.filename is not None:
+            raise unusable_home(where, err) from err
         raise CommandFailed(
             f"cannot serve on port {settings.port}: {err.strerror or err}", "choose another: `--port N`"
         ) from err
@@ -94,7 +97,10 @@ def up(
 
         from bakehouse import bootstrap
 
-        pid = asyncio.run(bootstrap.start_in_background(where, arguments))
+        try:
+            pid = asyncio.run(bootstrap.start_in_background(where, arguments))
+        except OSError as err:
+            raise unusable_home(where, err) from err
         _wait_until_up(where, pid)
     with control(where) as server:
         status = server.get("/status")
@@ -117,8 +123,6 @@ def down(
     keep_machines: Annotated[bool, typer.Option(help="Leave the machines running.")] = False,
 ) -> None:
     """Stop the server and its machines; everything is there again after `up`."""
-    from bakehouse import bootstrap
-
     where = home_of(home)
     if not is_running(where):
         note(f"no server runs with {where}")
@@ -126,7 +130,7 @@ def down(
     with control(where) as server:
         server.post("/shutdown", {"machines": not keep_machines})
     deadline = time.monotonic() + _DOWN_DEADLINE_S
-    while bootstrap.is_locked(where):
+    while is_locked(where):
         if time.monotonic() > deadline:
             raise CommandFailed("the server does not end", f"look into `{where}/serve.log`")
         time.sleep(_POLL_S)
@@ -191,13 +195,27 @@ def _announce(facts: "ServerFacts") -> None:
 def _wait_until_up(home: Path, pid: int) -> None:
     deadline = time.monotonic() + _UP_DEADLINE_S
     while not is_running(home):
-        if not Path(f"/proc/{pid}").exists() or time.monotonic() > deadline:
-            lines = (home / "serve.log").read_text(errors="replace").strip().splitlines()
+        if _has_ended(pid) or time.monotonic() > deadline:
             raise CommandFailed(
-                "the server did not start: " + (lines[-1] if lines else "it wrote nothing"),
+                f"the server did not start: {_last_words(home / 'serve.log')}",
                 f"the whole log: `{home}/serve.log`; the host: `bakehouse doctor`",
             )
         time.sleep(_POLL_S)
+
+
+def _last_words(log: Path) -> str:
+    """Return why a server ended: its last error, or else its last line."""
+    lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return errors[-1] if errors else lines[-1]
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a program that this process has started has ended."""
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:  # it was waited for already
+        return True
 
 
 def _search_path() -> str:

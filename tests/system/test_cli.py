@@ -1,0 +1,378 @@
+"""The command line against a server that `bakehouse up` started."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from bakehouse.cli.main import app
+from bakehouse.cli.terminal import CommandFailed
+
+
+def bakehouse(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a person does."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "BAKEHOUSE_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "bakehouse", *arguments],
+        env=environment | {"BAKEHOUSE_HOME": str(home), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of a simulating server that runs in the background."""
+    # Longer than the address of a Unix socket may be.
+    home = tmp_path_factory.mktemp("home") / ("a" * 100) / "home"
+    started = bakehouse(home, "up", "--simulate", "--port", "0")
+    assert started.returncode == 0, started.stderr
+    yield home
+    stopped = bakehouse(home, "down")
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
+    """Runs commands in this process, which is quicker."""
+    return Run(home, monkeypatch)
+
+
+class Run:
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
+        self.home = home
+
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, arguments)
+
+    def data(self, *arguments: str) -> str:
+        """Return what a command that succeeds writes to standard output."""
+        result = self(*arguments)
+        assert result.exception is None, result.exception
+        return result.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.data(*arguments, "--output", "json"))
+
+    def failure(self, *arguments: str) -> CommandFailed:
+        result = self(*arguments)
+        assert isinstance(result.exception, CommandFailed), result
+        return result.exception
+
+
+def client(home: Path) -> Any:
+    credentials = json.loads((home / "credentials.json").read_text())
+    return boto3.client(
+        "ec2",
+        endpoint_url=credentials["endpoint_url"],
+        region_name=credentials["region"],
+        aws_access_key_id=credentials["access_key_id"],
+        aws_secret_access_key=credentials["secret_access_key"],
+    )
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("disk") / "disk.raw"
+    with path.open("wb") as file:
+        file.truncate(2**20)
+    return path
+
+
+def test_up_says_what_runs_and_finds_it_running_the_second_time(home: Path) -> None:
+    again = bakehouse(home, "up")
+
+    assert again.returncode == 0
+    assert again.stdout == ""
+    assert "answers at http://127.0.0.1:" in again.stderr
+    assert "simulated" in again.stderr
+
+
+def test_a_second_server_with_the_same_home_is_refused(home: Path) -> None:
+    second = bakehouse(home, "serve", "--simulate", "--port", "0")
+
+    assert second.returncode == 1
+    assert second.stdout == ""
+    assert second.stderr.startswith("error: another server runs with")
+    assert "\nhint: stop it: `bakehouse down`" in second.stderr
+
+
+def test_status_tells_what_runs(run: Run) -> None:
+    status = run.json("status")
+
+    assert status["simulated"] is True
+    assert status["home"] == str(run.home)
+    assert status["unfinished_sagas"] == []
+    assert f"endpoint_url      {status['endpoint_url']}" in run.data("status")
+
+
+def test_env_points_any_client_here(run: Run) -> None:
+    lines = dict(line.removeprefix("export ").split("=", 1) for line in run.data("env").splitlines())
+
+    assert lines == json.loads(run.data("env", "--json"))
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=lines["AWS_ENDPOINT_URL"],
+        region_name=lines["AWS_DEFAULT_REGION"],
+        aws_access_key_id=lines["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=lines["AWS_SECRET_ACCESS_KEY"],
+    )
+    assert len(ec2.describe_vpcs()["Vpcs"]) == 1
+
+
+def test_env_is_what_a_shell_reads(home: Path) -> None:
+    command = f'eval "$({sys.executable} -m bakehouse env --home {home})" && printf %s "$AWS_ACCESS_KEY_ID"'
+    key_id = json.loads((home / "credentials.json").read_text())["access_key_id"]
+
+    assert subprocess.check_output(["/bin/sh", "-c", command], text=True) == key_id
+
+
+def test_configure_writes_a_profile_that_boto3_reads(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\n")
+
+    run.data("configure", "--yes")
+
+    session = boto3.Session(profile_name="bakehouse")
+    assert len(session.client("ec2").describe_vpcs()["Vpcs"]) == 1
+    assert (tmp_path / "config").read_text().startswith("[default]\nregion = eu-west-1\n")
+
+
+def test_configure_asks_first(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    result = CliRunner().invoke(app, ["configure", "--home", str(home)], input="n\n")
+
+    assert result.exit_code == 1
+    assert not (tmp_path / "config").exists()
+
+
+def test_an_account_is_made_and_listed_with_a_key_that_works(run: Run) -> None:
+    (made,) = run.json("account", "create", "second")
+    listed = {account["account_id"]: account["name"] for account in run.json("account", "list")}
+
+    assert listed[made["account_id"]] == "second"
+    (key,) = made["access_keys"]
+    assert key["secret_access_key"] in run.data("account", "list")
+    sts = boto3.client(
+        "sts",
+        endpoint_url=json.loads((run.home / "credentials.json").read_text())["endpoint_url"],
+        region_name="us-east-1",
+        aws_access_key_id=key["access_key_id"],
+        aws_secret_access_key=key["secret_access_key"],
+    )
+    assert sts.get_caller_identity()["Account"] == made["account_id"]
+
+
+def test_an_account_needs_a_name(run: Run) -> None:
+    assert "name" in run.failure("account", "create", " ").message
+
+
+def test_an_image_is_imported_listed_and_launched_by_its_name(run: Run, disk: Path) -> None:
+    image_id = run.data("image", "import", str(disk), "--name", "disk", "--user", "admin").strip()
+    listed = {image["image_id"]: image["name"] for image in run.json("image", "list")}
+    instance_ids = run.data("launch", "disk", "--count", "2", "--name", "web", "--open", "80").split()
+
+    assert listed[image_id] == "disk"
+    assert image_id in run.data("image", "list")
+    ec2 = client(run.home)
+    (reservation,) = ec2.describe_instances(InstanceIds=instance_ids)["Reservations"]
+    assert {instance["ImageId"] for instance in reservation["Instances"]} == {image_id}
+    assert reservation["Instances"][0]["Tags"] == [{"Key": "Name", "Value": "web"}]
+    key = run.home / "keys" / "bakehouse.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    (group,) = ec2.describe_security_groups(GroupNames=["bakehouse"])["SecurityGroups"]
+    assert [entry["FromPort"] for entry in group["IpPermissions"]] == [22, 80]
+    assert "fake" in run.data("console", instance_ids[0]) or run.data("console", instance_ids[0]) != ""
+
+
+def test_ssh_is_told_where_and_who(run: Run, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.data("image", "import", str(disk), "--name", "for-ssh", "--user", "admin")
+    instance_id = run.data("launch", "for-ssh").strip()
+    called: list[list[str]] = []
+    monkeypatch.setattr(os, "execvp", lambda _program, arguments: called.append(arguments))
+
+    run.data("ssh", instance_id, "--", "uname", "-a")
+
+    (arguments,) = called
+    assert arguments[arguments.index("-l") + 1] == "admin"
+    assert arguments[arguments.index("-i") + 1] == str(run.home / "keys" / "bakehouse.pem")
+    assert arguments[-3].startswith("127.")
+    assert arguments[-2:] == ["uname", "-a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["image", "import", "/nowhere", "--name", "x"], "there is no file `/nowhere`"),
+        (["launch", "nothing"], "there is no image `nothing`"),
+        (["launch", "ami-0123456789abcdef0"], "InvalidAMIID.NotFound"),
+        (["console", "i-0123456789abcdef0"], "does not exist"),
+        (["ssh", "i-0123456789abcdef0"], "InvalidInstanceID.NotFound"),
+    ],
+)
+def test_a_command_that_cannot_do_its_work_says_why(run: Run, arguments: list[str], message: str) -> None:
+    assert message in run.failure(*arguments).message
+
+
+def test_a_wrong_checksum_is_refused_before_anything_is_sent(run: Run, disk: Path) -> None:
+    failure = run.failure("image", "import", str(disk), "--name", "x", "--checksum", "sha256:" + "0" * 64)
+
+    assert "not 0000" in failure.message
+
+
+def test_a_name_that_an_image_has_is_refused(run: Run, disk: Path) -> None:
+    run.data("image", "import", str(disk), "--name", "twice")
+
+    assert "InvalidAMIName.Duplicate" in run.failure("image", "import", str(disk), "--name", "twice").message
+
+
+def test_the_log_is_shown(run: Run) -> None:
+    assert "Bakehouse" in run.data("logs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["env"], "no server has run with"),
+        (["status"], "no server runs with"),
+        (["account", "list"], "no server runs with"),
+        (["image", "list"], "no server has run with"),
+        (["logs"], "there is no"),
+    ],
+)
+def test_without_a_server_the_next_step_is_to_start_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    failure = Run(tmp_path / "none", monkeypatch).failure(*arguments)
+
+    assert message in failure.message
+    assert "`bakehouse up`" in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("env", "no server has run with"),
+        ("status", "no server runs with"),
+        ("up", "cannot use the home"),
+        ("serve", "cannot use the home"),
+    ],
+)
+def test_a_home_that_is_a_file_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert message in Run(tmp_path / "file", monkeypatch).failure(command).message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BAKEHOUSE_PORT", "http"),
+        ("BAKEHOUSE_PORT", "70000"),
+        ("BAKEHOUSE_NETWORK", "wifi"),
+        ("BAKEHOUSE_REGION", "mars-north-1"),
+        ("BAKEHOUSE_STOP_TIMEOUT_S", "soon"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    failure = Run(tmp_path / "home", monkeypatch).failure("serve", "--simulate")
+
+    assert value in failure.message
+
+
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.json").write_text("{")
+
+    failure = Run(tmp_path, monkeypatch).failure("serve", "--simulate")
+
+    assert "settings.json" in failure.message
+
+
+def test_a_port_that_is_taken_is_said(home: Path, tmp_path: Path) -> None:
+    port = json.loads((home / "credentials.json").read_text())["endpoint_url"].rpartition(":")[2]
+
+    second = bakehouse(tmp_path / "home", "serve", "--simulate", "--port", port)
+
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"error: cannot serve on port {port}")
+    assert "--port N" in second.stderr
+
+
+def test_up_says_why_the_server_did_not_start(home: Path, tmp_path: Path) -> None:
+    port = json.loads((home / "credentials.json").read_text())["endpoint_url"].rpartition(":")[2]
+
+    second = bakehouse(tmp_path / "home", "up", "--simulate", "--port", port)
+
+    assert second.returncode == 1
+    assert f"cannot serve on port {port}" in second.stderr
+
+
+def test_down_without_a_server_is_no_error(tmp_path: Path) -> None:
+    down = bakehouse(tmp_path / "home", "down")
+
+    assert down.returncode == 0
+    assert "no server runs" in down.stderr
+
+
+def test_a_server_that_was_stopped_comes_back_with_everything(tmp_path: Path, disk: Path) -> None:
+    home = tmp_path / "home"
+    assert bakehouse(home, "up", "--simulate", "--port", "0", "--region", "eu-west-1").returncode == 0
+    image_id = bakehouse(home, "image", "import", str(disk), "--name", "disk").stdout.strip()
+    instance_id = bakehouse(home, "launch", image_id).stdout.strip()
+    assert bakehouse(home, "down").returncode == 0
+    assert not (home / "control.sock").exists()
+
+    assert bakehouse(home, "up").returncode == 0
+    try:
+        (reservation,) = client(home).describe_instances()["Reservations"]
+        status = json.loads(bakehouse(home, "status", "--output", "json").stdout)
+    finally:
+        assert bakehouse(home, "down").returncode == 0
+
+    assert reservation["Instances"][0]["InstanceId"] == instance_id
+    assert (status["region"], status["simulated"], status["images"]) == ("eu-west-1", True, 1)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["env"], ["up", "--help"], ["image", "--help"]])
+def test_a_quick_command_loads_nothing_that_it_does_not_use(home: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom bakehouse.__main__ import main\nsys.argv[1:] = " + repr([*arguments]) + "\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\nfinally:\n    print(sorted(sys.modules), file=sys.stderr)\n"
+    )
+    environment = os.environ | {"BAKEHOUSE_HOME": str(home)}
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stderr
+
+    heavy = (
+        "alembic",
+        "asyncio",
+        "botocore",
+        "cryptography",
+        "httpx",
+        "pyroute2",
+        "sqlalchemy",
+        "starlette",
+        "uvicorn",
+    )
+    assert [name for name in (*heavy, "bakehouse.bootstrap") if f"'{name}'" in loaded] == []
