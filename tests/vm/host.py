@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.config
-from tests.vm.guest import Guest
+from tests.vm.guest import Guest, wait_for
 from tests.vm.server_process import ServerProcess
 
 from bakehouse.drivers import process
@@ -41,10 +41,13 @@ class Host:
         self._port = _free_port()
         self._client: EC2Client | None = None
         self.images: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        """What the server was started with, beside our own environment."""
 
-    def start(self, *, environment: Mapping[str, str] | None = None) -> bool:
+    def start(self, environment: Mapping[str, str] | None = None) -> bool:
         """Start the server; tell whether it came up."""
-        self.server = ServerProcess.start(self.home, f"--port={self._port}", environment=environment or {})
+        self.environment = dict(environment or {})
+        self.server = ServerProcess.start(self.home, f"--port={self._port}", environment=self.environment)
         return self.server.wait_until_up()
 
     def kill(self) -> None:
@@ -82,11 +85,13 @@ class Host:
     def guest(self, instance_id: str) -> Guest:
         return Guest(self.home, self.ec2, instance_id)
 
-    def guests(self) -> Iterator[Guest]:
-        """Yield every instance that the API shows."""
-        for reservation in self.ec2.describe_instances()["Reservations"]:
-            for instance in reservation["Instances"]:
-                yield self.guest(instance["InstanceId"])
+    def states(self) -> dict[str, str]:
+        """Return the state of every instance that the API shows."""
+        return {
+            instance["InstanceId"]: instance["State"]["Name"]
+            for reservation in self.ec2.describe_instances()["Reservations"]
+            for instance in reservation["Instances"]
+        }
 
     def launch(self, image_id: str | None = None, **request: Any) -> Guest:
         """Launch one instance: the smallest, with the test's key and a group that lets SSH in."""
@@ -119,15 +124,19 @@ class Host:
 
     def clear(self) -> None:
         """Terminate every instance, at once."""
-        for guest in self.guests():
-            guest.disconnect()
+        living = [instance_id for instance_id, state in self.states().items() if state != "terminated"]
+        for instance_id in living:
+            self.guest(instance_id).disconnect()
         for machine in self._machines():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(machine, signal.SIGKILL)
-        ids = [guest.instance_id for guest in self.guests() if guest.state() != "terminated"]
-        if ids:
-            self.ec2.terminate_instances(InstanceIds=ids)
-            self.ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
+        if living:
+            self.ec2.terminate_instances(InstanceIds=living)
+            wait_for(lambda: {self.states()[it] for it in living} == {"terminated"}, "all are terminated", timeout_s=60)
+
+    def processes(self) -> list[int]:
+        """Return whatever runs for this home."""
+        return list(_processes_that_name(self.home))
 
     def remove(self) -> None:
         """End whatever runs for this home, whether or not its server knows of it, and remove it."""
@@ -137,7 +146,7 @@ class Host:
                 os.kill(machine, signal.SIGKILL)
         with contextlib.suppress(Exception):  # what is left then, the next lines end
             asyncio.run(self._delete_segments())
-        for pid in _processes_that_name(self.home):
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
@@ -157,12 +166,12 @@ class Host:
 
 
 @contextmanager
-def running_host(*, environment: Mapping[str, str] | None = None) -> Iterator[Host]:
+def running_host() -> Iterator[Host]:
     """Give a new home with a server that answers; nothing of it is left afterwards, whatever happened."""
     # Short: sockets lie below. Not below pytest's directory, which is closed to the user that machines run as.
     host = Host(Path(tempfile.mkdtemp(prefix="bh-", dir="/var/tmp")))
     try:
-        assert host.start(environment=environment), host.server.said() if host.server else ""
+        assert host.start(), host.server.said() if host.server else ""
         host.make_key_and_group()
         yield host
     finally:
@@ -196,9 +205,11 @@ def _free_port() -> int:
 
 
 def _processes_that_name(home: Path) -> Iterator[int]:
-    """Yield processes that have the home in their command line, except ourselves."""
+    """Yield processes that have the home, or one of its segments, in their command line; not ourselves."""
+    marks = [str(home), *(f"/{SegmentLayout(home, vpc_id).tag}/" for vpc_id in SegmentLayout.existing(home))]
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit() and int(directory.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if str(home).encode() in (directory / "cmdline").read_bytes():
+                command_line = (directory / "cmdline").read_bytes().decode(errors="replace")
+                if any(mark in command_line for mark in marks):
                     yield int(directory.name)

@@ -20,7 +20,7 @@ _LASTING = {"running", "stopped", "terminated"}
 def assert_whole(host: Host) -> None:
     """Wait until no saga is unfinished, then hold records and host against each other."""
     wait_for(lambda: _unfinished(host) == [], "no saga is unfinished", timeout_s=SETTLE_DEADLINE_S)
-    states = {guest.instance_id: guest.state() for guest in host.guests()}
+    states = host.states()
     assert set(states.values()) <= _LASTING
     assert running_machines(host) == {it for it, state in states.items() if state == "running"}
     assert plugged_interfaces(host) == len(running_machines(host))
