@@ -6,6 +6,7 @@ requests wait for it.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -113,8 +114,10 @@ class Database:
                 for batch in group:
                     for write in batch.writes:
                         self._apply(cursor, write)
-        except (SQLAlchemyError, self._driver_error) as err:
-            self._disconnect()
+        except Exception as err:  # noqa: BLE001 - whatever it was, those who wait hear of it, and the thread lives on
+            with suppress(SQLAlchemyError, self._driver_error):
+                self._disconnect()
+            self._connection = None
             return err
         return None
 

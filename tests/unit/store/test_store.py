@@ -178,6 +178,19 @@ async def test_what_is_written_behind_is_seen_at_once_and_on_disk_after_the_end(
     assert disk.on_disk()["accounts"] == [account(name="behind")]
 
 
+async def test_a_write_that_fails_in_no_known_way_ends_nothing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = disk.store()
+    with monkeypatch.context() as broken:
+        broken.setattr(store._database, "_apply", None)
+        with pytest.raises(StoreUnavailable):
+            await put(store, account())
+
+    await put(store, account(2))
+
+    assert contents(store)["accounts"] == [account(2)]
+    assert contents(store) == disk.on_disk()
+
+
 async def test_a_disk_that_cannot_even_be_read_makes_nothing_forgotten(disk: Disk) -> None:
     store = disk.store()
     await put(store, account())
