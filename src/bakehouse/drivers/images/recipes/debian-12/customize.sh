@@ -7,10 +7,13 @@ chroot "$root" systemctl --quiet enable ssh.service serial-getty@ttyS0.service
 # Ready to be enabled by user data, not listening on every machine.
 chroot "$root" systemctl --quiet disable nginx.service
 
-# cloud-init: nothing has to find out whether it is wanted (see also its drop-ins).
+# cloud-init is wanted always (see also its drop-ins); of the generators, those for fstab, rc.local and SysV remain.
 chroot "$root" systemctl --quiet add-wants multi-user.target cloud-init.target
 mkdir -p "$root/etc/systemd/system-generators"
-ln -s /dev/null "$root/etc/systemd/system-generators/cloud-init-generator"
+for name in cloud-init systemd-cryptsetup systemd-debug systemd-getty systemd-gpt-auto systemd-hibernate-resume \
+  systemd-integritysetup systemd-run systemd-system-update systemd-veritysetup; do
+  ln -s /dev/null "$root/etc/systemd/system-generators/$name-generator"
+done
 chroot "$root" systemctl --quiet mask cloud-init-local.service cloud-init-hotplugd.socket
 
 # Nothing on a machine of some minutes or hours gains by these, and under emulation each costs a part of the boot.
@@ -20,7 +23,10 @@ chroot "$root" systemctl --quiet mask \
   proc-sys-fs-binfmt_misc.automount dev-hugepages.mount sys-kernel-config.mount sys-kernel-debug.mount \
   sys-kernel-tracing.mount sys-fs-fuse-connections.mount kmod-static-nodes.service \
   modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
-  modprobe@fuse.service modprobe@loop.service systemd-update-utmp-runlevel.service
+  modprobe@fuse.service modprobe@loop.service systemd-journal-flush.service systemd-random-seed.service \
+  systemd-tmpfiles-setup-dev.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
+# Run at each ssh session, to say `uname` in it.
+rm -f "$root/etc/update-motd.d/10-uname"
 
 echo debian > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
