@@ -7,12 +7,16 @@ it reads whole answers and parses nothing, so that it costs little beside any of
 each row, so that a change in the machine's mood meets all of them. Printed for each row: milliseconds of wall clock and
 of server CPU for one request (medians over the rounds), and how many times faster Bakehouse is.
 
+CreateTags is measured twice: one request after the other, where each waits for the disk, and sixteen connections at a
+time, where Bakehouse's changes share a flush.
+
 Bakehouse runs with `--simulate`: machines are faked, everything else is as always, with signatures verified and every
 change on disk before it is acknowledged. moto and ministack keep records in memory and verify nothing.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -24,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -33,16 +38,19 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.config
 import botocore.credentials
+import botocore.exceptions
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef
 
 REGION: Final = "us-east-1"
 API_VERSION: Final = "2016-11-15"
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 _IMAGES: Final = 10
+_AT_A_TIME: Final = 16
 _START_DEADLINE_S: Final = 60
 
 
@@ -92,21 +100,35 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._port = port
         self._socket: socket.socket | None = None
+        self._asked = b""
         self._buffer = bytearray(1 << 20)
 
-    def send(self, request: bytes) -> int:
-        """Send a request, read its answer to the end, and return its status."""
+    def ask(self, request: bytes) -> None:
+        """Send a request."""
+        self._asked = request
+        try:
+            (self._socket or self._connect()).sendall(request)
+        except ConnectionError:
+            self._connect().sendall(request)
+
+    def hear(self) -> int:
+        """Read the answer to its end and return its status."""
+        if self._socket is None:
+            raise RuntimeError("nothing was asked")
+        try:
+            return self._read(self._socket)
+        except ConnectionError:  # ended before the request came
+            self._connect().sendall(self._asked)
+            return self._read(self._socket)
+
+    def _connect(self) -> socket.socket:
         if self._socket is not None:
-            try:
-                return self._send(self._socket, request)
-            except ConnectionError:
-                self._socket.close()
+            self._socket.close()
         self._socket = socket.create_connection(("127.0.0.1", self._port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._send(self._socket, request)
+        return self._socket
 
-    def _send(self, connection: socket.socket, request: bytes) -> int:
-        connection.sendall(request)
+    def _read(self, connection: socket.socket) -> int:
         head = b""
         while b"\r\n\r\n" not in head:
             head += _some(connection.recv(65536))
@@ -148,27 +170,50 @@ class Cost:
     cpu: float
 
 
-def measure(server: Server, request: bytes, seconds: float) -> Cost:
-    """Send a request again and again for some time."""
-    connection = Connection(server.port)
+#: Makes a row's requests, which are sent in turns.
+Requests = Callable[[Server], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured."""
+
+    name: str
+    requests: Requests
+    at_a_time: int = 1
+    """How many connections have a request under way."""
+
+
+def measure(server: Server, row: Row, seconds: float) -> Cost:
+    """Send requests again and again for some time."""
+    connections = [Connection(server.port) for _ in range(row.at_a_time)]
+    requests = itertools.cycle(row.requests(server))
     for _ in range(3):
-        status = connection.send(request)
-        if status != 200:
-            raise RuntimeError(f"{server.name} answered {status}")
-    count = 0
+        _send_one_each(server, connections, requests)
+    rounds = 0
     cpu, begin = server.cpu_s(), time.perf_counter()
-    while (passed := time.perf_counter() - begin) < seconds or count < 3:
-        connection.send(request)
-        count += 1
+    while (passed := time.perf_counter() - begin) < seconds or rounds < 3:
+        _send_one_each(server, connections, requests)
+        rounds += 1
+    count = rounds * row.at_a_time
     return Cost(wall=passed / count * 1e3, cpu=(server.cpu_s() - cpu) / count * 1e3)
 
 
-def compare(servers: list[Server], make: Callable[[Server], bytes], seconds: float, rounds: int) -> dict[str, Cost]:
+def _send_one_each(server: Server, connections: list[Connection], requests: Iterator[bytes]) -> None:
+    for connection in connections:
+        connection.ask(next(requests))
+    for connection in connections:
+        status = connection.hear()
+        if status != 200:
+            raise RuntimeError(f"{server.name} answered {status}")
+
+
+def compare(servers: list[Server], row: Row, seconds: float, rounds: int) -> dict[str, Cost]:
     """Measure servers in turns and return the median of each."""
     costs: dict[str, list[Cost]] = {server.name: [] for server in servers}
     for _ in range(rounds):
         for server in servers:
-            costs[server.name].append(measure(server, make(server), seconds / rounds))
+            costs[server.name].append(measure(server, row, seconds / rounds))
     return {
         name: Cost(statistics.median(c.wall for c in found), statistics.median(c.cpu for c in found))
         for name, found in costs.items()
@@ -201,6 +246,19 @@ def _wait_for(name: str, port: int, process: "subprocess.Popen[bytes]") -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start")
         time.sleep(0.05)
+
+
+def flush_ms(directory: Path) -> float:
+    """Return what a flush of 4 KiB takes on a directory's disk: the least that a durable change can."""
+    times = []
+    with (directory / "flush").open("wb", buffering=0) as file:
+        for number in range(101):
+            file.seek(0)
+            begin = time.perf_counter()
+            file.write(bytes([number]) * 4096)
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begin)
+    return statistics.median(times) * 1e3
 
 
 def free_port() -> int:
@@ -251,8 +309,23 @@ def ministack() -> Iterator[Server]:
         yield Server("ministack", pid, port, "AKIAIOSFODNN7EXAMPLE", "secret", "ami-0123456789abcdef0")
 
 
-def rows(servers: list[Server], sizes: list[int]) -> Iterator[tuple[str, Callable[[Server], bytes]]]:
-    """Yield each row's name and request, having brought the servers to the state it needs."""
+def make_image(server: Server, instance_id: str, name: str) -> None:
+    """Make an image of an instance, or where the server has no CreateImage (ministack), register one like it."""
+    client = server.client()
+    try:
+        client.create_image(InstanceId=instance_id, Name=name, NoReboot=True)
+    except botocore.exceptions.ClientError as err:
+        if err.response["Error"]["Code"] not in ("InvalidAction", "UnsupportedOperation"):
+            raise
+        root: BlockDeviceMappingTypeDef = {
+            "DeviceName": "/dev/xvda",
+            "Ebs": {"SnapshotId": "snap-0123456789abcdef0", "VolumeSize": 1},
+        }
+        client.register_image(Name=name, RootDeviceName="/dev/xvda", BlockDeviceMappings=[root])
+
+
+def rows(servers: list[Server], sizes: list[int]) -> Iterator[Row]:
+    """Yield each row, having brought the servers to the state it needs."""
     made = 0
     first: dict[str, str] = {}
     for size in sizes:
@@ -263,20 +336,22 @@ def rows(servers: list[Server], sizes: list[int]) -> Iterator[tuple[str, Callabl
                 )
                 first.setdefault(server.name, answer["Instances"][0]["InstanceId"])
         made = size
-        yield f"DescribeInstances, {size}", lambda server: server.request("DescribeInstances")
+        yield Row(f"DescribeInstances, {size}", lambda server: [server.request("DescribeInstances")])
     for server in servers:
         for number in range(_IMAGES):
-            server.client().create_image(InstanceId=first[server.name], Name=f"bench-{number}", NoReboot=True)
-    yield (
+            make_image(server, first[server.name], f"bench-{number}")
+    yield Row(
         f"DescribeImages, own {_IMAGES}",
-        lambda server: server.request("DescribeImages", **{"Owner.1": "self"}),
+        lambda server: [server.request("DescribeImages", **{"Owner.1": "self"})],
     )
-    yield (
-        "CreateTags",
-        lambda server: server.request(
-            "CreateTags", **{"ResourceId.1": first[server.name], "Tag.1.Key": "Name", "Tag.1.Value": "bench"}
-        ),
-    )
+
+    def tag(server: Server) -> list[bytes]:
+        # Two values in turns: SQLite leaves the disk alone when nothing changes, and that is not to be measured.
+        tags = ({"Tag.1.Key": "Name", "Tag.1.Value": value} for value in ("one", "two"))
+        return [server.request("CreateTags", **{"ResourceId.1": first[server.name]}, **it) for it in tags]
+
+    yield Row("CreateTags", tag)
+    yield Row(f"CreateTags, {_AT_A_TIME} at a time", tag, _AT_A_TIME)
 
 
 def main() -> None:
@@ -300,16 +375,26 @@ def main() -> None:
             table.add_column(server.name, justify="right")
         for server in servers[1:]:
             table.add_column(f"{server.name} / bakehouse", justify="right")
-        for name, make in rows(servers, arguments.instances):
-            costs = compare(servers, make, arguments.seconds, arguments.rounds)
+        for row in rows(servers, arguments.instances):
+            costs = compare(servers, row, arguments.seconds, arguments.rounds)
             own = costs[servers[0].name]
             cells = [f"{costs[server.name].wall:.2f} / {costs[server.name].cpu:.2f}" for server in servers]
             ratios = [
                 f"{costs[s.name].wall / own.wall:.1f}x / {costs[s.name].cpu / max(own.cpu, 1e-3):.1f}x"
                 for s in servers[1:]
             ]
-            table.add_row(name, *cells, *ratios)
-    Console().print(table)
+            table.add_row(row.name, *cells, *ratios)
+        flush = flush_ms(home)
+    facts = [
+        f"{len(os.sched_getaffinity(0))} CPUs",
+        f"load {os.getloadavg()[0]:.1f}",
+        f"a flush {flush:.2f} ms",
+        f"Python {sys.version.split()[0]}",
+        *(f"{name} {version(name)}" for name in arguments.only or makers),
+        time.strftime("%Y-%m-%d"),
+    ]
+    table.caption = ", ".join(facts)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":
