@@ -42,13 +42,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert stopped.returncode == 0, stopped.stderr
 
 
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
-    """Runs commands in this process, which is quicker."""
-    return Run(home, monkeypatch)
-
-
 class Run:
+    """Runs commands in this process, which is quicker."""
+
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
         self.home = home
@@ -71,6 +67,12 @@ class Run:
         return result.exception
 
 
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs commands with the server in the background."""
+    return Run(home, monkeypatch)
+
+
 def client(home: Path) -> Any:
     credentials = json.loads((home / "credentials.json").read_text())
     return boto3.client(
@@ -90,22 +92,28 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_up_says_what_runs_and_finds_it_running_the_second_time(home: Path) -> None:
-    again = bakehouse(home, "up")
+def test_up_says_what_runs_and_finds_it_running_the_second_time(run: Run) -> None:
+    again = run("up")
 
-    assert again.returncode == 0
+    assert again.exception is None
     assert again.stdout == ""
     assert "answers at http://127.0.0.1:" in again.stderr
     assert "simulated" in again.stderr
 
 
-def test_a_second_server_with_the_same_home_is_refused(home: Path) -> None:
-    second = bakehouse(home, "serve", "--simulate", "--port", "0")
+def test_a_failure_is_said_on_standard_error_with_the_next_step(tmp_path: Path) -> None:
+    failed = bakehouse(tmp_path / "none", "status")
 
-    assert second.returncode == 1
-    assert second.stdout == ""
-    assert second.stderr.startswith("error: another server runs with")
-    assert "\nhint: stop it: `bakehouse down`" in second.stderr
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr == f"error: no server runs with `{tmp_path / 'none'}`\n\nhint: start one: `bakehouse up`\n"
+
+
+def test_a_second_server_with_the_same_home_is_refused(run: Run) -> None:
+    failure = run.failure("serve", "--simulate", "--port", "0")
+
+    assert "another server runs with" in failure.message
+    assert "`bakehouse down`" in failure.hint
 
 
 def test_status_tells_what_runs(run: Run) -> None:
@@ -307,52 +315,44 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pyt
     assert "settings.json" in failure.message
 
 
-def test_a_port_that_is_taken_is_said(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_a_port_that_is_taken_is_said(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     port = json.loads((home / "credentials.json").read_text())["endpoint_url"].rpartition(":")[2]
 
-    second = bakehouse(tmp_path / "home", "serve", "--simulate", "--port", port)
+    failure = Run(tmp_path / "home", monkeypatch).failure(command, "--simulate", "--port", port)
 
-    assert second.returncode == 1
-    assert second.stderr.startswith(f"error: cannot serve on port {port}")
-    assert "--port N" in second.stderr
+    assert f"cannot serve on port {port}" in failure.message
 
 
-def test_up_says_why_the_server_did_not_start(home: Path, tmp_path: Path) -> None:
-    port = json.loads((home / "credentials.json").read_text())["endpoint_url"].rpartition(":")[2]
-
-    second = bakehouse(tmp_path / "home", "up", "--simulate", "--port", port)
-
-    assert second.returncode == 1
-    assert f"cannot serve on port {port}" in second.stderr
+def test_down_without_a_server_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Run(tmp_path / "home", monkeypatch)("down").exception is None
 
 
-def test_down_without_a_server_is_no_error(tmp_path: Path) -> None:
-    down = bakehouse(tmp_path / "home", "down")
-
-    assert down.returncode == 0
-    assert "no server runs" in down.stderr
-
-
-def test_a_server_that_was_stopped_comes_back_with_everything(tmp_path: Path, disk: Path) -> None:
+def test_a_server_that_was_stopped_comes_back_with_everything(
+    tmp_path: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
-    assert bakehouse(home, "up", "--simulate", "--port", "0", "--region", "eu-west-1").returncode == 0
-    image_id = bakehouse(home, "image", "import", str(disk), "--name", "disk").stdout.strip()
-    instance_id = bakehouse(home, "launch", image_id).stdout.strip()
-    assert bakehouse(home, "down").returncode == 0
+    run = Run(home, monkeypatch)
+    run.data("up", "--simulate", "--port", "0", "--region", "eu-west-1")
+    image_id = run.data("image", "import", str(disk), "--name", "disk").strip()
+    instance_id = run.data("launch", image_id).strip()
+    run.data("down")
     assert not (home / "control.sock").exists()
 
-    assert bakehouse(home, "up").returncode == 0
+    run.data("up")
     try:
         (reservation,) = client(home).describe_instances()["Reservations"]
-        status = json.loads(bakehouse(home, "status", "--output", "json").stdout)
+        status = run.json("status")
     finally:
-        assert bakehouse(home, "down").returncode == 0
+        run.data("down")
 
     assert reservation["Instances"][0]["InstanceId"] == instance_id
     assert (status["region"], status["simulated"], status["images"]) == ("eu-west-1", True, 1)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["env"], ["up", "--help"], ["image", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["env"]])
 def test_a_quick_command_loads_nothing_that_it_does_not_use(home: Path, arguments: list[str]) -> None:
     code = (
         "import sys\nfrom bakehouse.__main__ import main\nsys.argv[1:] = " + repr([*arguments]) + "\n"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -85,8 +86,6 @@ class ControlClient:
 @contextlib.contextmanager
 def control(home: Path) -> Iterator[ControlClient]:
     """Give a client of the running server. Refuses when none runs."""
-    import httpx
-
     # A socket's address holds 107 bytes; through the directory's descriptor any home is short enough.
     try:
         directory = os.open(home, os.O_DIRECTORY | os.O_RDONLY)
@@ -94,18 +93,34 @@ def control(home: Path) -> Iterator[ControlClient]:
         raise _not_running(home) from err
     except PermissionError as err:
         raise _foreign(home) from err
+    address = f"/proc/self/fd/{directory}/control.sock"
     try:
-        transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{directory}/control.sock", verify=False)  # no TLS here
+        # Asked first: it is quick, and httpx would leave a socket open that it could not connect.
+        if not _listens(address):
+            raise _not_running(home)
+        with _client(home, address) as client:
+            yield ControlClient(client)
+    finally:
+        os.close(directory)
+
+
+@contextlib.contextmanager
+def _client(home: Path, address: str) -> Iterator["httpx.Client"]:
+    import httpx
+
+    transport = httpx.HTTPTransport(uds=address, verify=False)  # without TLS there is nothing to verify
+    try:
         with httpx.Client(
             transport=transport, base_url="http://bakehouse", timeout=_TIMEOUT_S, trust_env=False
         ) as client:
-            yield ControlClient(client)
-    except httpx.ConnectError as err:
-        raise _not_running(home) from err
+            yield client
     except httpx.TransportError as err:
         raise CommandFailed("the server ended before it answered", f"its log: `bakehouse logs --home {home}`") from err
-    finally:
-        os.close(directory)
+
+
+def _listens(address: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(address) == 0
 
 
 def is_running(home: Path) -> bool:
