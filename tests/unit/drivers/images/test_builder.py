@@ -108,7 +108,8 @@ def test_the_content_key_depends_on_recipe_and_on_each_package() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
 async def test_the_scripts_of_a_recipe_have_no_syntax_error(recipe: Recipe) -> None:
-    scripts = [file for file in recipe.folder.rglob("*") if file.is_file() and file.read_bytes()[:9] == b"#!/bin/sh"]
+    files = [path for path in recipe.folder.rglob("*") if path.is_file()]
+    scripts = [file for file in files if file.suffix == ".sh" or file.read_bytes()[:9] == b"#!/bin/sh"]
 
     for script in scripts:
         await process.run(["sh", "-n", script])
