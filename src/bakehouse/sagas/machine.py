@@ -5,12 +5,13 @@ Each function may be repeated, and each that takes something away succeeds when 
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Final
 
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.volume import Volume
-from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState
+from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment, interface_spec
@@ -115,7 +116,8 @@ async def shut_down_guest(ctx: SagaContext, instance_id: str, deadline_s: float)
 
 async def shut_down_machine(ctx: SagaContext, instance_id: str, deadline_s: float) -> None:
     """Ask the guest to shut down, wait for that, and end the machine whatever came of it."""
-    await shut_down_guest(ctx, instance_id, deadline_s)
+    with suppress(MonitorLost):  # it ends by itself in this very moment, or it cannot be asked; either way it ends now
+        await shut_down_guest(ctx, instance_id, deadline_s)
     await ctx.hypervisor.kill(instance_id)
 
 
