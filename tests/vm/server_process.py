@@ -17,7 +17,17 @@ from bakehouse.__main__ import main
 
 _START_DEADLINE_S = 60
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "bakehouse.__main__"])
+#: What a server imports when it starts, some of it only then.
+_CONTEXT.set_forkserver_preload(
+    [
+        "pytest",
+        "bakehouse.__main__",
+        "bakehouse.bootstrap",
+        "alembic.command",
+        "alembic.context",
+        "uvicorn.protocols.http.httptools_impl",
+    ]
+)
 
 #: Written by `bakehouse serve` once it listens.
 _LISTENS = "answers at http"

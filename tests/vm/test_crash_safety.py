@@ -175,6 +175,15 @@ def test_a_machine_killed_while_its_image_is_made_leaves_nothing_half_made(host:
     host.clear()
 
 
+def test_an_instance_whose_machine_was_just_killed_is_terminated_at_once(host: Host) -> None:
+    guest = sector(host)
+    os.kill(guest.machine_record()["pid"], signal.SIGKILL)
+
+    host.ec2.terminate_instances(InstanceIds=[guest.instance_id])
+
+    guest.wait_for_state("terminated", timeout_s=10)
+
+
 def test_a_server_killed_again_and_again_keeps_what_runs(host: Host) -> None:
     guest = sector(host)
     machine = guest.machine_record()["pid"]
