@@ -107,7 +107,7 @@ def test_a_stopped_instance_stays_stopped_over_down_and_up(host: Host, guest: Gu
 def test_down_leaves_nothing_on_the_host(host: Host) -> None:
     host.bakehouse("down")
 
-    assert host.processes() == []
+    wait_for(lambda: host.processes() == [], "nothing runs for this home", timeout_s=10)
 
 
 def addresses_of(guest: Guest) -> tuple[str, str]:
