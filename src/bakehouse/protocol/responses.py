@@ -6,7 +6,7 @@ of ours and raises: an answer is never silently short of what an operation meant
 """
 
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cache
@@ -67,19 +67,49 @@ def serialize_response(operation: Operation, response: Mapping[str, Any], reques
     if operation.output_shape is None:
         if response:
             raise UnknownOutputMember(f"{operation.name} has no output, so not {', '.join(response)}")
-        members = "<return>true</return>" if model.protocol == "ec2" else ""
+        members = ["<return>true</return>"] if model.protocol == "ec2" else []
     else:
-        members = _structure_writer(operation.output_shape)(response)
+        members = _pieces(operation.output_shape, response)
     root = f"{operation.name}Response"
     opening = f'{XML_DECLARATION}<{root} xmlns="{model.namespace}">'
     if model.protocol == "ec2":
-        document = f"{opening}<requestId>{request_id}</requestId>{members}</{root}>"
+        document = (opening, f"<requestId>{request_id}</requestId>", *members, f"</{root}>")
     else:
         if operation.result_wrapper is not None:
-            members = f"<{operation.result_wrapper}>{members}</{operation.result_wrapper}>"
+            members = [f"<{operation.result_wrapper}>", *members, f"</{operation.result_wrapper}>"]
         metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-        document = f"{opening}{members}{metadata}</{root}>"
-    return document.encode()
+        document = (opening, *members, metadata, f"</{root}>")
+    return "".join(document).encode()
+
+
+def _pieces(shape: Shape, response: Mapping[str, Any]) -> list[str]:
+    """Return an answer's XML with the elements of its lists apart.
+
+    A list of a thousand records is 4 MB of text. Copied into its element, that into the answer and that into the
+    document, it costs more in fresh memory than in everything else.
+    """
+    pieces = []
+    for name, value in response.items():
+        member = shape.members.get(name)
+        if isinstance(value, list) and member is not None and member.shape.type == "list" and not member.flattened:
+            element = member.shape.element
+            write, tag = _writer(element), element.response_name
+            try:
+                pieces += [f"<{member.response_name}>", *_elements(write, tag, value), f"</{member.response_name}>"]
+            except OutputNotInModel as err:
+                err.add_note(f"in {shape.name}.{name}")
+                raise
+        else:
+            pieces.append(_structure_writer(shape)({name: value}))
+    return pieces
+
+
+def _elements(write: _Write, tag: str, values: list[Any]) -> Iterator[str]:
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    for value in values:
+        yield opening
+        yield write(value)
+        yield closing
 
 
 @cache
