@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
+import botocore.client
 import botocore.config
 from tests.protocol.xml_conformance import assert_conforms, assert_is_error_document
 
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _START_DEADLINE_S = 30
+
+
+def _keep_client_classes() -> None:
+    """Let clients of a service share their class: boto3 makes its 800 methods anew for each, longer than most tests."""
+    creator: Any = botocore.client.ClientCreator
+    make = creator._create_client_class
+    known: dict[str, type] = {}
+
+    def create(self: Any, service_name: str, service_model: Any) -> type:
+        if service_name not in known:
+            known[service_name] = make(self, service_name, service_model)
+        return known[service_name]
+
+    creator._create_client_class = create
+
+
+_keep_client_classes()
 
 
 class RunningServer:

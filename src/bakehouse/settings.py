@@ -69,7 +69,7 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     settings = Settings()
     path = home / "settings.json"
     if path.exists():
-        settings = replace(settings, **{name: value for name, value in _remembered(path).items() if name in known})
+        settings = _remembered(path)
     variables = {name: environment.get(f"BAKEHOUSE_{name.upper()}") for name in known}
     given: dict[str, Any] = {name: _read(name, text) for name, text in variables.items() if text}
     given |= {name: value for name, value in options.items() if value is not None}
@@ -94,12 +94,13 @@ def remember(home: Path, settings: Settings) -> None:
         temporary.replace(path)
 
 
-def _remembered(path: Path) -> dict[str, Any]:
+def _remembered(path: Path) -> Settings:
+    import msgspec  # noqa: PLC0415 - commands that need no settings start without it
+
     try:
-        remembered: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as err:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise InvalidSettings(f"`{path}` cannot be read: {err}") from err
-    return remembered
 
 
 def _check(what: str, value: str, known: Collection[str]) -> None:

@@ -47,6 +47,10 @@ def text_of(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
+def another_second(date: str) -> str:
+    return date[:-2] + ("1Z" if date[-2] == "0" else "0Z")
+
+
 def send(how: Callable[[Any], None]) -> Ask:
     return lambda wire: wire.send(wire.signed(ACTION, GROUP), change=how)
 
@@ -88,7 +92,11 @@ REFUSED: dict[str, tuple[Ask, int, str]] = {
     "another query": (send(changed(url=lambda url: url + "?VpcId=vpc-1")), 403, "SignatureDoesNotMatch"),
     "another path": (send(changed(url=lambda url: url + "path")), 403, "SignatureDoesNotMatch"),
     "another host": (send(changed(Host=lambda _host: "ec2.amazonaws.com")), 403, "SignatureDoesNotMatch"),
-    "another date": (send(changed(X_Amz_Date=lambda date: text_of(date)[:-3] + "00Z")), 403, "SignatureDoesNotMatch"),
+    "another date": (
+        send(changed(X_Amz_Date=lambda date: another_second(text_of(date)))),
+        403,
+        "SignatureDoesNotMatch",
+    ),
     "no date": (send(without("X-Amz-Date")), 400, "IncompleteSignature"),
     "no signature": (send(without("Authorization")), 403, "MissingAuthenticationToken"),
     "another region": (
@@ -128,9 +136,6 @@ def test_a_request_that_is_not_signed_as_it_came_is_refused_and_not_done(
 ) -> None:
     ask, status, code = REFUSED[case]
     before = contents(shared)
-    date = ready.signed(ACTION, GROUP).headers["X-Amz-Date"]
-    if case == "another date" and date.endswith("00Z"):
-        pytest.skip("the date of this very second is what it would be changed to")
 
     answer = ask(ready)
 
