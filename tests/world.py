@@ -19,6 +19,8 @@ from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from tests.soundness import assert_sound
+
 from bakehouse.app.accounts import Accounts
 from bakehouse.app.app import App
 from bakehouse.app.context import AppContext
@@ -28,9 +30,8 @@ from bakehouse.app.launch import LaunchRequest
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
-from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance import Instance
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
-from bakehouse.domain.volume import VolumeState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
@@ -312,30 +313,7 @@ class World:
 
     async def assert_sound(self) -> None:
         """Assert what must hold whenever no saga is under way: records and host agree."""
-        assert len(self.store.sagas) == 0
-        inventory = await self.volumes.inventory()
-        assert inventory.volume_ids == {volume.id for volume in self.store.volumes}
-        assert inventory.snapshot_ids == {snapshot.id for snapshot in self.store.snapshots}
-        running = _ids(self.store.instances, lambda instance: instance.state is InstanceState.RUNNING)
-        assert set(await self.machines()) == running
-        plugged = {self.instance(instance_id).network_interface_id for instance_id in running}
-        assert set(self.network.interfaces) == plugged
-        settled = {InstanceState.RUNNING, InstanceState.STOPPED, InstanceState.TERMINATED}
-        assert {instance.state for instance in self.store.instances} <= settled
-        alive = _ids(self.store.instances, lambda instance: instance.state is not InstanceState.TERMINATED)
-        assert {interface.instance_id for interface in self.store.network_interfaces} == alive
-        images = list(self.store.images)
-        assert {image.state for image in images} <= {ImageState.AVAILABLE, ImageState.FAILED}
-        named = {device.snapshot_id for image in images for device in image.block_devices if device.snapshot_id}
-        assert named <= inventory.snapshot_ids
-        assert {snapshot.state for snapshot in self.store.snapshots} <= {SnapshotState.COMPLETED}
-        assert {volume.state for volume in self.store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
-        for status in await self.hypervisor.observe():
-            if status.state is not MachineState.GONE:
-                assert status.volume_ids == set(self.store.volumes.by("instance")[status.machine_id])
-                assert not self.hypervisor.is_frozen(status.machine_id)
-        attached = {volume.attachment.instance_id for volume in self.store.volumes if volume.attachment}
-        assert attached <= alive
+        await assert_sound(self.store, self.hypervisor, self.volumes, self.network)
 
 
 async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:

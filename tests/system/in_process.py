@@ -10,12 +10,16 @@ from urllib.parse import urlencode
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from tests.soundness import assert_sound
 from tests.system.wire import VERSION, Answer
 
 from bakehouse.app.images import ImportImage
 from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.domain.caller import Caller
+from bakehouse.drivers.hypervisor.fake import FakeHypervisor
+from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
+from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.settings import Settings
 
 URL = "http://127.0.0.1:8773/"
@@ -60,6 +64,15 @@ class InProcess:
         SigV4Auth(Credentials(key.id, key.secret), "ec2", "us-east-1").add_auth(request)
         headers = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
         return self._runner.run(self._answer([*headers, (b"host", b"127.0.0.1:8773")], body))
+
+    def assert_sound(self) -> None:
+        """Assert that the records and the host agree."""
+        context = self.server.context
+        hypervisor, volumes, network = context.hypervisor, context.volumes, context.network
+        assert isinstance(hypervisor, FakeHypervisor)
+        assert isinstance(volumes, FakeVolumeStore)
+        assert isinstance(network, FakeNetworkFabric)
+        self._runner.run(assert_sound(context.store, hypervisor, volumes, network))
 
     async def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
         scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers}

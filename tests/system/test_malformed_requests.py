@@ -1,4 +1,4 @@
-"""Whatever is asked: never an internal error, and a refused request leaves nothing behind."""
+"""Whatever is asked: never an internal error. What is refused leaves nothing behind, what is done a sound world."""
 
 import gc
 import tempfile
@@ -117,7 +117,9 @@ def worlds() -> Iterator[Worlds]:
 @pytest.mark.timeout(0)
 @settings(max_examples=settings().max_examples * 5, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(NAMES), seed=st.integers(0, 2**64))
-def test_a_request_is_answered_or_refused_and_then_leaves_nothing(worlds: Worlds, name: str, seed: int) -> None:
+def test_a_request_is_answered_and_leaves_a_sound_world_or_refused_and_leaves_nothing(
+    worlds: Worlds, name: str, seed: int
+) -> None:
     model = MODEL.operation(name)
     assert model is not None
     server = worlds.current()
@@ -130,6 +132,7 @@ def test_a_request_is_answered_or_refused_and_then_leaves_nothing(worlds: Worlds
 
     if answer.status == 200:
         assert_conforms(answer.body, name, BOTOCORE.operation_model(name).output_shape)
+        server.assert_sound()
         return
     assert_is_error_document(answer.body)
     assert answer.status < 500 or answer.code in CAPACITY, (name, pairs)

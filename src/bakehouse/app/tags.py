@@ -8,7 +8,6 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
-from bakehouse.domain.image import ImageState
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.store.records import Records
 
@@ -72,8 +71,6 @@ class Tags:
             raise Ec2Error("InvalidID", f"The ID '{resource_id}' is not valid")
         record = self._context.store.records[_TAGGABLE[resource_type]].get(resource_id)
         if record is None or (record.account_id, record.region) != (caller.account_id, caller.region):
-            raise not_found(resource_type, [resource_id])
-        if resource_type == "image" and record.state is ImageState.DEREGISTERED:
             raise not_found(resource_type, [resource_id])
         return record
 
