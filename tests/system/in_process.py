@@ -1,7 +1,7 @@
 """A whole server in the test's own thread and without sockets: an ASGI application that is called."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.settings import Settings
 
 URL = "http://127.0.0.1:8773/"
+
+Pairs = list[tuple[str, str]]
 
 
 class InProcess:
@@ -56,14 +58,16 @@ class InProcess:
         images = self.server.app.images
         return self._runner.run(images.import_file(caller, order, progress=lambda _fraction: None)).id
 
-    def ask(self, action: str, parameters: list[tuple[str, str]], *, account: str = "alice") -> Answer:
+    def ask(self, action: str, parameters: Pairs, *, account: str = "alice") -> Answer:
         """Sign a request, have it answered, and let the sagas that it began end."""
-        body = urlencode([("Action", action), ("Version", VERSION), *parameters], errors="surrogatepass").encode()
-        request = AWSRequest("POST", URL, headers={"Content-Type": "application/x-www-form-urlencoded"}, data=body)
+        (answer,) = self.ask_at_once([(action, parameters)], account=account)
+        return answer
+
+    def ask_at_once(self, requests: Iterable[tuple[str, Pairs]], *, account: str = "alice") -> list[Answer]:
+        """Have requests answered side by side, and let the sagas that they began end."""
         key = self.key(account)
-        SigV4Auth(Credentials(key.id, key.secret), "ec2", "us-east-1").add_auth(request)
-        headers = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
-        return self._runner.run(self._answer([*headers, (b"host", b"127.0.0.1:8773")], body))
+        signed = [_signed(action, parameters, Credentials(key.id, key.secret)) for action, parameters in requests]
+        return self._runner.run(self._answers(signed))
 
     def assert_sound(self) -> None:
         """Assert that the records and the host agree."""
@@ -74,19 +78,32 @@ class InProcess:
         assert isinstance(network, FakeNetworkFabric)
         self._runner.run(assert_sound(context.store, hypervisor, volumes, network))
 
-    async def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+    async def _answers(self, requests: Iterable[AWSRequest]) -> list[Answer]:
+        answers = await asyncio.gather(*(self._answer(request) for request in requests))
+        await self.server.engine.settle()
+        return answers
+
+    async def _answer(self, request: AWSRequest) -> Answer:
+        headers = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
+        headers.append((b"host", b"127.0.0.1:8773"))
         scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers}
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
+            return {"type": "http.request", "body": request.data}
 
         async def send(message: Any) -> None:
             sent.append(message)
 
         await self.server.endpoint(scope, receive, send)
-        await self.server.engine.settle()
         return Answer(sent[0]["status"], sent[1]["body"])
+
+
+def _signed(action: str, parameters: Pairs, credentials: Credentials) -> AWSRequest:
+    body = urlencode([("Action", action), ("Version", VERSION), *parameters], errors="surrogatepass").encode()
+    request = AWSRequest("POST", URL, headers={"Content-Type": "application/x-www-form-urlencoded"}, data=body)
+    SigV4Auth(credentials, "ec2", "us-east-1").add_auth(request)
+    return request
 
 
 @contextmanager

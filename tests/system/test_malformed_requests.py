@@ -1,9 +1,8 @@
 """Whatever is asked: never an internal error. What is refused leaves nothing behind, what is done a sound world."""
 
-import gc
-import tempfile
+import random
 from collections.abc import Iterator
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -13,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.protocol.xml_conformance import assert_conforms, assert_is_error_document
 from tests.system.guesses import Guesses, known_ids
-from tests.system.in_process import InProcess, in_process
+from tests.system.in_process import InProcess
+from tests.system.wire import Answer
+from tests.system.worlds import Worlds
 
 from bakehouse.ec2 import (
     images,
@@ -56,55 +57,12 @@ FILTER_NAMES = sorted(
     }
 )
 
+MUTATING = [name for name in NAMES if not name.startswith(("Describe", "Get"))]
+
 #: What the server may say when it can do nothing about it; everything else with status 5xx is a defect.
 CAPACITY = {"InsufficientInstanceCapacity", "InsufficientAddressCapacity"}
 
-#: After so many requests a world is drained: most of what it had is deleted.
-REQUESTS_PER_WORLD = 150
-
-
-class Worlds:
-    """A server with a little of everything; another one after a while."""
-
-    def __init__(self) -> None:
-        self._asked = REQUESTS_PER_WORLD
-        self._context: Any = None
-
-    def current(self) -> InProcess:
-        if self._asked >= REQUESTS_PER_WORLD:
-            self.close()
-            self._asked = 0
-            self._folder = tempfile.TemporaryDirectory()
-            self._context = in_process(Path(self._folder.name) / "home")
-            self._server: InProcess = self._context.__enter__()
-            furnish(self._server, Path(self._folder.name) / "disk.raw")
-        self._asked += 1
-        return self._server
-
-    def close(self) -> None:
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
-            self._folder.cleanup()
-            gc.collect()
-
-
-def furnish(server: InProcess, disk: Path) -> None:
-    """Give two accounts an instance that runs, one that does not, and one of everything else."""
-    with disk.open("wb") as file:
-        file.truncate(2**30)
-    for account in ("alice", "bob"):
-        image_id = server.import_image(account, disk, "test")
-        launch = [("ImageId", image_id), ("MinCount", "2"), ("MaxCount", "2")]
-        launched = server.ask("RunInstances", launch, account=account).texts("instanceId")
-        for action, parameters in [
-            ("CreateKeyPair", {"KeyName": "word", "KeyType": "ed25519"}),
-            ("CreateSecurityGroup", {"GroupName": "web", "GroupDescription": "d"}),
-            ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "1"}),
-            ("StopInstances", {"InstanceId.1": launched[1], "Force": "true"}),
-            ("CreateImage", {"InstanceId": launched[1], "Name": "made"}),
-        ]:
-            answer = server.ask(action, list(parameters.items()), account=account)
-            assert answer.status == 200, answer
+SIDE_BY_SIDE = 25
 
 
 @pytest.fixture(scope="module")
@@ -114,28 +72,53 @@ def worlds() -> Iterator[Worlds]:
     made.close()
 
 
+def guess(server: InProcess, name: str, seed: int) -> tuple[str, list[tuple[str, str]]]:
+    """Return an operation's request; one in ten tries what is another account's."""
+    model = MODEL.operation(name)
+    assert model is not None
+    known = known_ids(server.contents(), None if seed % 10 == 0 else server.key("alice").account_id)
+    return name, Guesses(seed, known, FILTER_NAMES).request(OPERATIONS[name], model)
+
+
+def assert_proper(answer: Answer, request: tuple[str, list[tuple[str, str]]]) -> None:
+    """Assert that an answer is what EC2 could have said."""
+    if answer.status == HTTPStatus.OK:
+        assert_conforms(answer.body, request[0], BOTOCORE.operation_model(request[0]).output_shape)
+        return
+    assert_is_error_document(answer.body)
+    assert answer.status < HTTPStatus.INTERNAL_SERVER_ERROR or answer.code in CAPACITY, request
+    assert answer.code != "InternalError"
+
+
 @pytest.mark.timeout(0)
 @settings(max_examples=settings().max_examples * 5, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(NAMES), seed=st.integers(0, 2**64))
 def test_a_request_is_answered_and_leaves_a_sound_world_or_refused_and_leaves_nothing(
     worlds: Worlds, name: str, seed: int
 ) -> None:
-    model = MODEL.operation(name)
-    assert model is not None
     server = worlds.current()
     before, versions = server.contents(), server.versions()
-    # One in ten tries what is another account's.
-    known = known_ids(before, None if seed % 10 == 0 else server.key("alice").account_id)
-    pairs = Guesses(seed, known, FILTER_NAMES).request(OPERATIONS[name], model)
+    request = guess(server, name, seed)
 
-    answer = server.ask(name, pairs)
+    answer = server.ask(*request)
 
-    if answer.status == 200:
-        assert_conforms(answer.body, name, BOTOCORE.operation_model(name).output_shape)
+    assert_proper(answer, request)
+    if answer.status == HTTPStatus.OK:
         server.assert_sound()
-        return
-    assert_is_error_document(answer.body)
-    assert answer.status < 500 or answer.code in CAPACITY, (name, pairs)
-    assert answer.code != "InternalError"
-    if server.versions() != versions:
-        assert server.contents() == before, (name, pairs)
+    elif server.versions() != versions:
+        assert server.contents() == before, request
+
+
+@pytest.mark.timeout(0)
+@settings(max_examples=max(10, settings().max_examples // 10), suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**64))
+def test_requests_side_by_side_leave_a_sound_world(worlds: Worlds, seed: int) -> None:
+    choice = random.Random(seed)
+    server = worlds.current(requests=SIDE_BY_SIDE)
+    requests = [guess(server, choice.choice(MUTATING), choice.getrandbits(64)) for _ in range(SIDE_BY_SIDE)]
+
+    answers = server.ask_at_once(requests)
+
+    for answer, request in zip(answers, requests, strict=True):
+        assert_proper(answer, request)
+    server.assert_sound()

@@ -1,0 +1,56 @@
+"""Servers in this process with a little of everything, for requests that are guessed."""
+
+import gc
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.system.in_process import InProcess, in_process
+
+#: After so many requests a world is drained: most of what it had is deleted.
+REQUESTS_PER_WORLD = 150
+
+
+class Worlds:
+    """A server with a little of everything; another one after a while."""
+
+    def __init__(self) -> None:
+        self._asked = REQUESTS_PER_WORLD
+        self._context: Any = None
+
+    def current(self, requests: int = 1) -> InProcess:
+        """Return a server that is to be asked so many times."""
+        if self._asked >= REQUESTS_PER_WORLD:
+            self.close()
+            self._asked = 0
+            self._folder = tempfile.TemporaryDirectory()
+            self._context = in_process(Path(self._folder.name) / "home")
+            self._server: InProcess = self._context.__enter__()
+            furnish(self._server, Path(self._folder.name) / "disk.raw")
+        self._asked += requests
+        return self._server
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._context.__exit__(None, None, None)
+            self._folder.cleanup()
+            gc.collect()
+
+
+def furnish(server: InProcess, disk: Path) -> None:
+    """Give two accounts an instance that runs, one that does not, and one of everything else."""
+    with disk.open("wb") as file:
+        file.truncate(2**30)
+    for account in ("alice", "bob"):
+        image_id = server.import_image(account, disk, "test")
+        launch = [("ImageId", image_id), ("MinCount", "2"), ("MaxCount", "2")]
+        launched = server.ask("RunInstances", launch, account=account).texts("instanceId")
+        for action, parameters in [
+            ("CreateKeyPair", {"KeyName": "word", "KeyType": "ed25519"}),
+            ("CreateSecurityGroup", {"GroupName": "web", "GroupDescription": "d"}),
+            ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "1"}),
+            ("StopInstances", {"InstanceId.1": launched[1], "Force": "true"}),
+            ("CreateImage", {"InstanceId": launched[1], "Name": "made"}),
+        ]:
+            answer = server.ask(action, list(parameters.items()), account=account)
+            assert answer.status == 200, answer
