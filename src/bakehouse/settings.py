@@ -14,7 +14,7 @@ from bakehouse.domain.region import DEFAULT_REGION, REGIONS
 
 DEFAULT_PORT: Final = 8773
 NetworkMode = Literal["auto", "root", "rootless"]
-_ACCELERATORS: Final = ("auto", "kvm", "hvf", "tcg")
+_ACCELERATORS: Final = ("auto", "kvm", "tcg")
 _PORT_MAX: Final = 65_535
 
 
@@ -27,7 +27,7 @@ class Settings:
     region: str = DEFAULT_REGION
     """The home region: that of the first account's profile."""
     accelerator: str = "auto"
-    """`auto`, `kvm`, `hvf` or `tcg`."""
+    """`auto` (tried out), `kvm` or `tcg`."""
     network: NetworkMode = "auto"
     """`auto`, `root` or `rootless`."""
     simulate: bool = False
