@@ -17,7 +17,7 @@ NASTY = [
     "", " ", "0", "-1", "1e309", "NaN", "9" * 400, "true", "null", "%00", "\x00", "\ufffe", "i-0123", "..", "=", "*",
     "?", "\\", "2026-11-23T06:18:09Z", "0000-00-00", "QQ==", "Q", "∞", "\u0661", "a" * 5000, "self", "all", "amazon",
     "<&>\"'", "aws:x", "i-0123456789abcdef0", "ami-0123456789abcdef0", "vol-0123456789abcdef0", "0.5", "x" * 300,
-    "snap-0123456789abcdef0", "sg-0123456789abcdef0", "2147483647", "-2147483648", "2147483648", "9223372036854775807",
+    "snap-0123456789abcdef0", "sg-0123456789abcdef0", "4294967296", "-2147483648", "2147483648", "9223372036854775807",
     "/dev/sda1", "\U0001f4a9", "\u2028",
 ]  # fmt: skip
 
@@ -47,8 +47,9 @@ NUMBERS = [
     "-1",
     "2147483647",
 ]
-#: Small ones mostly: a launch of a thousand is a launch of a thousand.
-COUNTS = ["0", "1", "1", "1", "1", "2", "-1", "2147483647"]
+#: Small ones only, where a launch of a thousand would be a launch of a thousand.
+MOST = ["0", "1", "1", "1", "2", "3", "-1"]
+LEAST = [*MOST, "2147483647"]
 BLOBS = [b64encode(blob).decode() for blob in (b"#!/bin/sh\n", b"ssh-ed25519 AAAA", PUBLIC_KEY, b"x" * 20_000)]
 OF_TYPE = {
     "blob": BLOBS,
@@ -72,8 +73,8 @@ WORDS: dict[str, list[str]] = {
     "IpProtocol": ["tcp", "udp", "icmp", "icmpv6", "-1", "47", "all", "256"],
     "Key": TAG_KEYS,
     "Owners": ["self", "amazon", "aws-marketplace", "123456789012"],
-    "MaxCount": COUNTS,
-    "MinCount": COUNTS,
+    "MaxCount": MOST,
+    "MinCount": LEAST,
     "PrivateIpAddress": ["172.31.0.4", "172.31.0.0", "172.31.5.6", "10.0.0.1", "172.31.0.300"],
     "RegionNames": ["us-east-1", "eu-west-1", "mars-1"],
     "RootDeviceName": ["/dev/xvda", "/dev/sda1"],
