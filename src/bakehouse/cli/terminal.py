@@ -112,7 +112,7 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(words: str) -> Iterator[ProgressBar]:
-    """Show a bar on standard error for as long as the block lasts."""
+    """Show a bar on standard error for as long as the block lasts; nothing where no terminal is."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -121,5 +121,6 @@ def progress_bar(words: str) -> Iterator[ProgressBar]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_talk(), transient=True) as progress:
+    talk = _talk()
+    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as progress:
         yield ProgressBar(progress, progress.add_task(words, total=1.0))

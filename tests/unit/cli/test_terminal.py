@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bakehouse.cli.terminal import Output, print_rows
+from bakehouse.cli.terminal import Output, print_rows, progress_bar
 
 #: Longer together than the 80 columns of a terminal, or of what stands for one in a pipe.
 ROWS = [
@@ -28,3 +28,10 @@ def test_rows_as_json_have_every_member(capsys: pytest.CaptureFixture[str]) -> N
     print_rows(Output.JSON, ROWS, {"account_id": "ACCOUNT"})
 
     assert json.loads(capsys.readouterr().out) == ROWS
+
+
+def test_a_progress_bar_says_nothing_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("baking") as bar:
+        bar.move(0.5, "still baking")
+
+    assert capsys.readouterr().err == ""
