@@ -69,6 +69,7 @@ class Reconciler:
         self._period_s = period_s
         self._chores = chores
         self._status = ReconcilerStatus()
+        self._following = asyncio.Lock()
 
     def status(self) -> ReconcilerStatus:
         """Return what was found and done so far."""
@@ -168,13 +169,20 @@ class Reconciler:
         return orphans
 
     async def _follow_machines(self) -> None:
-        async for change in self._context.hypervisor.changes():
-            try:
+        async with asyncio.TaskGroup() as following:
+            async for change in self._context.hypervisor.changes():
+                following.create_task(self._follow(change.machine_id), name=f"follow {change.machine_id}")
+
+    async def _follow(self, machine_id: str) -> None:
+        """Look at a machine of which something was told, once the saga that changes its instance has ended."""
+        try:
+            await self._sagas.quiet(machine_id)
+            async with self._following:  # what one begins, the next one sees
                 # What was told may be over by now: a reboot passes through a power-off.
                 machines = await self._observe()
-                await self._guests.obey(change.machine_id, machines.get(change.machine_id, MachineState.GONE))
-            except Exception:  # noqa: BLE001 - the next change is followed all the same
-                _log.exception("could not follow a machine", machine=change.machine_id)
+                await self._guests.obey(machine_id, machines.get(machine_id, MachineState.GONE))
+        except Exception:  # noqa: BLE001 - the next change is followed all the same
+            _log.exception("could not follow a machine", machine=machine_id)
 
     async def _sweep_forever(self) -> None:
         while True:

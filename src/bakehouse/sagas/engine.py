@@ -125,6 +125,11 @@ class SagaEngine:
         """Tell whether a saga is under way for a resource."""
         return bool(self._context.store.sagas.by("subject")[subject_id])
 
+    async def quiet(self, subject_id: str) -> None:
+        """Wait until no saga of a resource is under way in this process, whatever their outcome."""
+        while (task := self._latest.get(subject_id)) is not None:
+            await asyncio.wait([task])
+
     async def settle(self) -> None:
         """Wait for the sagas under way, whatever their outcome."""
         while self._running:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.world import World, until
 
+from bakehouse.app.images import ImageOfInstance
 from bakehouse.domain.instance import InstanceState
 
 
@@ -48,6 +49,26 @@ async def test_an_instance_whose_machine_dies_is_stopped(watched: World) -> None
     assert reason is not None
     assert reason.code == "Server.InternalError"
     assert watched.network.interfaces == {}
+
+
+async def test_an_instance_whose_machine_dies_while_it_is_imaged_is_stopped_after_that(
+    watched: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance_id = await watched.running_instance()
+
+    async def dies(machine_id: str) -> bool:
+        watched.hypervisor.crash_machine(machine_id)
+        for _ in range(10):  # the reconciler hears of it meanwhile
+            await asyncio.sleep(0)
+        return False
+
+    monkeypatch.setattr(watched.hypervisor, "freeze_filesystems", dies)
+
+    await watched.app.images.create(
+        watched.caller, ImageOfInstance(instance_id=instance_id, name="of a dying one", reboot=False)
+    )
+
+    await until(lambda: watched.instance(instance_id).state is InstanceState.STOPPED)
 
 
 async def test_an_instance_whose_machine_died_starts_again(watched: World) -> None:
