@@ -211,7 +211,7 @@ def launch(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> Guest:
 
 def connect(demo: Demo, guest: Guest) -> None:
     """Log in with the key, and see that the guest knows who it is."""
-    wait(lambda: guest.ssh("true") is not None, deadline_s=SSH_DEADLINE_S)
+    wait(lambda patience: guest.ssh("true", patience) is not None, deadline_s=SSH_DEADLINE_S)
     name = guest.ssh("hostname")
     demo.check(f"SSH with the key works; the host name is {name}", holds=bool(name))
     console.print(f"   {guest.ssh_words}")
@@ -262,7 +262,7 @@ def compare(demo: Demo, client: ModuleType, guests: list[Guest]) -> None:
         client.wait_until_healthy(guest.url, BOOT_DEADLINE_S)
         names = [employee["name"] for employee in client.employees(guest.url)]
         demo.check(f"{guest.instance_id} serves {EMPLOYEE['name']}", holds=EMPLOYEE["name"] in names)
-        wait(lambda guest=guest: guest.ssh("true") is not None, deadline_s=SSH_DEADLINE_S)
+        wait(lambda patience, guest=guest: guest.ssh("true", patience) is not None, deadline_s=SSH_DEADLINE_S)
     shown = [(client.instance(guest.url) or {}).get("instance_id") for guest in guests]
     demo.check("each page shows its own instance id", holds=shown == [guest.instance_id for guest in guests])
     host_names = [guest.ssh("hostname") for guest in guests]
