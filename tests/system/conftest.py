@@ -64,3 +64,9 @@ def shop(shared: RunningServer, request: pytest.FixtureRequest, tmp_path: Path) 
     with disk.open("wb") as file:
         file.truncate(2 * 1024**3)
     return Shop(shared, request.node.nodeid, disk)
+
+
+@pytest.fixture
+def group_id(alice: "EC2Client") -> str:
+    """A security group of alice, named `web`."""
+    return alice.create_security_group(GroupName="web", Description="the web servers")["GroupId"]

@@ -116,6 +116,4 @@ def user_id_malformed(user_id: str) -> Ec2Error:
 
 def user_group_unknown(group: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidAMIAttributeItemValue: `all` is the only group."""
-    return Ec2Error(
-        "InvalidAMIAttributeItemValue", f'Invalid attribute item value "{group}" for userGroup item type.'
-    )
+    return Ec2Error("InvalidAMIAttributeItemValue", f'Invalid attribute item value "{group}" for userGroup item type.')
