@@ -39,6 +39,7 @@ import botocore.awsrequest
 import botocore.config
 import botocore.credentials
 import botocore.exceptions
+from interrupts import cleaning_up
 from keepalive import Connection
 from rich.console import Console
 from rich.table import Table
@@ -331,4 +332,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with cleaning_up():
+        main()

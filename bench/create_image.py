@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from real_server import RealServer, end_by_interrupt, host_facts, real_server, wait_for_banner
+from interrupts import cleaning_up
+from real_server import RealServer, host_facts, real_server, wait_for_banner
 from rich.console import Console
 from rich.table import Table
 
@@ -123,7 +124,6 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 8], help="GiB of data")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    end_by_interrupt()
     table = Table("data", title=f"seconds: min / median of {arguments.rounds}", caption=host_facts())
     for column in ("CreateImage to available", "qemu-img convert", "convert / CreateImage"):
         table.add_column(column, justify="right")
@@ -151,4 +151,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with cleaning_up():
+        main()

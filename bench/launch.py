@@ -22,6 +22,7 @@ import os
 import re
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from real_server import Place, RealServer, end_by_interrupt, home, host_facts, real_server, wait_for_banner
+from interrupts import cleaning_up
+from real_server import Place, RealServer, home, host_facts, real_server, wait_for_banner
 from rich.console import Console
 from rich.table import Table
 
@@ -193,6 +195,7 @@ async def start_by_hand(server: RealServer, recipe: Recipe, path: Path, number: 
         os.chown(overlay, *user[:2])
     async with network(recipe, path) as (tap, place):
         arguments = by_hand_arguments(recipe.argv, directory, overlay, tap)
+        given_up = threading.Event()
         begin = time.perf_counter()
         qemu = subprocess.Popen(  # noqa: ASYNC220 - what is measured
             arguments,
@@ -205,9 +208,10 @@ async def start_by_hand(server: RealServer, recipe: Recipe, path: Path, number: 
         )
         try:
             # In a thread: this loop answers the guest's questions about itself.
-            await asyncio.to_thread(wait_for_banner, place)
+            await asyncio.to_thread(wait_for_banner, place, given_up=given_up)
             return ByHand(time.perf_counter() - begin, made, cpu_s(qemu.pid))
         finally:
+            given_up.set()
             qemu.kill()
             qemu.wait()
 
@@ -259,11 +263,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--type", default="t2.micro", help="instance type (default t2.micro)")
     arguments = parser.parse_args()
-    end_by_interrupt()
     with real_server() as server, home() as path:
         launches, by_hand = take_turns(server, path, arguments.type, arguments.rounds)
     Console().print(report(launches, by_hand, arguments.type))
 
 
 if __name__ == "__main__":
-    main()
+    with cleaning_up():
+        main()

@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -117,29 +117,21 @@ def home() -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def wait_for_banner(place: Place, *, deadline_s: float = 120) -> None:
-    """Return when an SSH server has said its name.
+def wait_for_banner(place: Place, *, deadline_s: float = 120, given_up: threading.Event | None = None) -> None:
+    """Return when an SSH server has said its name, or somebody gave up.
 
     Tried again every quarter of a second, since a lost SYN is otherwise sent again after a second, and then that is
     what would be measured. Whoever accepts has the time that an emulated guest takes to begin.
     """
     deadline = time.monotonic() + deadline_s
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not (given_up and given_up.is_set()):
         with contextlib.suppress(OSError), socket.create_connection((place.address, place.port), 0.25) as connection:
             connection.settimeout(10)
             if connection.recv(4) == b"SSH-":
                 return
         time.sleep(0.005)
-    raise TimeoutError(f"no SSH at {place.address}:{place.port}")
-
-
-def end_by_interrupt() -> None:
-    """Let SIGTERM, as `timeout` sends it, end the program as Ctrl-C does: with everything cleaned up."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    signal.signal(signal.SIGTERM, interrupt)
+    if not (given_up and given_up.is_set()):
+        raise TimeoutError(f"no SSH at {place.address}:{place.port}")
 
 
 def host_facts() -> str:
