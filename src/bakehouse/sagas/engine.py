@@ -12,6 +12,7 @@ is journaled at once and takes its turn when the launch has ended.
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -25,6 +26,10 @@ from bakehouse.store.store import Transaction
 P = TypeVar("P")
 
 _log: Final = structlog.get_logger(__name__)
+
+
+#: Whoever enlists a saga runs it once its journal entry is on disk. After this long it has been forgotten.
+_CLAIM_S: Final = 60.0
 
 
 class SagaFailed(Exception):
@@ -70,6 +75,10 @@ class SagaEngine:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._latest: dict[str, asyncio.Task[None]] = {}
         """Subject to the saga that began last."""
+        self._claims: dict[str, float] = {}
+        """Sagas whose enlisters have not come to run them yet, and since when."""
+        self._ended: dict[str, asyncio.Task[None]] = {}
+        """Claimed sagas that ended before their enlisters came, as a later one of the subject needed its turn."""
 
     def enlist(self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str) -> str:
         """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable."""
@@ -80,6 +89,7 @@ class SagaEngine:
             params=json.dumps(asdict(params)),  # type: ignore[call-overload] # P is a dataclass
         )
         transaction.put(record)
+        self._claims[record.id] = time.monotonic()
         return record.id
 
     async def run(self, saga_id: str) -> None:
@@ -92,10 +102,14 @@ class SagaEngine:
         await asyncio.shield(self.begin(saga_id))
 
     def begin(self, saga_id: str) -> asyncio.Task[None]:
-        """Start a saga, or return the task that runs it already.
+        """Start a saga, or return the task that runs it already, or ran it: who enlisted it hears of its outcome.
 
         Sagas of its subject that were journaled before it are started first: who enlisted them may not have come to it.
         """
+        self._claims.pop(saga_id, None)
+        ended = self._ended.pop(saga_id, None)
+        if ended is not None:
+            return ended
         subject_id = self._context.store.sagas[saga_id].subject_id
         for earlier_id in list(self._context.store.sagas.by("subject")[subject_id]):
             if earlier_id == saga_id:
@@ -113,13 +127,22 @@ class SagaEngine:
 
     async def resume(self) -> dict[str, Exception]:
         """Run every journaled saga that is not running; return those that failed, with the reasons."""
-        pending = [saga.id for saga in self._context.store.sagas if saga.id not in self._running]
+        pending = [
+            saga.id
+            for saga in self._context.store.sagas
+            if saga.id not in self._running and not self._is_claimed(saga.id)
+        ]
         outcomes = await asyncio.gather(*(self.begin(saga_id) for saga_id in pending), return_exceptions=True)
         return {
             saga_id: outcome
             for saga_id, outcome in zip(pending, outcomes, strict=True)
             if isinstance(outcome, Exception)
         }
+
+    def _is_claimed(self, saga_id: str) -> bool:
+        """Tell whether somebody enlisted a saga just now and is about to run it."""
+        claimed_at = self._claims.get(saga_id)
+        return claimed_at is not None and time.monotonic() - claimed_at < _CLAIM_S
 
     def is_changing(self, subject_id: str) -> bool:
         """Tell whether a saga is under way for a resource."""
@@ -142,6 +165,8 @@ class SagaEngine:
 
     def _forget(self, saga_id: str, subject_id: str, task: asyncio.Task[None]) -> None:
         del self._running[saga_id]
+        if saga_id in self._claims:
+            self._ended[saga_id] = task
         if self._latest[subject_id] is task:
             del self._latest[subject_id]
         # Background sagas have nobody else to hear of it.

@@ -293,3 +293,24 @@ async def test_a_disk_that_fails_in_the_middle_leaves_a_saga_to_be_resumed(host:
     assert failed == {}
     assert host.lights["home"] == set(LIGHTS)
     assert host.disk.on_disk()["sagas"] == []
+
+
+async def test_a_saga_enlisted_just_now_is_left_to_who_enlisted_it(host: Host) -> None:
+    server = Server(host)
+    saga_id = await server.enlist()
+
+    resumed = await server.engine.resume()
+
+    assert (resumed, host.log) == ({}, [])
+    await server.engine.run(saga_id)
+
+
+async def test_who_comes_late_to_run_a_saga_still_hears_of_its_end(host: Host) -> None:
+    server = Server(host)
+    host.failing = {"red on"}
+    first, second = await server.enlist(), await server.enlist()
+
+    await asyncio.wait([server.engine.begin(second)])
+
+    with pytest.raises(Failure):
+        await server.engine.run(first)

@@ -1,6 +1,7 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ Answers = Callable[[dict[str, Any]], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    made = RunDirectory(tmp_path / "i-0123456789abcdef0")
-    made.make()
-    return made
+def run() -> Iterator[RunDirectory]:
+    # pytest's own directories hold a user's name and the test's: longer than a socket's address may be.
+    with tempfile.TemporaryDirectory(prefix="bh-") as short:
+        made = RunDirectory(Path(short) / "i-0123456789abcdef0")
+        made.make()
+        yield made
 
 
 @asynccontextmanager
