@@ -166,15 +166,17 @@ async def running_server(
         chores=[app.client_tokens.forget_old],
     )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
-    await reconciler.start()
-    seen_boot.write_text(boot_id)
-    watching = asyncio.create_task(reconciler.run(), name="reconciler")
     try:
-        yield Server(app, endpoint, reconciler, engine, context)
+        await reconciler.start()
+        seen_boot.write_text(boot_id)
+        watching = asyncio.create_task(reconciler.run(), name="reconciler")
+        try:
+            yield Server(app, endpoint, reconciler, engine, context)
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
         await engine.settle()
         await metadata.close_all()
         await drivers.network.close()
@@ -187,6 +189,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
 
     Raises:
         HomeInUse: Another server runs here; nothing was changed.
+        RecordsLost: The home holds machines or disks, and its database is empty; nothing was changed.
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)

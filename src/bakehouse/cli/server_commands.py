@@ -59,6 +59,7 @@ def serve(
     import asyncio
 
     from bakehouse import bootstrap
+    from bakehouse.reconcile.reconciler import RecordsLost
 
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
@@ -66,6 +67,11 @@ def serve(
         asyncio.run(bootstrap.serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
         raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
+    except RecordsLost as err:
+        raise CommandFailed(
+            f"`{where}` has lost its records: {err}",
+            f"put `{where}/bakehouse.db` back, or start anew: choose another `--home`, or remove this one",
+        ) from err
     except OSError as err:
         if err.filename is not None:
             raise unusable_home(where, err) from err

@@ -41,6 +41,10 @@ class ReconcilerStatus:
     bytes_freed: int = 0
 
 
+class RecordsLost(Exception):
+    """The host holds machines, volumes or snapshots, and the database is empty. Nothing was changed."""
+
+
 class Reconciler:
     """Brings the records to what machines really do, and the host to what the records say."""
 
@@ -76,7 +80,11 @@ class Reconciler:
         return self._status
 
     async def start(self) -> None:
-        """Adopt what runs, finish what was begun, remove what nobody wants. Call it before requests are served."""
+        """Adopt what runs, finish what was begun, remove what nobody wants. Call it before requests are served.
+
+        Raises:
+            RecordsLost: Nobody can be asked what is wanted here.
+        """
         machines = await self._observe()
         await self._restore_networks(machines)
         await self._resume(_RESUME_WAIT_S)
@@ -162,8 +170,11 @@ class Reconciler:
         orphans = await find_orphans(self._context, self._sagas)
         if not len(self._context.store.accounts):
             # A server without accounts has lost its database, or never had one: what is there is not ours to judge.
-            for orphan in orphans:
-                _log.error("found without any records; left alone", id=orphan)
+            if orphans.machines or orphans.volumes or orphans.snapshots:
+                raise RecordsLost(
+                    f"{len(orphans.machines)} machines, {len(orphans.volumes)} volumes and {len(orphans.snapshots)} "
+                    "snapshots are here, and the database has no record at all"
+                )
             return Orphans()
         await remove_orphans(self._context, orphans)
         return orphans

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.world import GIB, World
 
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
-from bakehouse.reconcile.reconciler import Reconciler
+from bakehouse.reconcile.reconciler import Reconciler, RecordsLost
 
 
 async def test_a_new_server_adopts_what_runs(world: World) -> None:
@@ -120,7 +121,8 @@ async def test_a_server_that_lost_its_records_removes_nothing(world: World) -> N
             for record in list(records):
                 tx.delete(record)
 
-    await world.reconciler.start()
+    with pytest.raises(RecordsLost):
+        await world.reconciler.start()
 
     assert len(await world.machines()) == 1
     assert (await world.volumes.inventory()).volume_ids
