@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.vm.host import Host, keep_evidence, running_host
+from tests.vm.host import Host, keep_evidence, running, running_host
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -50,9 +50,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what tells why a test failed, and name the place in its report."""
     report = yield
-    host = getattr(item, "funcargs", {}).get("host")
-    if report.failed and isinstance(host, Host):
+    # A fixture that failed is not among the test's arguments; the host that it needed runs all the same.
+    used = getattr(item, "funcargs", {}).get("host", running[-1] if running else None)
+    if report.failed and "host" in getattr(item, "fixturenames", ()) and isinstance(used, Host):
         place = Path(tempfile.mkdtemp(prefix="bakehouse-failed-", dir="/var/tmp"))
-        keep_evidence(host.home, place)
+        keep_evidence(used.home, place)
         report.sections.append(("What the server and its machines wrote", f"kept in {place}"))
     return report

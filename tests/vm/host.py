@@ -165,16 +165,22 @@ class Host:
             await fabric.delete_segment(vpc_id)
 
 
+#: Hosts whose servers run now.
+running: list[Host] = []
+
+
 @contextmanager
 def running_host() -> Iterator[Host]:
     """Give a new home with a server that answers; nothing of it is left afterwards, whatever happened."""
     # Short: sockets lie below. Not below pytest's directory, which is closed to the user that machines run as.
     host = Host(Path(tempfile.mkdtemp(prefix="bh-", dir="/var/tmp")))
+    running.append(host)
     try:
         assert host.start(), host.server.said() if host.server else ""
         host.make_key_and_group()
         yield host
     finally:
+        running.remove(host)
         host.remove()
 
 
