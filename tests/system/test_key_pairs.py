@@ -99,6 +99,14 @@ def test_a_public_key_is_read_in_each_form(alice: "EC2Client", material: bytes) 
     assert pair["PublicKey"] == f"{LINE.decode()} k"
 
 
+def test_a_der_key_may_end_in_what_looks_like_white_space(alice: "EC2Client") -> None:
+    public = ed25519.Ed25519PublicKey.from_public_bytes(bytes(31) + b"\n")
+
+    pair = alice.import_key_pair(KeyName="k", PublicKeyMaterial=public.public_bytes(DER, SPKI))
+
+    assert pair["KeyName"] == "k"
+
+
 @pytest.mark.parametrize(
     "material",
     [

@@ -128,7 +128,7 @@ def _read_public(material: bytes) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey
         elif text.startswith(b"-----"):
             public = serialization.load_pem_public_key(text)
         else:
-            public = serialization.load_der_public_key(_der(text))
+            public = serialization.load_der_public_key(_der(material))
     except (ValueError, UnsupportedAlgorithm) as err:
         raise key_format_refused(str(err) or "unreadable") from err
     if isinstance(public, rsa.RSAPublicKey):
@@ -140,11 +140,12 @@ def _read_public(material: bytes) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey
     raise key_format_refused("only RSA and ED25519 keys are supported")
 
 
-def _der(text: bytes) -> bytes:
+def _der(material: bytes) -> bytes:
+    """Return DER that came as it is, or as base64 text; a byte of the former may look like white space."""
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(material.strip(), validate=True)
     except binascii.Error:
-        return text
+        return material
 
 
 def _pem(private: _PrivateKey, key_type: str) -> str:
