@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm import image_guest
-from tests.vm.image_guest import booted
+from tests.vm.image_guest import Guest, booted
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import builder, host, minimal
@@ -37,9 +37,14 @@ async def built(recipe: RecipeName) -> BuiltImage:
     return await builder.build(recipe, cache=CACHE)
 
 
-async def copied_live(disk: Path, copy: Path) -> Path:
-    """Copy the disk of a running machine as it is, as a snapshot of it would be."""
+async def copied_live(guest: Guest, disk: Path, copy: Path) -> Path:
+    """Copy the disk of a running machine as a snapshot of it would be: at one moment, its filesystem in use.
+
+    QEMU stands still meanwhile, and has written what it kept in memory of the file's own tables.
+    """
+    await guest.qmp.execute("stop")
     await process.run(["cp", "--sparse=always", disk, copy])
+    await guest.qmp.execute("cont")
     return copy
 
 
@@ -90,7 +95,7 @@ async def test_a_live_copy_of_minimal_wakes_up_as_another_instance(folder: Path)
         await guest.console_shows("ec2-init: user-data done", timeout_s=MINIMAL_S)
         await guest.ssh_answers(timeout_s=MINIMAL_S)
         first = await guest.ssh(f"echo kept > /root/kept; sync; {identity}")
-        copy = await copied_live(disk, folder / "copy")
+        copy = await copied_live(guest, disk, folder / "copy")
     async with booted(folder / "two", copy, key, user="root", user_data=SCRIPT, instance_id="i-0bbb") as guest:
         await guest.console_shows("ec2-init: user-data done", timeout_s=MINIMAL_S)
         await guest.ssh_answers(timeout_s=MINIMAL_S)
@@ -149,7 +154,7 @@ async def test_debian_12_keeps_its_promises_and_a_live_copy_is_another_instance(
         assert await guest.ssh("systemctl --failed --no-legend") == ""
         assert "BEGIN SSH HOST KEY FINGERPRINTS" in guest.console
         first = await guest.ssh(f"sync; {identity}", timeout_s=DEBIAN_S)
-        copy = await copied_live(disk, folder / "copy")
+        copy = await copied_live(guest, disk, folder / "copy")
         await guest.power_button(timeout_s=DEBIAN_S)
     async with booted(
         folder / "two", copy, key, user=image.default_user, user_data=SCRIPT, memory_mib=512, instance_id="i-0bbb"
