@@ -84,7 +84,7 @@ class HypervisorCapabilities:
     """What this host can run, and how that was found out."""
 
     accelerator: str
-    """`kvm`, `hvf` or `tcg`."""
+    """`kvm` or `tcg`."""
     accelerator_reason: str
     """One sentence: what was tried and what happened."""
     isolates: bool
