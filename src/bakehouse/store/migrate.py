@@ -6,7 +6,7 @@ from sqlalchemy import inspect, text
 
 from bakehouse.store.database import open_engine
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 
 
 def migrate(url: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
 from bakehouse.domain.image import Image
 from bakehouse.domain.instance import Instance
@@ -93,6 +94,7 @@ class Store:
         self._epoch = 0
         self.accounts: Records[Account] = Records()
         self.access_keys: Records[AccessKey] = Records(account=lambda key: key.account_id)
+        self.account_settings: Records[AccountSettings] = Records()
         self.client_tokens: Records[ClientTokenRecord] = Records()
         self.images: Records[Image] = Records(
             scope=_scope,

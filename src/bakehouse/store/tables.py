@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 
 from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
 from bakehouse.domain.image import Image
 from bakehouse.domain.instance import Instance
@@ -25,6 +26,7 @@ METADATA: Final = MetaData()
 RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "accounts": Account,
     "access_keys": AccessKey,
+    "account_settings": AccountSettings,
     "client_tokens": ClientTokenRecord,
     "images": Image,
     "instances": Instance,

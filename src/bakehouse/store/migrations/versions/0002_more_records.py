@@ -1,0 +1,27 @@
+"""Tables for account settings, and what images and volumes need beside their own records."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_TABLES: Final = ("account_settings",)
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    for name in _TABLES:
+        op.create_table(
+            name,
+            sa.Column("id", sa.String, primary_key=True),
+            sa.Column("document", sa.LargeBinary, nullable=False),
+        )
+
+
+def downgrade() -> None:
+    """Drop the tables."""
+    for name in _TABLES:
+        op.drop_table(name)
