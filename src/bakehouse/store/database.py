@@ -1,10 +1,12 @@
-"""The database: SQLite in a file, or PostgreSQL by URL; written by one thread, in groups.
+"""The database: SQLite in a file, or PostgreSQL by URL; written in groups.
 
-Changes that arrive while the disk is busy share the next commit, so durability costs one flush however many
-requests wait for it.
+Changes that arrive together share a commit, so durability costs one flush however many requests wait for it. Where
+commits have lately been quick, who has changes commits them on the spot: to hand them to the thread and to hear of it
+takes longer than the flush. Where they have not, the thread waits for the disk, and what comes meanwhile is its next group.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +26,15 @@ from bakehouse.store.tables import TABLES
 #: How many changes one commit takes at the most, so that the first of a flood does not wait for the last.
 _GROUP: Final = 512
 
+#: What counts as quick, in seconds. Everything else waits for as long when it is done on the spot.
+_QUICK_S: Final = 0.001
+
+#: A commit with more records than this is never done on the spot.
+_FEW_WRITES: Final = 64
+
+#: How much the latest commit weighs in the mean: after one of 50 ms the next twenty are the thread's.
+_WEIGHT: Final = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Write:
@@ -36,13 +47,21 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Writes that become durable together, and whom to tell."""
+    """Writes that become durable together."""
 
     epoch: int
     """The store's epoch when it was made: after a failed commit, what was based on it fails too."""
     writes: Sequence[Write]
-    done: Callable[[Exception | None], None]
-    """Called in the writer's thread."""
+
+
+#: Why a batch is not on disk, or None.
+Outcome = Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    batches: Sequence[Batch]
+    done: Callable[[Sequence[Outcome]], None]
 
 
 class StaleBatch(Exception):
@@ -50,7 +69,7 @@ class StaleBatch(Exception):
 
 
 class Database:
-    """Reads everything once, then writes from its own thread."""
+    """Reads everything once, then writes."""
 
     def __init__(self, url: str) -> None:
         """Open the database; its tables exist (`migrate`)."""
@@ -62,7 +81,12 @@ class Database:
         self.epoch = 0
         """Grows when a commit fails; the store must read everything again before it may write."""
         self._connection: Connection | None = None
-        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._commit_s = _QUICK_S
+        """The mean of the latest commits. Not quick, to begin with: the thread finds out."""
+        self._queue: SimpleQueue[_Group | None] = SimpleQueue()
+        self._queued = 0
+        self._written = 0
+        """Groups given to the thread, and those it is done with. Each is counted by one thread only."""
         self._thread = threading.Thread(target=self._write_forever, name="database", daemon=True)
         self._thread.start()
 
@@ -73,9 +97,27 @@ class Database:
                 for record_id, document in connection.execute(select(table.c.id, table.c.document)):
                     yield name, record_id, document
 
-    def submit(self, batch: Batch) -> None:
-        """Queue a batch; `batch.done` hears when it is on disk, or why not."""
-        self._queue.put(batch)
+    def is_quick(self, batches: Sequence[Batch]) -> bool:
+        """Tell whether `write` may be called, and takes no longer than to wake the thread."""
+        return (
+            self._commit_s < _QUICK_S
+            and self._written == self._queued
+            and sum(len(batch.writes) for batch in batches) <= _FEW_WRITES
+        )
+
+    def write(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Write batches in one commit and return what became of each. Only while the thread is idle (`is_quick`)."""
+        epoch = self.epoch
+        error = self._commit([batch for batch in batches if batch.epoch == epoch])
+        if error is not None:
+            self.epoch += 1
+        stale = StaleBatch("an earlier change could not be written")
+        return [error if batch.epoch == epoch else stale for batch in batches]
+
+    def write_later(self, batches: Sequence[Batch], done: Callable[[Sequence[Outcome]], None]) -> None:
+        """Let the thread write; it calls `done` with what became of each batch."""
+        self._queued += 1
+        self._queue.put(_Group(batches, done))
 
     def close(self) -> None:
         """Write what is queued and let go of the database."""
@@ -84,28 +126,24 @@ class Database:
         self._engine.dispose()
 
     def _write_forever(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            group = [batch]
-            while len(group) < _GROUP and not self._queue.empty():
+        while (group := self._queue.get()) is not None:
+            groups = [group]
+            while sum(len(it.batches) for it in groups) < _GROUP and not self._queue.empty():
                 following = self._queue.get()
                 if following is None:
                     self._queue.put(None)
                     break
-                group.append(following)
-            self._write(group)
+                groups.append(following)
+            outcomes = iter(self.write([batch for it in groups for batch in it.batches]))
+            for it in groups:
+                it.done([next(outcomes) for _ in it.batches])
+                self._written += 1
         self._disconnect()
 
-    def _write(self, group: Sequence[Batch]) -> None:
-        epoch = self.epoch
-        error = self._commit([batch for batch in group if batch.epoch == epoch])
-        if error is not None:
-            self.epoch += 1
-        for batch in group:
-            batch.done(error if batch.epoch == epoch else StaleBatch("an earlier change could not be written"))
-
-    def _commit(self, group: Sequence[Batch]) -> Exception | None:
+    def _commit(self, group: Sequence[Batch]) -> Outcome:
+        began = time.perf_counter()
         try:
-            # One connection for the thread's life: taking one from the pool for each commit doubles its time.
+            # One connection for good: taking one from the pool for each commit doubles its time.
             connection = self._connection or self._engine.connect()
             self._connection = connection
             with connection.begin():
@@ -118,7 +156,9 @@ class Database:
             with suppress(SQLAlchemyError, self._driver_error):
                 self._disconnect()
             self._connection = None
+            self._commit_s = _QUICK_S
             return err
+        self._commit_s += _WEIGHT * (time.perf_counter() - began - self._commit_s)
         return None
 
     def _disconnect(self) -> None:

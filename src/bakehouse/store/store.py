@@ -8,7 +8,7 @@ only when it is whole. Leaving the block waits until the writes are on disk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -25,9 +25,12 @@ from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.volume import Volume
-from bakehouse.store.database import Batch, Database, Write
+from bakehouse.store.database import Batch, Database, Outcome, Write
 from bakehouse.store.records import Record, Records
 from bakehouse.store.tables import RECORD_TYPES
+
+#: A batch, and who waits for it.
+_Pending = tuple[Batch, asyncio.Future[Outcome]]
 
 
 class StoreUnavailable(Exception):
@@ -90,6 +93,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         """Read everything from the database."""
         self._database = database
+        self._turn: list[_Pending] = []
+        """What this turn of the event loop has changed: it becomes durable in one commit."""
         self._open = False
         self._epoch = 0
         self.accounts: Records[Account] = Records()
@@ -158,37 +163,53 @@ class Store:
         self._submit(transaction)
 
     async def _durable(self, transaction: Transaction) -> None:
-        # A client that goes away cancels its request, not what it has begun to write.
-        error = await asyncio.shield(self._submit(transaction))
+        error = await self._submit(transaction)
         if error is not None:
             msg = "the database could not be written"
             raise StoreUnavailable(msg) from error
 
-    def _submit(self, transaction: Transaction) -> asyncio.Future[Exception | None]:
-        """Queue what a transaction wrote; the future says why it is not on disk, or None.
+    def _submit(self, transaction: Transaction) -> asyncio.Future[Outcome]:
+        """Let a transaction be written with all others of this turn; the future says why it is not on disk, or None.
 
-        What did not reach the disk leaves memory before anyone hears of it, whether or not somebody waits.
+        A client that goes away cancels its wait, not what it has begun to write.
         """
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[Exception | None] = loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            try:
-                if error is not None and self._epoch != self._database.epoch:
-                    self._read()
-            finally:
-                if not written.done():
-                    written.set_result(error)
-
-        def report(error: Exception | None) -> None:
-            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(settle, error)
-
-        self._database.submit(Batch(self._epoch, transaction.writes, done=report))
+        written: asyncio.Future[Outcome] = loop.create_future()
+        self._turn.append((Batch(self._epoch, transaction.writes), written))
+        if len(self._turn) == 1:
+            loop.call_soon(self._flush, loop)
         return written
 
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        turn, self._turn = self._turn, []
+        if not turn:
+            return
+        batches = [batch for batch, _ in turn]
+        if self._database.is_quick(batches):
+            self._settle(turn, self._database.write(batches))
+            return
+
+        def report(outcomes: Sequence[Outcome]) -> None:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                loop.call_soon_threadsafe(self._settle, turn, outcomes)
+
+        self._database.write_later(batches, report)
+
+    def _settle(self, turn: Sequence[_Pending], outcomes: Sequence[Outcome]) -> None:
+        """Tell everybody. What did not reach the disk leaves memory before anyone hears of it."""
+        try:
+            if any(outcomes) and self._epoch != self._database.epoch:
+                self._read()
+        finally:
+            for (_, written), outcome in zip(turn, outcomes, strict=True):
+                if not written.done():
+                    written.set_result(outcome)
+
     def close(self) -> None:
-        """Write what is queued and close the database."""
+        """Write what is not yet written and close the database."""
+        if self._turn:
+            self._database.write_later([batch for batch, _ in self._turn], lambda _outcomes: None)
+            self._turn.clear()
         self._database.close()
 
     def _read(self) -> None:
