@@ -2,7 +2,7 @@
 
 Changes that arrive together share a commit, so durability costs one flush however many requests wait for it. Where
 commits have lately been quick, who has changes commits them on the spot: to hand them to the thread and to hear of it
-takes longer than the flush. Where they have not, the thread waits for the disk, and what comes meanwhile is its next group.
+takes longer than the flush. Where they have not, the thread waits for the disk; what comes meanwhile is its next group.
 """
 
 import threading
