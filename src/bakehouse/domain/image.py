@@ -13,11 +13,16 @@ _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 
 
 class ImageState(StrEnum):
-    """Source: EC2 API Reference, ImageState (those that Bakehouse shows)."""
+    """Source: EC2 API Reference, ImageState.
+
+    Of `invalid`, `transient` and `error` EC2 does not say when an image has them, and no image here ever does.
+    """
 
     PENDING = "pending"
     AVAILABLE = "available"
     FAILED = "failed"
+    DISABLED = "disabled"
+    """Launchable by nobody, and shown to its owner alone, who must ask for it."""
     DEREGISTERED = "deregistered"
 
 
@@ -56,8 +61,15 @@ class Image:
     created_at: datetime
     state_reason: str | None = None
     boot_mode: str | None = None
+    """`legacy-bios`, `uefi` or `uefi-preferred`; None leaves the choice to the instance type."""
+    tpm_support: str | None = None
+    """`v2.0` when instances get a trusted platform module."""
+    uefi_data: str | None = None
+    """The UEFI variable store that instances begin with, in base64."""
     virtualization_type: str = "hvm"
     ena_support: bool = True
+    sriov_net_support: str | None = None
+    """`simple` when it was registered with that."""
     imds_support: str | None = None
     """`v2.0` when instances must use IMDSv2."""
     platform_details: str = "Linux/UNIX"
@@ -67,12 +79,18 @@ class Image:
     launch_accounts: tuple[str, ...] = ()
     """Launch permission: account ids, and `all` for a public image."""
     last_launched_at: datetime | None = None
+    deprecation_time: datetime | None = None
+    """From then on strangers find it by its id only, unless they ask for deprecated ones."""
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_public(self) -> bool:
         """Whether everybody may launch it."""
         return "all" in self.launch_accounts
+
+    def is_deprecated(self, now: datetime) -> bool:
+        """Whether its time to be deprecated has come."""
+        return self.deprecation_time is not None and self.deprecation_time <= now
 
     def launchable_by(self, account_id: str) -> bool:
         """Whether this account may see and launch the image."""
