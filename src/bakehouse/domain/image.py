@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, auth_failure
+from bakehouse.domain.image_watermark import ImageWatermark
+from bakehouse.domain.instance_type_specification import InstanceTypeSpecification
 
 #: Source: EC2 API Reference, CreateImage, Name.
 _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
@@ -79,6 +81,10 @@ class Image:
     launch_accounts: tuple[str, ...] = ()
     """Launch permission: account ids, and `all` for a public image."""
     last_launched_at: datetime | None = None
+    watermarks: tuple[ImageWatermark, ...] = ()
+    """Its own and those of the images that it came of; copies and images of instances inherit them."""
+    instance_type_specification: InstanceTypeSpecification | None = None
+    """The instance types that it may be launched on; None for all."""
     deprecation_time: datetime | None = None
     """From then on strangers find it by its id only, unless they ask for deprecated ones."""
     tags: dict[str, str] = field(default_factory=dict)
