@@ -210,6 +210,45 @@ async def test_a_snapshot_outlives_its_volume(store: VolumeStore) -> None:
     assert (await store.inventory()).volume_ids == {"vol-2"}
 
 
+async def test_a_copied_snapshot_has_the_size_of_its_source(store: VolumeStore) -> None:
+    await store.create("vol-1", size_bytes=4 * MIB, snapshot_id=None)
+    await store.snapshot({"vol-1": "snap-1"}, machine_id=None)
+
+    await store.copy_snapshot("snap-1", "snap-2")
+
+    await store.create("vol-2", size_bytes=4 * MIB, snapshot_id="snap-2")
+    with pytest.raises(ValueError, match="at least 4194304"):
+        await store.create("vol-3", size_bytes=MIB, snapshot_id="snap-2")
+
+
+async def test_a_copied_snapshot_outlives_its_source(driver: Driver) -> None:
+    await driver.store.create("vol-1", size_bytes=MIB, snapshot_id=None)
+    await driver.store.snapshot({"vol-1": "snap-1"}, machine_id=None)
+    await driver.store.copy_snapshot("snap-1", "snap-2")
+
+    await driver.store.delete_snapshot("snap-1")
+
+    assert (await driver.reopened().inventory()).snapshot_ids == {"snap-2"}
+
+
+async def test_a_snapshot_copied_again_after_its_source_has_gone_is_the_same(store: VolumeStore) -> None:
+    await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
+    await store.snapshot({"vol-1": "snap-1"}, machine_id=None)
+    await store.copy_snapshot("snap-1", "snap-2")
+    await store.delete_snapshot("snap-1")
+
+    await store.copy_snapshot("snap-1", "snap-2")
+
+    assert (await store.inventory()).snapshot_ids == {"snap-2"}
+
+
+async def test_an_unknown_snapshot_cannot_be_copied(store: VolumeStore) -> None:
+    with pytest.raises(NoSuchSnapshot):
+        await store.copy_snapshot("snap-1", "snap-2")
+
+    assert (await store.inventory()).snapshot_ids == frozenset()
+
+
 async def test_a_deleted_snapshot_is_gone(store: VolumeStore) -> None:
     await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
     await store.snapshot({"vol-1": "snap-1"}, machine_id=None)

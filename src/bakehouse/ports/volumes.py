@@ -108,6 +108,15 @@ class VolumeStore(Protocol):
         """
         ...
 
+    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+        """Make a second snapshot with the content of another, which either outlives. No byte is copied.
+
+        Raises:
+            NoSuchSnapshot: There is no source, nor was the copy made before. Nothing was made.
+            StorageFull: Nothing was made.
+        """
+        ...
+
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot. Volumes and snapshots above it lose nothing. No snapshot: nothing happens."""
         ...

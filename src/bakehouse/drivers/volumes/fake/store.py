@@ -87,6 +87,16 @@ class FakeVolumeStore:
             self._state.snapshots.update(taken)
             self._save()
 
+    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+        """Make a second snapshot of the same content: see the port."""
+        if snapshot_id in self._state.snapshots:
+            return
+        source = self._state.snapshots.get(source_id)
+        if source is None:
+            raise NoSuchSnapshot(source_id)
+        self._state.snapshots[snapshot_id] = source
+        self._save()
+
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port."""
         if self._state.snapshots.pop(snapshot_id, None) is not None:

@@ -143,6 +143,14 @@ class Qcow2VolumeStore:
                     self._require_space(volumes=len(snapshots))
                 await self._point_in_time.take(snapshots, machine_id)
 
+    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+        """Make a second manifest over the same layer: see the port. A sweep keeps the layer while either is there."""
+        async with self._locked({source_id, snapshot_id}):
+            if self._snapshots.get(snapshot_id) is None:
+                source = self._snapshot(source_id)
+                with tools.full_disk_named():
+                    await self._snapshots.save(snapshot_id, source)
+
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port. Its layer stays for as long as something is above it."""
         async with self._locked([snapshot_id]):
