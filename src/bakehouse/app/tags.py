@@ -14,6 +14,7 @@ from bakehouse.store.records import Records
 #: resource type, as DescribeTags names it -> the store's records of it.
 _TAGGABLE: Final = {
     "image": "images",
+    "image-usage-report": "image_usage_reports",
     "instance": "instances",
     "key-pair": "key_pairs",
     "network-interface": "network_interfaces",

@@ -24,6 +24,11 @@ class Ec2Error(Exception):
 #: resource type -> (code when there is none, code when the id has not the right form, noun of the message).
 _ID_REFUSALS: Final = {
     "image": ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
+    "image-usage-report": (
+        "InvalidImageUsageReportId.NotFound",
+        "InvalidImageUsageReportId.Malformed",
+        "image usage report ID",
+    ),
     "instance": ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
     "key-pair": ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
     "network-interface": (

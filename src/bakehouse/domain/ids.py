@@ -10,6 +10,7 @@ from typing import Final
 #: resource type, as DescribeTags and TagSpecifications name it -> id prefix.
 PREFIXES: Final = {
     "image": "ami",
+    "image-usage-report": "amiur",
     "instance": "i",
     "key-pair": "key",
     "network-interface": "eni",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, invalid_value, missing_parameter
+from bakehouse.domain.errors import invalid_combination, invalid_parameter, invalid_value, missing_parameter
 
 #: Source: EC2 API Reference, ImageUsageReport, ExpirationTime.
 LIFE: Final = timedelta(days=30)
@@ -108,10 +108,3 @@ def check_resource_types(types: Iterable[ReportedType]) -> None:
         raise missing_parameter("resourceType")
     if len(set(names)) < len(names):
         raise invalid_parameter("A resource type can be specified only once")
-
-
-def report_not_found(report_ids: Iterable[str]) -> Ec2Error:
-    """Refuse ids of reports that are not the caller's, or are gone. The code is made by EC2's pattern."""
-    return Ec2Error(
-        "InvalidImageUsageReportId.NotFound", f"The image usage report IDs '{', '.join(report_ids)}' do not exist"
-    )

@@ -17,7 +17,9 @@ import msgspec
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
+from bakehouse.domain.deregistered_image import DeregisteredImage
 from bakehouse.domain.image import Image
+from bakehouse.domain.image_usage_report import ImageUsageReport
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
@@ -101,12 +103,19 @@ class Store:
         self.access_keys: Records[AccessKey] = Records(account=lambda key: key.account_id)
         self.account_settings: Records[AccountSettings] = Records()
         self.client_tokens: Records[ClientTokenRecord] = Records()
+        self.deregistered_images: Records[DeregisteredImage] = Records(
+            source=lambda it: it.image.source_image_id,
+        )
+        self.image_usage_reports: Records[ImageUsageReport] = Records(scope=_scope)
         self.images: Records[Image] = Records(
             scope=_scope,
             region=lambda image: image.region,
             name=lambda image: (image.account_id, image.region, image.name),
+            source=lambda image: image.source_image_id,
         )
-        self.instances: Records[Instance] = Records(scope=_scope, vpc=lambda instance: instance.vpc_id)
+        self.instances: Records[Instance] = Records(
+            scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
+        )
         self.key_pairs: Records[KeyPair] = Records(scope=_scope)
         self.network_interfaces: Records[NetworkInterface] = Records(
             scope=_scope,

@@ -11,7 +11,9 @@ from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
+from bakehouse.domain.deregistered_image import DeregisteredImage
 from bakehouse.domain.image import Image
+from bakehouse.domain.image_usage_report import ImageUsageReport
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
@@ -28,6 +30,8 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "access_keys": AccessKey,
     "account_settings": AccountSettings,
     "client_tokens": ClientTokenRecord,
+    "deregistered_images": DeregisteredImage,
+    "image_usage_reports": ImageUsageReport,
     "images": Image,
     "instances": Instance,
     "key_pairs": KeyPair,

@@ -8,7 +8,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-_TABLES: Final = ("account_settings",)
+_TABLES: Final = ("account_settings", "deregistered_images", "image_usage_reports")
 
 
 def upgrade() -> None:
