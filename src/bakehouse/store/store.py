@@ -23,6 +23,8 @@ from bakehouse.domain.image_usage_report import ImageUsageReport
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.recycle_bin import RecycledResource
+from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
@@ -123,6 +125,12 @@ class Store:
             vpc=lambda interface: interface.vpc_id,
             subnet=lambda interface: interface.subnet_id,
             address=lambda interface: (interface.vpc_id, interface.private_ip),
+        )
+        self.recycle_bin: Records[RecycledResource] = Records(
+            kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type)
+        )
+        self.retention_rules: Records[RetentionRule] = Records(
+            kind=lambda rule: (rule.account_id, rule.region, rule.resource_type)
         )
         self.sagas: Records[SagaRecord] = Records(subject=lambda saga: saga.subject_id)
         self.security_groups: Records[SecurityGroup] = Records(scope=_scope, vpc=lambda group: group.vpc_id)

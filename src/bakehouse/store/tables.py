@@ -17,6 +17,8 @@ from bakehouse.domain.image_usage_report import ImageUsageReport
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.recycle_bin import RecycledResource
+from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
@@ -36,6 +38,8 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "instances": Instance,
     "key_pairs": KeyPair,
     "network_interfaces": NetworkInterface,
+    "recycle_bin": RecycledResource,
+    "retention_rules": RetentionRule,
     "sagas": SagaRecord,
     "security_groups": SecurityGroup,
     "snapshots": Snapshot,

@@ -30,6 +30,8 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "client_tokens",
         "deregistered_images",
         "image_usage_reports",
+        "recycle_bin",
+        "retention_rules",
         "sagas",
     ]
     again.close()

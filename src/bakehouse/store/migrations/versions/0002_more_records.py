@@ -8,7 +8,13 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-_TABLES: Final = ("account_settings", "deregistered_images", "image_usage_reports")
+_TABLES: Final = (
+    "account_settings",
+    "deregistered_images",
+    "image_usage_reports",
+    "recycle_bin",
+    "retention_rules",
+)
 
 
 def upgrade() -> None:
