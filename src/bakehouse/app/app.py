@@ -1,6 +1,7 @@
 """The use cases, one object for each noun."""
 
 from bakehouse.app.accounts import Accounts
+from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.context import AppContext
 from bakehouse.app.host import Host
@@ -21,6 +22,7 @@ class App:
     def __init__(self, context: AppContext) -> None:
         """Make each noun's use cases over the same context."""
         self.accounts = Accounts(context)
+        self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
         self.host = Host(context)
         self.images = Images(context)

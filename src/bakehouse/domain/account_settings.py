@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from bakehouse.domain.allowed_images import AllowedImages
+from bakehouse.domain.public_access import PublicAccess
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSettings:
@@ -11,6 +14,10 @@ class AccountSettings:
     """`ACCOUNT/REGION`, as `account_settings_id` makes it."""
     account_id: str
     region: str
+    allowed_images: AllowedImages = AllowedImages()
+    image_public_access: PublicAccess = PublicAccess.UNBLOCKED
+    """Whether images may be made public. EC2 begins with `block-new-sharing` for accounts made since 2023."""
+    snapshot_public_access: PublicAccess = PublicAccess.UNBLOCKED
 
 
 def account_settings_id(account_id: str, region: str) -> str:

@@ -28,6 +28,27 @@ class ImageState(StrEnum):
     DEREGISTERED = "deregistered"
 
 
+class DeregistrationProtection(StrEnum):
+    """As EC2 answers it; the model has any text. Source: EC2 CLI examples, `enable-image-deregistration-protection`."""
+
+    OFF = "disabled"
+    ON = "enabled-without-cooldown"
+    ON_WITH_COOLDOWN = "enabled-with-cooldown"
+
+
+class SnapshotRemoval(StrEnum):
+    """What became of a snapshot of a deregistered image. Source: EC2 API Reference, DeleteSnapshotReturnCode."""
+
+    SUCCESS = "success"
+    SKIPPED = "skipped"
+    """Another image names it."""
+    MISSING_PERMISSIONS = "missing-permissions"
+    """It is another account's."""
+    CLIENT_ERROR = "client-error"
+    """Its owner has forbidden it to be deleted."""
+    INTERNAL_ERROR = "internal-error"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDevice:
     """One entry of an image's block device mapping. Size in GiB, throughput in MiB/s.
@@ -81,6 +102,9 @@ class Image:
     launch_accounts: tuple[str, ...] = ()
     """Launch permission: account ids, and `all` for a public image."""
     last_launched_at: datetime | None = None
+    deregistration_protection: DeregistrationProtection = DeregistrationProtection.OFF
+    protected_until: datetime | None = None
+    """When the cooldown of a protection that was disabled ends, or ended."""
     watermarks: tuple[ImageWatermark, ...] = ()
     """Its own and those of the images that it came of; copies and images of instances inherit them."""
     instance_type_specification: InstanceTypeSpecification | None = None
@@ -93,6 +117,12 @@ class Image:
     def is_public(self) -> bool:
         """Whether everybody may launch it."""
         return "all" in self.launch_accounts
+
+    @property
+    def snapshot_ids(self) -> tuple[str, ...]:
+        """The snapshots in its mapping, each once."""
+        named = (device.snapshot_id for device in self.block_devices)
+        return tuple(dict.fromkeys(snapshot_id for snapshot_id in named if snapshot_id is not None))
 
     def is_deprecated(self, now: datetime) -> bool:
         """Whether its time to be deprecated has come."""
