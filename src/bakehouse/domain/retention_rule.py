@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.tags import TAGS_PER_RESOURCE
 
 
 class RetainedType(StrEnum):
@@ -108,6 +109,15 @@ def check_unlock_delay(days: int) -> None:
     """Refuse an unlock delay that no lock can have: ValidationException."""
     if days not in UNLOCK_DAYS:
         raise rule_invalid(f"The unlock delay must be between {UNLOCK_DAYS[0]} and {UNLOCK_DAYS[-1]} days, not {days}.")
+
+
+def check_rule_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that a rule cannot have: ValidationException; too many of them: ServiceQuotaExceededException."""
+    if len(tags) > TAGS_PER_RESOURCE:
+        raise rule_quota_exceeded(f"A retention rule can have {TAGS_PER_RESOURCE} tags.")
+    for key in tags:
+        if key.lower().startswith("aws:"):
+            raise rule_invalid("Tag keys starting with 'aws:' are reserved.")
 
 
 def rule_invalid(message: str) -> Ec2Error:
