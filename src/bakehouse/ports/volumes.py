@@ -122,14 +122,30 @@ class VolumeStore(Protocol):
         ...
 
     async def import_file(
-        self, snapshot_id: str, path: Path, *, progress: Callable[[float], None] | None = None
+        self,
+        snapshot_id: str,
+        path: Path,
+        *,
+        disk: int = 0,
+        expected_format: str | None = None,
+        progress: Callable[[float], None] | None = None,
+        stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
-        """Inspect a raw or qcow2 file from outside and take a private copy of it as a snapshot.
+        """Inspect a file from outside and take a private copy of a disk in it as a snapshot.
 
-        `progress` is called with a fraction from 0 to 1. The file itself is left as it was.
+        Formats: raw, qcow2, VMDK in one file, VHD, VHDX, and OVA. The file itself is left as it was.
+
+        Args:
+            snapshot_id: The snapshot to make.
+            path: A regular file.
+            disk: Which disk of an OVA, counted from 0 (`DiskFiles.examine` lists them); 0 for every other format.
+            expected_format: A value of `disk_files.ImportFormat`; a file of another is refused. None takes any.
+            progress: Called with a fraction from 0 to 1.
+            stage: Called with a word for what begins: `validating`, `copying`, `converting`.
 
         Raises:
-            UnsafeImage: The file names another file, has unknown features, or is no disk; nothing was made.
+            UnsafeImage: The file names another file, has unknown features, is no disk, is not of the expected format
+                or has no such disk; nothing was made.
             StorageFull: Nothing was made.
         """
         ...

@@ -14,6 +14,7 @@ from oslo_utils.imageutils import format_inspector
 
 from bakehouse.drivers.volumes import qcow2_header
 from bakehouse.drivers.volumes.sizes import SECTOR_BYTES, whole_sectors
+from bakehouse.ports.disk_files import DiskInFile, ExaminedFile, ImportFormat
 from bakehouse.ports.volumes import UnsafeImage
 
 #: The largest disk that is taken. Source: EBS, the largest gp2 volume, 16 TiB.
@@ -79,6 +80,35 @@ def inspect_file(path: Path) -> Inspected:
         return inspect(fd)
     finally:
         os.close(fd)
+
+
+def examine(path: Path) -> ExaminedFile:
+    """Find out what disks a file holds. Blocks, for some milliseconds.
+
+    Raises:
+        UnsafeImage: As `inspect` and `open_regular`.
+        OSError: It cannot be opened.
+    """
+    return examined(inspect_file(path))
+
+
+def examined(found: Inspected) -> ExaminedFile:
+    """Return what a file that is one disk holds."""
+    kind = ImportFormat(found.format)
+    return ExaminedFile(format=kind, disks=(DiskInFile(name="", format=kind, size_bytes=found.size_bytes),))
+
+
+def chosen_disk(found: ExaminedFile, disk: int, expected_format: str | None) -> DiskInFile:
+    """Return one disk of a file, counted from 0.
+
+    Raises:
+        UnsafeImage: The file is of another format than expected, or has no such disk.
+    """
+    if expected_format not in (None, found.format):
+        raise UnsafeImage(f"it is a file of format {found.format}, not {expected_format}")
+    if not 0 <= disk < len(found.disks):
+        raise UnsafeImage(f"it holds {len(found.disks)} disks, and none of number {disk}")
+    return found.disks[disk]
 
 
 def inspect(fd: int) -> Inspected:

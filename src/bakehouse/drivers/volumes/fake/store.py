@@ -103,7 +103,14 @@ class FakeVolumeStore:
             self._save()
 
     async def import_file(
-        self, snapshot_id: str, path: Path, *, progress: Callable[[float], None] | None = None
+        self,
+        snapshot_id: str,
+        path: Path,
+        *,
+        disk: int = 0,
+        expected_format: str | None = None,
+        progress: Callable[[float], None] | None = None,
+        stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
         """Inspect a file as the real store does, and remember its size.
 
@@ -113,13 +120,25 @@ class FakeVolumeStore:
         """
         snapshot = self._state.snapshots.get(snapshot_id)
         if snapshot is None:
-            found = await asyncio.to_thread(inspection.inspect_file, path)
-            snapshot = _Snapshot(size_bytes=found.size_bytes, source_format=found.format)
-            self._state.snapshots[snapshot_id] = snapshot
-            self._save()
+            if stage is not None:
+                stage("validating")
+            found = await asyncio.to_thread(inspection.examine, path)
+            chosen = inspection.chosen_disk(found, disk, expected_format)
+            snapshot = _Snapshot(size_bytes=chosen.size_bytes, source_format=found.format)
+            self.put_snapshot(snapshot_id, snapshot.size_bytes, snapshot.source_format)
             if progress is not None:
                 progress(1.0)
         return ImportedDisk(size_bytes=snapshot.size_bytes, source_format=snapshot.source_format)
+
+    def put_snapshot(self, snapshot_id: str, size_bytes: int, source_format: str = "raw") -> None:
+        """Take note of a snapshot that was made of a file."""
+        self._state.snapshots[snapshot_id] = _Snapshot(size_bytes=size_bytes, source_format=source_format)
+        self._save()
+
+    def snapshot_size(self, snapshot_id: str) -> int | None:
+        """Return a snapshot's size in bytes; None without one."""
+        snapshot = self._state.snapshots.get(snapshot_id)
+        return None if snapshot is None else snapshot.size_bytes
 
     async def inventory(self) -> VolumeInventory:
         """List what there is: see the port."""

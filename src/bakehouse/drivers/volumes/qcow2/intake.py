@@ -47,6 +47,16 @@ class Taken:
     source_format: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to take of a file, and whom to tell: see `VolumeStore.import_file`."""
+
+    disk: int = 0
+    expected_format: str | None = None
+    progress: Progress
+    stage: Callable[[str], None]
+
+
 class Intake:
     """Makes private raw copies in a directory of their own."""
 
@@ -66,7 +76,7 @@ class Intake:
         self._reserve_bytes = reserve_bytes
 
     @asynccontextmanager
-    async def take(self, source: Path, progress: Progress) -> AsyncIterator[Taken]:
+    async def take(self, source: Path, wanted: Wanted) -> AsyncIterator[Taken]:
         """Give a private raw copy of the disk in `source`. What the block has not moved away is removed after it.
 
         Raises:
@@ -77,17 +87,23 @@ class Intake:
         fd = await self._threads.run(inspection.open_regular, source)
         try:
             with tools.full_disk_named():
+                wanted.stage("validating")
                 first = await self._threads.run(inspection.inspect, fd)
+                inspection.chosen_disk(inspection.examined(first), wanted.disk, wanted.expected_format)
                 async with self._scratch_file() as copy:
                     share = _COPY_SHARE if first.format == QCOW2 else 1.0
-                    await self._copy(fd, copy, lambda part: progress(part * share))
+                    wanted.stage("copying")
+                    await self._copy(fd, copy, lambda part: wanted.progress(part * share))
                     second = await self._threads.run(inspection.inspect_file, copy)
                     if second.format == RAW:
                         size_bytes = (await self._threads.run(copy.stat)).st_size
                         yield Taken(path=copy, size_bytes=size_bytes, source_format=RAW)
                         return
                     async with self._scratch_file() as plain:
-                        await self._convert(copy, plain, second, lambda part: progress(share + part * (1 - share)))
+                        wanted.stage("converting")
+                        await self._convert(
+                            copy, plain, second, lambda part: wanted.progress(share + part * (1 - share))
+                        )
                         yield Taken(path=plain, size_bytes=second.size_bytes, source_format=second.format)
         finally:
             os.close(fd)

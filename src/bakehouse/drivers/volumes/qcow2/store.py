@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import sweeping, tools
-from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken
+from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
@@ -157,9 +157,16 @@ class Qcow2VolumeStore:
             await self._snapshots.remove(snapshot_id)
 
     async def import_file(
-        self, snapshot_id: str, path: Path, *, progress: Callable[[float], None] | None = None
+        self,
+        snapshot_id: str,
+        path: Path,
+        *,
+        disk: int = 0,
+        expected_format: str | None = None,
+        progress: Callable[[float], None] | None = None,
+        stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
-        """Inspect a file and take a private copy of it as a snapshot: see the port, and `intake` for how.
+        """Inspect a file and take a private copy of a disk in it as a snapshot: see the port, and `intake` for how.
 
         Raises:
             UnsafeImage: Nothing was made.
@@ -169,7 +176,13 @@ class Qcow2VolumeStore:
         async with self._locked([snapshot_id]):
             known = self._snapshots.get(snapshot_id)
             if known is None:
-                async with self._intake.take(path, progress or (lambda _: None)) as taken:
+                wanted = Wanted(
+                    disk=disk,
+                    expected_format=expected_format,
+                    progress=progress or (lambda _: None),
+                    stage=stage or (lambda _: None),
+                )
+                async with self._intake.take(path, wanted) as taken:
                     known = await self._adopt(snapshot_id, taken)
             return ImportedDisk(size_bytes=known.size_bytes, source_format=known.source_format or RAW)
 
