@@ -2,6 +2,7 @@
 
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.snapshot import SnapshotState
 from bakehouse.domain.volume import VolumeState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
@@ -41,7 +42,13 @@ def _assert_settled(store: Store) -> None:
 
 async def _assert_bytes(store: Store, volumes: FakeVolumeStore) -> None:
     inventory = await volumes.inventory()
-    assert inventory.volume_ids == {volume.id for volume in store.volumes}
-    assert inventory.snapshot_ids == {snapshot.id for snapshot in store.snapshots}
+    recycled = list(store.recycle_bin)
+    recycled_volumes = {it.id for it in recycled if it.type is RetainedType.VOLUME}
+    recycled_snapshots = {it.id for it in recycled if it.type is RetainedType.SNAPSHOT}
+    assert inventory.volume_ids == {volume.id for volume in store.volumes} | recycled_volumes
+    assert inventory.snapshot_ids == {snapshot.id for snapshot in store.snapshots} | recycled_snapshots
+    assert {it.id for it in recycled}.isdisjoint(
+        resource.id for records in (store.images, store.snapshots, store.volumes) for resource in records
+    )
     named = {device.snapshot_id for image in store.images for device in image.block_devices if device.snapshot_id}
     assert named <= inventory.snapshot_ids

@@ -163,7 +163,7 @@ async def running_server(
         context,
         engine,
         host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
-        chores=[app.client_tokens.forget_old],
+        chores=[app.client_tokens.forget_old, app.recycle_bin.delete_due],
     )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
     try:

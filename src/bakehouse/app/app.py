@@ -10,6 +10,8 @@ from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.networks import Networks
+from bakehouse.app.recycle_bin import RecycleBin
+from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.tags import Tags
@@ -30,6 +32,8 @@ class App:
         self.key_pairs = KeyPairs(context)
         self.metadata = Metadata(context)
         self.networks = Networks(context)
+        self.recycle_bin = RecycleBin(context)
+        self.retention_rules = RetentionRules(context)
         self.security_groups = SecurityGroups(context)
         self.snapshots = Snapshots(context)
         self.tags = Tags(context)

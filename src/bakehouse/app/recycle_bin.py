@@ -107,7 +107,7 @@ class RecycleBin:
             self._deadlines = [(recycled.exits_at, recycled.id) for recycled in recycle_bin]
             heapify(self._deadlines)
             self._deadlines_version = recycle_bin.version
-        due = []
+        due: list[RecycledResource] = []
         while self._deadlines and self._deadlines[0][0] <= now and len(due) < most:
             due.append(recycle_bin[heappop(self._deadlines)[1]])
         if due:

@@ -15,6 +15,7 @@ from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState, storage_full, volume_not_available
 from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
+from bakehouse.sagas import recycle_bin
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS, CreateSnapshots
 from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS, DeleteSnapshots
 from bakehouse.store.store import Transaction
@@ -125,7 +126,7 @@ class Snapshots:
             tx.put(replace(snapshot, create_volume_accounts=accounts))
 
     async def delete(self, caller: Caller, snapshot_id: str) -> None:
-        """Delete a snapshot; volumes made from it lose nothing.
+        """Delete a snapshot, or move it to the Recycle Bin; volumes made from it lose nothing.
 
         Refuses one that an image names (InvalidSnapshot.InUse) and another account's (AuthFailure, if it is shared).
         """
@@ -135,7 +136,8 @@ class Snapshots:
             raise snapshot_in_use(snapshot_id, users[0])
         async with self._context.store.transaction() as tx:
             saga_id = enlist_deletion(self._context, tx, [snapshot], subject_id=snapshot_id)
-        await asyncio.wait([self._context.sagas.begin(saga_id)])  # it is gone, whatever becomes of its bytes
+        if saga_id is not None:
+            await asyncio.wait([self._context.sagas.begin(saga_id)])  # it is gone, whatever becomes of its bytes
 
     async def _take(self, snapshots: Sequence[Snapshot], subject_id: str) -> None:
         params = CreateSnapshots(snapshots={snapshot.volume_id: snapshot.id for snapshot in snapshots})
@@ -229,9 +231,17 @@ def images_using(context: AppContext, region: str, snapshot_ids: Iterable[str]) 
     return users
 
 
-def enlist_deletion(context: AppContext, tx: Transaction, snapshots: Iterable[Snapshot], *, subject_id: str) -> str:
-    """Remove the records of snapshots, and enlist what removes their bytes."""
-    gone = list(snapshots)
+def enlist_deletion(
+    context: AppContext, tx: Transaction, snapshots: Iterable[Snapshot], *, subject_id: str
+) -> str | None:
+    """Remove the records of snapshots, and enlist what removes their bytes.
+
+    What a retention rule keeps goes into the Recycle Bin instead; None when that is all of them.
+    """
+    now = context.now()
+    gone = [snapshot for snapshot in snapshots if not recycle_bin.keep(context.store, tx, snapshot, now)]
+    if not gone:
+        return None
     for snapshot in gone:
         tx.delete(snapshot)
     params = DeleteSnapshots(snapshot_ids=tuple(snapshot.id for snapshot in gone))

@@ -31,6 +31,7 @@ from bakehouse.domain.volume import (
 )
 from bakehouse.ports.hypervisor import DeviceBusy, MonitorLost
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull, VolumeInUse
+from bakehouse.sagas import recycle_bin
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME, AttachVolume
 from bakehouse.sagas.create_volume import CREATE_VOLUME, CreateVolume
 from bakehouse.sagas.delete_volume import DELETE_VOLUME, DeleteVolume
@@ -156,14 +157,19 @@ class Volumes:
         return left if left is not None and is_busy else detaching
 
     async def delete(self, caller: Caller, volume_id: str) -> None:
-        """Delete a volume that is attached to nothing: VolumeInUse otherwise. Its snapshots lose nothing."""
+        """Delete a volume that is attached to nothing, or move it to the Recycle Bin: VolumeInUse if it is attached.
+
+        Its snapshots lose nothing.
+        """
         (volume,) = owned(self._context.store.volumes, caller, "volume", [volume_id])
         if volume.attachment is not None:
             raise volume_in_use(volume.id, volume.attachment.instance_id)
         if volume.state is not VolumeState.AVAILABLE:
             raise volume_not_available(volume.id)
-        sagas = self._context.sagas
-        async with self._context.store.transaction() as tx:
+        store, sagas = self._context.store, self._context.sagas
+        async with store.transaction() as tx:
+            if recycle_bin.keep(store, tx, volume, self._context.now()):
+                return
             tx.put(replace(volume, state=VolumeState.DELETING))
             saga_id = sagas.enlist(tx, DELETE_VOLUME, DeleteVolume(volume_id=volume.id), subject_id=volume.id)
         try:

@@ -4,7 +4,7 @@ Whatever has no record was left by a crash: in the middle of a removal, or of th
 last. It is reported first, then removed, and only before requests are served: nothing new is being made then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -51,13 +51,15 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
     return Orphans(
         machines=frozenset({status.machine_id for status in machines} - gone - wanted),
         machine_remains=frozenset(machine_id for machine_id in gone if machine_id not in store.instances),
-        volumes=frozenset(volume_id for volume_id in inventory.volume_ids if volume_id not in store.volumes),
-        snapshots=frozenset(
-            snapshot_id for snapshot_id in inventory.snapshot_ids if snapshot_id not in store.snapshots
-        ),
+        volumes=frozenset(_unrecorded(inventory.volume_ids, store.volumes, store.recycle_bin)),
+        snapshots=frozenset(_unrecorded(inventory.snapshot_ids, store.snapshots, store.recycle_bin)),
         interfaces=frozenset(fabric.interface_ids - plugged),
         segments=frozenset(vpc_id for vpc_id in fabric.vpc_ids if vpc_id not in store.vpcs),
     )
+
+
+def _unrecorded(ids: Iterable[str], *records: Container[str]) -> Iterator[str]:
+    return (resource_id for resource_id in ids if not any(resource_id in kept for kept in records))
 
 
 async def remove_orphans(context: SagaContext, orphans: Orphans) -> None:

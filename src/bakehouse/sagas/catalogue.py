@@ -7,6 +7,7 @@ from bakehouse.sagas.attach_volume import ATTACH_VOLUME
 from bakehouse.sagas.create_image import CREATE_IMAGE
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS
 from bakehouse.sagas.create_volume import CREATE_VOLUME
+from bakehouse.sagas.delete_recycled_volume import DELETE_RECYCLED_VOLUME
 from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS
 from bakehouse.sagas.delete_volume import DELETE_VOLUME
 from bakehouse.sagas.detach_volume import DETACH_VOLUME
@@ -24,6 +25,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     CREATE_IMAGE,
     CREATE_SNAPSHOTS,
     CREATE_VOLUME,
+    DELETE_RECYCLED_VOLUME,
     DELETE_SNAPSHOTS,
     DELETE_VOLUME,
     DETACH_VOLUME,

@@ -13,7 +13,9 @@ from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.volume import Volume
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
 from bakehouse.ports.network import NetworkUnavailable
+from bakehouse.ports.volumes import NoSuchVolume
 from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.recycle_bin import keep, retained_until
 from bakehouse.sagas.segment import ensure_segment, interface_spec
 from bakehouse.sagas.volumes import GIB, held
 from bakehouse.store.store import Store
@@ -45,13 +47,25 @@ async def make_volumes(ctx: SagaContext, instance_id: str) -> None:
 
 async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: bool) -> None:
     """Delete the bytes of the attached volumes: those that go with their instance, or all of them."""
-    going = [
-        volume.id
-        for volume in volumes_of(ctx.store, ctx.store.instances[instance_id])
-        if all_of_them or (volume.attachment is not None and volume.attachment.delete_on_termination)
-    ]
+    volumes = volumes_of(ctx.store, ctx.store.instances[instance_id])
+    going = [volume.id for volume in volumes if all_of_them or _goes_with_instance(volume)]
     async with held(ctx, going):
         await asyncio.gather(*(ctx.volumes.delete(volume_id) for volume_id in going))
+
+
+async def recycle_volumes(ctx: SagaContext, instance_id: str) -> None:
+    """Move those volumes into the Recycle Bin that go with their instance and that a retention rule keeps."""
+    for volume in volumes_of(ctx.store, ctx.store.instances[instance_id]):
+        if _goes_with_instance(volume) and retained_until(ctx.store, volume, ctx.now()) is not None:
+            async with held(ctx, [volume.id]):
+                with suppress(NoSuchVolume):  # this is a repetition, and a rule is new since its bytes were deleted
+                    await ctx.volumes.connect(volume.id)
+                    async with ctx.store.transaction() as tx:
+                        keep(ctx.store, tx, ctx.store.volumes[volume.id], ctx.now())
+
+
+def _goes_with_instance(volume: Volume) -> bool:
+    return volume.attachment is not None and volume.attachment.delete_on_termination
 
 
 async def plug_interface(ctx: SagaContext, instance_id: str) -> None:

@@ -1,8 +1,8 @@
 """Terminate an instance: its machine, its interface, and the volumes that go with it.
 
 Before it begins the instance is `shutting-down`. Afterwards it is `terminated`, and stays to be seen for an hour; its
-interface and the volumes with DeleteOnTermination are gone, the other volumes `available`. There is nothing to undo:
-whoever finds the instance still `shutting-down` without a saga under way begins it again.
+interface is gone, the volumes with DeleteOnTermination are gone or in the Recycle Bin, the others `available`. There is
+nothing to undo: whoever finds the instance still `shutting-down` without a saga under way begins it again.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,8 @@ async def unplug_interface(ctx: SagaContext, params: TerminateInstance) -> None:
 
 
 async def delete_volumes(ctx: SagaContext, params: TerminateInstance) -> None:
-    """Delete the bytes of the volumes that go with the instance."""
+    """Delete the bytes of the volumes that go with the instance, but for those that the Recycle Bin keeps."""
+    await machine.recycle_volumes(ctx, params.instance_id)
     await machine.delete_volumes(ctx, params.instance_id, all_of_them=False)
 
 
