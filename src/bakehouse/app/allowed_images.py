@@ -1,6 +1,6 @@
 """Allowed AMIs: an account limits which images of others it finds and uses in a region."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bakehouse.app.account_settings import change_settings, settings_of
@@ -46,6 +46,13 @@ class AllowedImagesSettings:
     def allowed(self, caller: Caller, image: Image) -> bool:
         """Tell whether an image is allowed; all are where Allowed AMIs is disabled."""
         return meets_criteria(self._context, caller, image) is not False
+
+    def verdict(self, caller: Caller) -> Callable[[Image], bool] | None:
+        """Return what tells for each image whether it meets the criteria; None where Allowed AMIs is disabled."""
+        settings, now = self.of(caller), self._context.now()
+        if settings.state is AllowedImagesState.DISABLED:
+            return None
+        return lambda image: settings.allows(image, caller.account_id, now)
 
     async def set_state(self, caller: Caller, state: AllowedImagesState) -> None:
         """Apply the criteria, only show what they would do, or do neither. The criteria stay."""

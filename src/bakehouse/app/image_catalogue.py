@@ -1,14 +1,21 @@
 """The image catalogue: who sees which images, who may launch them, what is said of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bakehouse.app.account_settings import settings_of
+from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
+from bakehouse.app.public_access import check_image_sharing
 from bakehouse.app.snapshots import check_description, checked_account_id, owner_accounts
+from bakehouse.domain.allowed_images import AllowedImagesState
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
-from bakehouse.domain.image import Image, image_not_authorized
+from bakehouse.domain.image import Image, ImageState, check_image_name, image_name_taken, image_not_authorized
+from bakehouse.domain.image_lifecycle import with_public_deprecation
+from bakehouse.domain.image_watermark import public_image_has_no_watermarks
+from bakehouse.domain.tags import check_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +43,23 @@ class ImageCatalogue:
         *,
         owners: Collection[str] | None = None,
         launchable_by: Collection[str] | None = None,
+        include_deprecated: bool = False,
+        include_disabled: bool = False,
     ) -> Sequence[Image]:
-        """Return the images that the caller may launch: all, oldest first, or those of these ids, owners and launchers.
+        """Return the images that are there for the caller: all, oldest first, or of these ids, owners and launchers.
 
+        Of others' images those that are deprecated are named by their ids or left out, unless `include_deprecated`;
+        disabled ones, which only their owner sees, are left out unless `include_disabled`.
         `owners` are account ids, `self`, or Amazon's aliases, which own nothing here. `launchable_by` asks for explicit
         launch permission: of account ids, `self`, or `all` for public images. A missing id is refused:
         InvalidAMIID.NotFound.
         """
-        found = self._visible(caller) if image_ids is None else self._of_ids(caller, image_ids)
+        if image_ids is None:
+            found = self._listed(caller, include_deprecated=include_deprecated)
+        else:
+            found = self._of_ids(caller, image_ids)
+        if not include_disabled:
+            found = [image for image in found if image.state is not ImageState.DISABLED]
         if owners is not None:
             accounts = owner_accounts(caller, owners)
             found = [image for image in found if image.account_id in accounts]
@@ -65,6 +81,9 @@ class ImageCatalogue:
         check_description(change.description or "")
         added = [_checked_launcher(launcher) for launcher in change.add_launchers]
         removed = {_checked_launcher(launcher) for launcher in change.remove_launchers}
+        check_image_sharing(self._context, image, added)
+        if "all" in added and image.watermarks:
+            raise public_image_has_no_watermarks(image_id)
         launchers = dict.fromkeys((*image.launch_accounts, *added))
         changed = replace(
             image,
@@ -73,7 +92,7 @@ class ImageCatalogue:
             launch_accounts=tuple(launcher for launcher in launchers if launcher not in removed),
         )
         async with self._context.store.transaction() as tx:
-            tx.put(changed)
+            tx.put(with_public_deprecation(changed))
 
     async def reset_launchers(self, caller: Caller, image_id: str) -> None:
         """Make an image private again."""
@@ -81,13 +100,28 @@ class ImageCatalogue:
         async with self._context.store.transaction() as tx:
             tx.put(replace(image, launch_accounts=()))
 
+    def _listed(self, caller: Caller, *, include_deprecated: bool) -> list[Image]:
+        """Return what the caller finds without naming it."""
+        allowed, now = settings_of(self._context, caller.account_id, caller.region).allowed_images, self._context.now()
+        applied = allowed.state is AllowedImagesState.ENABLED
+        return [
+            image
+            for image in self._visible(caller)
+            if image.account_id == caller.account_id
+            or (
+                (include_deprecated or not image.is_deprecated(now))
+                and (not applied or allowed.allows(image, caller.account_id, now))
+            )
+        ]
+
     def _visible(self, caller: Caller) -> list[Image]:
-        """Return all that the caller sees; made again only when an image has changed. Not to be changed."""
+        """Return what the caller has or may launch; made again only when an image has changed. Not to be changed."""
         place, images = (caller.account_id, caller.region), self._context.store.images
         known = self._lists.get(place)
         if known is not None and known[0] == images.version:
             return known[1]
-        visible = [image for image in images.by("region")[caller.region].values() if _is_visible(image, caller)]
+        of_region = images.by("region")[caller.region].values()
+        visible = [image for image in of_region if image.launchable_by(caller.account_id)]
         self._lists[place] = images.version, visible
         return visible
 
@@ -97,7 +131,7 @@ class ImageCatalogue:
             if not is_well_formed(image_id, "image"):
                 raise malformed_id("image", image_id)
             image = self._context.store.images.get(image_id)
-            if image is None or image.region != caller.region or not _is_visible(image, caller):
+            if image is None or image.region != caller.region or not may_use(self._context, caller, image):
                 missing.append(image_id)
             else:
                 found.append(image)
@@ -106,8 +140,13 @@ class ImageCatalogue:
         return found
 
 
-def _is_visible(image: Image, caller: Caller) -> bool:
-    return image.account_id == caller.account_id or image.launchable_by(caller.account_id)
+def check_new_image(context: AppContext, caller: Caller, name: str, description: str, tags: Mapping[str, str]) -> None:
+    """Refuse a name that an image of the caller's has (InvalidAMIName.Duplicate), and what no image may be called."""
+    check_image_name(name)
+    check_description(description)
+    check_tags(tags)
+    for image in context.store.images.by("name")[caller.account_id, caller.region, name].values():
+        raise image_name_taken(name, image.id)
 
 
 def _launcher(caller: Caller, user: str) -> str:

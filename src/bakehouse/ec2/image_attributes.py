@@ -1,29 +1,37 @@
 """Image attribute operations: description, launch permission, and what can only be read."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from bakehouse.app.image_catalogue import ImageChange
 from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter, not_honoured
 from bakehouse.domain.image import Image
 from bakehouse.ec2.block_devices import block_device_view
-from bakehouse.ec2.image_views import moment
+from bakehouse.ec2.image_views import moment, protection_view
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.sharing import account_view, requested_sharing
+
+
+_Show = Callable[[Image], dict[str, Any]]
 
 
 def _value(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"Value": text}
 
 
+def _protection(ctx: RequestContext, image: Image) -> dict[str, Any]:
+    protection = protection_view(image, cools_down=ctx.app.image_lifecycle.cools_down(image))
+    return {"DeregistrationProtection": _value(protection)}
+
+
 #: Attribute to the member of the answer that it fills. The kernels and products that no image here has are empty, as
 #: EC2 answers them. UEFI data is left out: an image here boots by BIOS, and to show none would promise some.
-_SHOWN: Final[Mapping[str, Callable[[Image], dict[str, Any]]]] = {
+_SHOWN: Final[Mapping[str, _Show]] = {
     "blockDeviceMapping": lambda image: {
         "BlockDeviceMappings": [block_device_view(device) for device in image.block_devices]
     },
     "bootMode": lambda image: {"BootMode": _value(image.boot_mode)},
-    "deregistrationProtection": lambda _image: {"DeregistrationProtection": _value("disabled")},
     "description": lambda image: {"Description": _value(image.description)},
     "imdsSupport": lambda image: {"ImdsSupport": _value(image.imds_support)},
     "kernel": lambda _image: {"KernelId": {}},
@@ -41,7 +49,8 @@ _SHOWN: Final[Mapping[str, Callable[[Image], dict[str, Any]]]] = {
 @operation("DescribeImageAttribute", honours="ImageId Attribute")
 async def describe_image_attribute(ctx: RequestContext, request: Request) -> Response:
     """Show one attribute of an image of the caller's."""
-    show = _SHOWN.get(request["Attribute"])
+    shown: dict[str, _Show] = {**_SHOWN, "deregistrationProtection": partial(_protection, ctx)}
+    show = shown.get(request["Attribute"])
     if show is None:
         raise not_honoured(f"Attribute={request['Attribute']}")
     image = ctx.app.images.owned(ctx.caller, request["ImageId"])

@@ -35,7 +35,7 @@ _VALUES: Final[Mapping[str, Callable[[Image], Iterable[str | None]]]] = {
     "ena-support": lambda image: (flag(image.ena_support),),
     "free-tier-eligible": lambda _image: ("false",),
     "hypervisor": lambda _image: ("xen",),
-    "image-allowed": lambda _image: ("true",),
+    "image-allowed": lambda _image: ("true",),  # where nobody asks for more: see `image_test`
     "image-id": lambda image: (image.id,),
     "image-type": lambda _image: ("machine",),
     "is-public": lambda image: (flag(image.is_public),),
@@ -77,15 +77,31 @@ def moment(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def image_test(request: Request, account_id: str) -> Callable[[Image], bool]:
-    """Return the test that a request's filters make, for what an account sees of each image."""
+def image_test(
+    request: Request, account_id: str, allowed: Callable[[Image], bool] | None = None
+) -> Callable[[Image], bool]:
+    """Return the test that a request's filters make, for what an account sees of each image.
+
+    `allowed` tells which images meet the account's criteria for Allowed AMIs; None: all do.
+    """
     own, others = FILTERS.compile(request), _FILTERS_OF_OTHERS.compile(request)
+    if allowed is not None:
+        values = {**_VALUES, "image-allowed": lambda image: (flag(allowed(image)),)}
+        own = Filters(values, tags=lambda image: image.tags).compile(request)
+        others = Filters(values, tags=lambda _image: {}).compile(request)
     return lambda image: own(image) if image.account_id == account_id else others(image)
 
 
 def image_view(image: Image, account_id: str) -> View:
     """Return an image as an account sees it: its tags are its owner's alone."""
     return _OWN.of(image) if image.account_id == account_id else _OTHERS.of(image)
+
+
+def protection_view(image: Image, *, cools_down: bool) -> str:
+    """Return how an image is protected from deregistration, in EC2's words, as clients of it have read them."""
+    if cools_down and image.protected_until is not None:
+        return f"disabled after {moment(image.protected_until)}"
+    return image.deregistration_protection
 
 
 def _own_view(image: Image) -> Response:
@@ -120,7 +136,8 @@ def _shared_view(image: Image) -> Response:
         "SourceImageId": image.source_image_id,
         "SourceImageRegion": image.source_image_region,
         "LastLaunchedTime": moment(image.last_launched_at) if image.last_launched_at else None,
-        "DeregistrationProtection": "disabled",
+        "DeprecationTime": moment(image.deprecation_time) if image.deprecation_time else None,
+        "DeregistrationProtection": image.deregistration_protection,
     }
 
 
