@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
 from bakehouse.app.public_addresses import PublicAddresses
@@ -156,7 +157,7 @@ def _image(context: AppContext, caller: Caller, image_id: str) -> Image:
     if not is_well_formed(image_id, "image"):
         raise malformed_id("image", image_id)
     image = context.store.images.get(image_id)
-    if image is None or image.region != caller.region or not image.launchable_by(caller.account_id):
+    if image is None or image.region != caller.region or not may_use(context, caller, image):
         raise not_found("image", [image_id])
     if image.state is not ImageState.AVAILABLE:
         raise image_unavailable(image_id)

@@ -12,7 +12,6 @@ from bakehouse.ec2.image_views import moment, protection_view
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.sharing import account_view, requested_sharing
 
-
 _Show = Callable[[Image], dict[str, Any]]
 
 

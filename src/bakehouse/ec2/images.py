@@ -1,10 +1,14 @@
 """Image operations: made, listed, deregistered. Their attributes: `image_attributes.py`."""
 
+from collections.abc import Callable
+from typing import Any
+
 from bakehouse.app.images import ImageOfInstance, ImageOfSnapshots
 from bakehouse.domain.errors import invalid_value, not_honoured
+from bakehouse.domain.image import Image
 from bakehouse.ec2 import block_devices
 from bakehouse.ec2.block_devices import requested_block_devices
-from bakehouse.ec2.image_views import image_test, image_view
+from bakehouse.ec2.image_views import image_test, image_view, protection_view
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags
@@ -71,20 +75,49 @@ async def deregister_image(ctx: RequestContext, request: Request) -> Response:
 
 @operation(
     "DescribeImages",
-    # No image here is ever deprecated or disabled, so that to include those changes nothing.
     honours="ImageIds Owners ExecutableUsers Filters IncludeDeprecated IncludeDisabled MaxResults NextToken",
 )
 async def describe_images(ctx: RequestContext, request: Request) -> Response:
     """List the images that the caller may launch."""
-    matches = image_test(request, ctx.caller.account_id)
+    allowed = ctx.app.allowed_images.verdict(ctx.caller)
+    matches = image_test(request, ctx.caller.account_id, allowed)
     images = ctx.app.images.describe(
         ctx.caller,
         request.get("ImageIds"),
         owners=request.get("Owners"),
         launchable_by=request.get("ExecutableUsers"),
+        include_deprecated=request.get("IncludeDeprecated", False),
+        include_disabled=request.get("IncludeDisabled", False),
     )
     if request.get("Filters"):
         images = [image for image in images if matches(image)]
     shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000), ids="ImageIds")
-    account_id = ctx.caller.account_id
-    return {"Images": [image_view(image, account_id) for image in shown], "NextToken": token}
+    return {"Images": [_shown(ctx, image, allowed) for image in shown], "NextToken": token}
+
+
+def _shown(ctx: RequestContext, image: Image, allowed: Callable[[Image], bool] | None) -> Response:
+    """Return an image as the caller sees it now, which is more than the view that is kept of it."""
+    view = image_view(image, ctx.caller.account_id)
+    fresh: dict[str, Any] = {} if allowed is None else {"ImageAllowed": allowed(image)}
+    if image.protected_until is not None:
+        cools_down = ctx.app.image_lifecycle.cools_down(image)
+        fresh["DeregistrationProtection"] = protection_view(image, cools_down=cools_down)
+    return {**view, **fresh} if fresh else view
+
+
+def _requested_registration(request: Request) -> ImageOfSnapshots:
+    return ImageOfSnapshots(
+        name=request["Name"],
+        description=request.get("Description", ""),
+        architecture=request.get("Architecture", "i386"),
+        root_device_name=request.get("RootDeviceName", "/dev/sda1"),
+        virtualization_type=request.get("VirtualizationType", "hvm"),
+        block_devices=requested_block_devices(request),
+        boot_mode=request.get("BootMode"),
+        tpm_support=request.get("TpmSupport"),
+        uefi_data=request.get("UefiData"),
+        imds_support=request.get("ImdsSupport"),
+        ena_support=request.get("EnaSupport", False),
+        sriov_net_support=request.get("SriovNetSupport"),
+        tags=requested_tags(request, "image")["image"],
+    )

@@ -1,7 +1,9 @@
 """All operations: importing this module registers every handler."""
 
 from bakehouse.ec2 import (
+    allowed_images,
     image_attributes,
+    image_states,
     images,
     instance_attributes,
     instance_status,
@@ -9,6 +11,7 @@ from bakehouse.ec2 import (
     instances,
     key_pairs,
     networks,
+    public_access,
     regions,
     security_groups,
     snapshot_attributes,
@@ -21,7 +24,9 @@ from bakehouse.ec2.registry import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
+    "allowed_images",
     "image_attributes",
+    "image_states",
     "images",
     "instance_attributes",
     "instance_status",
@@ -29,6 +34,7 @@ __all__ = [
     "instances",
     "key_pairs",
     "networks",
+    "public_access",
     "regions",
     "security_groups",
     "snapshot_attributes",
