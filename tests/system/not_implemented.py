@@ -156,7 +156,6 @@ PAGINATED = [
     "GetCapacityManagerMetricDimensions",
     "GetCapacityManagerMonitoredTagKeys",
     "GetGroupsForCapacityReservation",
-    "GetInstanceTypesFromInstanceRequirements",
     "GetIpamAddressHistory",
     "GetIpamDiscoveredAccounts",
     "GetIpamDiscoveredResourceCidrs",

@@ -19,12 +19,31 @@ def test_every_type_of_the_catalogue_is_listed(alice: "EC2Client") -> None:
 def test_a_type_is_described_with_what_ray_and_terraform_read(alice: "EC2Client") -> None:
     (kind,) = alice.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
 
-    assert kind["VCpuInfo"] == {"DefaultVCpus": 2, "DefaultCores": 1, "DefaultThreadsPerCore": 2}
+    assert kind["VCpuInfo"] == {
+        "DefaultVCpus": 2,
+        "DefaultCores": 1,
+        "DefaultThreadsPerCore": 2,
+        "ValidCores": [1],
+        "ValidThreadsPerCore": [1, 2],
+    }
     assert kind["MemoryInfo"] == {"SizeInMiB": 1024}
     assert kind["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"]
     assert kind["BurstablePerformanceSupported"]
     assert kind["SupportedRootDeviceTypes"] == ["ebs"]
     assert kind["NetworkInfo"]["MaximumNetworkInterfaces"] == 2
+
+
+def test_a_type_shows_what_its_ebs_link_carries(alice: "EC2Client") -> None:
+    (kind,) = alice.describe_instance_types(InstanceTypes=["m5.large"])["InstanceTypes"]
+
+    assert kind["EbsInfo"]["EbsOptimizedInfo"] == {
+        "BaselineBandwidthInMbps": 650,
+        "BaselineThroughputInMBps": 81.25,
+        "BaselineIops": 3600,
+        "MaximumBandwidthInMbps": 4750,
+        "MaximumThroughputInMBps": 593.75,
+        "MaximumIops": 18750,
+    }
 
 
 def test_a_type_asked_for_twice_is_listed_once(alice: "EC2Client") -> None:
@@ -53,6 +72,11 @@ def test_types_are_chosen_by_filters(alice: "EC2Client") -> None:
     assert "t3.nano" in found("memory-info.size-in-mib", "512")
     assert found("hypervisor", "xen") & found("hypervisor", "nitro") == set()
     assert found("bare-metal", "true") == set()
+    assert "m5.large" in found("ebs-info.ebs-optimized-info.baseline-throughput-in-mbps", "81.25")
+    assert "m5.large" in found("processor-info.sustained-clock-speed-in-ghz", "3.1")
+    assert found("network-info.maximum-network-interfaces", "15") == {
+        name for name, kind in INSTANCE_TYPES.items() if kind.max_interfaces == 15
+    }
     with refused("InvalidParameterValue"):
         found("colour", "red")
 

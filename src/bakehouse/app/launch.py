@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from bakehouse.app.allowed_images import may_use
@@ -22,9 +22,11 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
+from bakehouse.domain.image_boot import check_boots
 from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
 from bakehouse.domain.instance_metadata import is_shown_tag_key
-from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, InstanceType
+from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
+from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
 from bakehouse.domain.network import NetworkInterface, mac_of
 from bakehouse.domain.tags import check_tags
@@ -34,9 +36,6 @@ from bakehouse.store.store import Transaction
 
 #: Source: EC2 User Guide, "Run commands on your Linux instance at launch": 16 KB before it is encoded.
 USER_DATA_MAX: Final = 16 * 1024
-
-#: Source: EC2 API Reference, Image, LastLaunchedTime: it may lag by a day, which saves a write at each launch.
-_LAST_LAUNCHED_LAG: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +88,10 @@ def plan(context: AppContext, caller: Caller, request: LaunchRequest, pool: Publ
         raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
     image = _image(context, caller, request.image_id)
     instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
+    check_boots(image.boot_mode, instance_type.name)
+    specification = image.instance_type_specification
+    if specification is not None and not specification.allows(instance_type.name):
+        raise instance_type_not_for_image(instance_type.name, image.id)
     check_user_data(request.user_data)
     if request.ebs_optimized:
         check_ebs_optimized(instance_type)
@@ -115,9 +118,7 @@ def reserve(transaction: Transaction, plan: LaunchPlan, caller: Caller, now: dat
         for volume in plan.volumes:
             transaction.put(_volume(plan, instance, volume))
         instances.append(instance)
-    last = plan.image.last_launched_at
-    if last is None or now - last > _LAST_LAUNCHED_LAG:
-        transaction.put(replace(plan.image, last_launched_at=now))
+    transaction.put(replace(plan.image, last_launched_at=now))
     transaction.remember(caller, reservation_id, now.timestamp())
     return instances
 
@@ -145,7 +146,7 @@ def check_user_data(user_data: bytes) -> None:
 
 def check_ebs_optimized(instance_type: InstanceType) -> None:
     """Refuse EBS optimization of a type that does not have it. Source: EC2 User Guide, "EBS-optimized instances"."""
-    if instance_type.hypervisor != "nitro":
+    if instance_type.ebs_optimized == "unsupported":
         raise Ec2Error(
             "Unsupported",
             "EBS-optimized instances are not supported for your requested configuration. Please check the "
@@ -192,10 +193,10 @@ def _volumes(
     devices = [device for device in merged(image.block_devices, request.block_devices) if device.virtual_name is None]
     if not any(device.device_name == image.root_device_name for device in devices):
         raise invalid_mapping(f"The root device '{image.root_device_name}' cannot be left out")
-    if len(devices) > instance_type.max_volumes + 1:
+    if len(devices) > MAX_VOLUMES + 1:
         raise Ec2Error(
             "AttachmentLimitExceeded",
-            f"An instance of type {instance_type.name} can have {instance_type.max_volumes} volumes beside its root.",
+            f"An instance of type {instance_type.name} can have {MAX_VOLUMES} volumes beside its root.",
         )
     from_image = {device.snapshot_id for device in image.block_devices}
     return tuple(_planned(context, caller, device, trusted=device.snapshot_id in from_image) for device in devices)

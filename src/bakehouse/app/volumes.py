@@ -10,7 +10,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, missing_parameter, not_found
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.instance_type import MAX_VOLUMES
 from bakehouse.domain.region import zones
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import (
@@ -224,7 +224,7 @@ class Volumes:
         others = [other.attachment for other in self._context.store.volumes.by("instance")[instance.id].values()]
         if any(other is not None and other.device_name == device_name for other in others):
             raise device_taken(device_name)
-        if len(others) >= INSTANCE_TYPES[instance.type].max_volumes + 1:
+        if len(others) >= MAX_VOLUMES + 1:
             raise attachment_limit(instance.id)
 
 

@@ -1,99 +1,137 @@
-"""The catalogue of instance types: real EC2 names with real sizes, those a single machine can carry."""
+"""The catalogue of instance types: EC2's own names with EC2's own figures (`instance_types.csv`)."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Final
 
+_CATALOGUE: Final = Path(__file__).with_name("instance_types.csv")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+#: EBS volumes beside the root; bounded by the PCI ports that a machine has for them.
+MAX_VOLUMES: Final = 20
+
+#: Types of other architectures are not offered: no machine here boots them.
+_ARCHITECTURES: Final = frozenset({"i386", "x86_64"})
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDisks:
+    """A type's instance store: `count` disks of `size_gb` (of 10^9 bytes) each, `hdd` or `ssd`."""
+
+    count: int
+    size_gb: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class EbsPerformance:
+    """What a type's EBS link carries: bandwidth in Mbit/s, and operations per second."""
+
+    baseline_mbps: int
+    baseline_iops: int
+    maximum_mbps: int
+    maximum_iops: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """One type. Source of the figures: EC2 User Guide, "Amazon EC2 instance types"."""
+    """One type. Source of the figures: what AWS's DescribeInstanceTypes answers."""
 
     name: str
     vcpus: int
+    threads_per_core: int
+    valid_cores: tuple[int, ...]
+    valid_threads: tuple[int, ...]
+    """What CpuOptions may ask for; empty where the type has no choice."""
+    clock_ghz: float | None
+    manufacturer: str
     memory_mib: int
     architectures: tuple[str, ...]
     hypervisor: str
     """`nitro` or `xen`."""
+    current_generation: bool
+    free_tier: bool
     burstable: bool
+    network_performance: str
+    network_baseline_gbps: float
+    network_peak_gbps: float
     max_interfaces: int
     addresses_per_interface: int
-    network_performance: str
-    clock_ghz: float
-    current_generation: bool = True
-    free_tier: bool = False
-    threads_per_core: int = 2
-    max_volumes: int = 20
-    """EBS volumes beside the root; bounded by the PCI ports that a machine has for them."""
+    ebs_optimized: str
+    """`default`, `supported` or `unsupported`."""
+    ebs_performance: EbsPerformance | None
+    ebs_nvme: str
+    """`required`, `supported` or `unsupported`."""
+    local_disks: LocalDisks | None
+    boot_modes: tuple[str, ...]
+    """`legacy-bios`, `uefi`."""
+
+    @cached_property
+    def cores(self) -> int:
+        """Return how many cores there are by default."""
+        return max(1, self.vcpus // self.threads_per_core)
+
+    @property
+    def family(self) -> str:
+        """Return what stands before the dot, such as `t3`."""
+        return self.name.partition(".")[0]
 
 
-def _family(
-    family: str,
-    sizes: Mapping[str, tuple[int, float, int, int]],
-    *,
-    hypervisor: str = "nitro",
-    burstable: bool = False,
-    architectures: tuple[str, ...] = ("x86_64",),
-    network: str = "Up to 5 Gigabit",
-    clock: float = 2.5,
-    current: bool = True,
-) -> dict[str, InstanceType]:
-    return {
-        f"{family}.{size}": InstanceType(
-            name=f"{family}.{size}",
-            vcpus=vcpus,
-            memory_mib=int(memory_gib * 1024),
-            architectures=architectures,
-            hypervisor=hypervisor,
-            burstable=burstable,
-            max_interfaces=interfaces,
-            addresses_per_interface=addresses,
-            network_performance=network,
-            clock_ghz=clock,
-            current_generation=current,
-            free_tier=f"{family}.{size}" in ("t2.micro", "t3.micro"),
-            threads_per_core=1 if family == "t2" else 2,
-        )
-        for size, (vcpus, memory_gib, interfaces, addresses) in sizes.items()
-    }
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
 
 
-_T3: Final = {
-    "nano": (2, 0.5, 2, 2),
-    "micro": (2, 1, 2, 2),
-    "small": (2, 2, 3, 4),
-    "medium": (2, 4, 3, 6),
-    "large": (2, 8, 3, 12),
-    "xlarge": (4, 16, 4, 15),
-    "2xlarge": (8, 32, 4, 15),
-}
-_T2: Final = {
-    "nano": (1, 0.5, 2, 2),
-    "micro": (1, 1, 2, 2),
-    "small": (1, 2, 3, 4),
-    "medium": (2, 4, 3, 6),
-    "large": (2, 8, 3, 12),
-    "xlarge": (4, 16, 3, 15),
-    "2xlarge": (8, 32, 3, 15),
-}
-_M5: Final = {"large": (2, 8, 3, 10), "xlarge": (4, 16, 4, 15), "2xlarge": (8, 32, 4, 15)}
-_C5: Final = {"large": (2, 4, 3, 10), "xlarge": (4, 8, 4, 15), "2xlarge": (8, 16, 4, 15)}
-_R5: Final = {"large": (2, 16, 3, 10), "xlarge": (4, 32, 4, 15), "2xlarge": (8, 64, 4, 15)}
-_BOTH: Final = ("i386", "x86_64")
+def _ebs_performance(row: Mapping[str, str]) -> EbsPerformance | None:
+    figures = [row[f"ebs_{name}"] for name in ("baseline_mbps", "baseline_iops", "maximum_mbps", "maximum_iops")]
+    return EbsPerformance(*map(int, figures)) if all(figures) else None
 
-INSTANCE_TYPES: Final[Mapping[str, InstanceType]] = {
-    **_family("t2", _T2, hypervisor="xen", burstable=True, architectures=_BOTH, network="Low to Moderate", clock=2.5),
-    **_family("t3", _T3, burstable=True),
-    **_family("t3a", _T3, burstable=True, clock=2.2),
-    **_family("m5", _M5, network="Up to 10 Gigabit", clock=3.1),
-    **_family("m6i", _M5, network="Up to 12.5 Gigabit", clock=3.5),
-    **_family("m7i", _M5, network="Up to 12.5 Gigabit", clock=3.2),
-    **_family("c5", _C5, network="Up to 10 Gigabit", clock=3.4),
-    **_family("c6i", _C5, network="Up to 12.5 Gigabit", clock=3.5),
-    **_family("r5", _R5, network="Up to 10 Gigabit", clock=3.1),
-    **_family("r6i", _R5, network="Up to 12.5 Gigabit", clock=3.5),
-}
 
-#: What RunInstances launches without InstanceType. Source: EC2 API Reference, RunInstances: m1.small; that type
-#: is not in the catalogue, so the smallest that carries a full system stands in.
-DEFAULT_INSTANCE_TYPE: Final = "t3.micro"
+def _local_disks(text: str) -> LocalDisks | None:
+    """Read `2x1900 ssd`."""
+    if not text:
+        return None
+    sizes, kind = text.split()
+    count, size_gb = sizes.split("x")
+    return LocalDisks(int(count), int(size_gb), kind)
+
+
+def _type(row: Mapping[str, str]) -> InstanceType:
+    return InstanceType(
+        name=row["name"],
+        vcpus=int(row["vcpus"]),
+        threads_per_core=int(row["threads_per_core"]),
+        valid_cores=_numbers(row["valid_cores"]),
+        valid_threads=_numbers(row["valid_threads"]),
+        clock_ghz=float(row["clock_ghz"]) if row["clock_ghz"] else None,
+        manufacturer=row["manufacturer"],
+        memory_mib=int(row["memory_mib"]),
+        architectures=tuple(row["architectures"].split()),
+        hypervisor=row["hypervisor"],
+        current_generation=row["current_generation"] == "true",
+        free_tier=row["free_tier"] == "true",
+        burstable=row["burstable"] == "true",
+        network_performance=row["network_performance"],
+        network_baseline_gbps=float(row["network_baseline_gbps"]),
+        network_peak_gbps=float(row["network_peak_gbps"]),
+        max_interfaces=int(row["max_interfaces"]),
+        addresses_per_interface=int(row["addresses_per_interface"]),
+        ebs_optimized=row["ebs_optimized"],
+        ebs_performance=_ebs_performance(row),
+        ebs_nvme=row["ebs_nvme"],
+        local_disks=_local_disks(row["disks"]),
+        boot_modes=tuple(row["boot_modes"].split()),
+    )
+
+
+def _catalogue() -> dict[str, InstanceType]:
+    with _CATALOGUE.open(encoding="utf-8", newline="") as file:
+        types = map(_type, csv.DictReader(file))
+        return {kind.name: kind for kind in types if _ARCHITECTURES.intersection(kind.architectures)}
+
+
+INSTANCE_TYPES: Final[Mapping[str, InstanceType]] = _catalogue()
+
+#: What RunInstances launches without InstanceType. Source: EC2 API Reference, RunInstances.
+DEFAULT_INSTANCE_TYPE: Final = "m1.small"
