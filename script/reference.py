@@ -24,7 +24,7 @@ from bakehouse import settings
 from bakehouse.cli.main import app
 from bakehouse.domain.instance import STATE_CODES, TRANSITIONS, InstanceEvent, InstanceState
 from bakehouse.ec2.filters import Filters
-from bakehouse.ec2.operations import OPERATIONS
+from bakehouse.ec2.operations import OPERATIONS, SERVICES
 from bakehouse.ec2.registry import Members, Operation
 from bakehouse.protocol import model
 from bakehouse.protocol.model import ServiceModel, Shape
@@ -32,6 +32,14 @@ from bakehouse.protocol.model import ServiceModel, Shape
 REFERENCE: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 _MADE: Final = "<!-- Made from the code by script/reference; do not edit. -->"
 _WIDTH: Final = 120
+
+#: The services beside EC2: each has one heading for all its operations.
+_SERVICE_TITLES: Final = {
+    "ebs": "EBS direct APIs",
+    "rbin": "Recycle Bin",
+    "ssm": "Systems Manager",
+    "sts": "Security Token Service",
+}
 
 
 def main() -> int:
@@ -55,22 +63,26 @@ def is_current(name: str, text: str) -> bool:
 
 def operations() -> str:
     """Return the page of the operations that are answered, by noun."""
-    models = {name: ServiceModel.load(name) for name in ("ec2", "sts")}
+    models: dict[str, ServiceModel] = {name: ServiceModel.load(name) for name in model.API_VERSIONS}
     by_noun: dict[str, list[str]] = defaultdict(list)
-    for name, operation in sorted(OPERATIONS.items()):
-        known = models["ec2"].operation(name) or models["sts"].operation(name)
-        if known is None:
-            raise LookupError(f"the model has no operation {name}")
-        noun = _noun(operation.handler.__module__)
-        by_noun[noun].append("\n".join(_operation(operation, known)))
-    number = sum(1 for name in OPERATIONS if models["ec2"].operation(name))
+    for service, operations in sorted(SERVICES.items(), key=lambda item: (item[0] != "ec2", item[0])):
+        for name, operation in sorted(operations.items()):
+            known = models[service].operation(name)
+            if known is None:
+                raise LookupError(f"the model of {service} has no operation {name}")
+            noun = _SERVICE_TITLES.get(service) or _noun(operation.handler.__module__)
+            by_noun[noun].append("\n".join(_operation(operation, known)))
+    others = ", ".join(
+        f"{len(SERVICES[name])} of {_SERVICE_TITLES[name]}" for name in _SERVICE_TITLES if SERVICES[name]
+    )
     known_operations, version = len(models["ec2"].operation_names), model.API_VERSIONS["ec2"]
     head = f"""\
 # Operations
 
 {_MADE}
 
-{number} of the {known_operations} operations of EC2's API {version}, and STS's GetCallerIdentity on the same endpoint.
+{len(OPERATIONS)} of the {known_operations} operations of EC2's API {version}, and on the same endpoint
+{others}.
 
 - An operation that the API has and this page has not is answered `UnsupportedOperation`, any other `InvalidAction`.
 - A member under *refuses* is refused when a request gives it, and so are some values of the members above it (an
@@ -87,7 +99,7 @@ def _noun(module: str) -> str:
     name = module.rpartition(".")[2]
     noun = name.removesuffix("_attributes").removesuffix("_status")
     noun = noun if noun.endswith("s") else f"{noun}s"
-    return "Security Token Service" if name == "sts" else noun.replace("_", " ").capitalize()
+    return noun.replace("_", " ").capitalize()
 
 
 def _operation(operation: Operation, known: model.Operation) -> Iterator[str]:

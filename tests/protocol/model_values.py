@@ -6,10 +6,13 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-#: Text for EC2's patterns; those of STS all take digits. The values of a shape without a pattern are
-#: arbitrary.
+#: Text for patterns that do not take digits. The values of a shape without a pattern are arbitrary.
 MATCHING = {
     "AccountID": "123456789012",
+    "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0",
+    "RuleArn": "arn:aws:rbin:us-east-1:123456789012:rule/0123456789a",
+    "RuleIdentifier": "0123456789a",
+    "SnapshotId": "snap-0123456789abcdef0",
     "AllowedInstanceType": "t3.*",
     "ComponentAccount": "123456789012",
     "ComponentRegion": "eu-west-1",
@@ -20,6 +23,7 @@ MATCHING = {
     "IpAddress": "10.0.0.1",
     "LaunchTemplateName": "a-template",
     "OutpostArn": "arn:aws:outposts:us-east-1:123456789012:outpost/op-0123456789abcdef0",
+    "ParameterStringFilterKey": "tag:a",
     "PlacementGroupArn": "arn:aws:ec2:us-east-1:123456789012:placement-group/a-group",
     "SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-secret",
 }
@@ -48,6 +52,8 @@ class Values:
             case "list":
                 count = min(2, shape.metadata.get("max", 2))
                 return [self.everything(shape.member, within) for _ in range(count)]
+            case "map":
+                return {self.scalar(shape.key): self.everything(shape.value, within)}
             case _:
                 return self.scalar(shape)
 
@@ -59,6 +65,8 @@ class Values:
                 return {name: self.least(shape.members[name], nested=True) for name in names}
             case "list":
                 return [self.least(shape.member, nested=True)]
+            case "map":
+                return {self.scalar(shape.key): self.least(shape.value, nested=True)}
             case _:
                 return self.scalar(shape)
 

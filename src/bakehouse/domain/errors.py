@@ -21,14 +21,31 @@ class Ec2Error(Exception):
         self.status = status
 
 
+class ServiceError(Ec2Error):
+    """An error of a service beside EC2.
+
+    `code` is the name of the error in the service's model, whose HTTP status is answered; `reason` is the value of its
+    member `Reason`, where it has one.
+    """
+
+    def __init__(self, code: str, message: str, reason: str | None = None) -> None:
+        """Keep the parts of the answer."""
+        super().__init__(code, message)
+        self.reason = reason
+
+
 #: resource type -> (code when there is none, code when the id has not the right form, noun of the message).
 _ID_REFUSALS: Final = {
+    "export-image-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
+    "export-instance-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
     "image": ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
     "image-usage-report": (
         "InvalidImageUsageReportId.NotFound",
         "InvalidImageUsageReportId.Malformed",
         "image usage report ID",
     ),
+    "import-image-task": ("InvalidConversionTaskId", "InvalidConversionTaskId.Malformed", "import task ID"),
+    "import-snapshot-task": ("InvalidConversionTaskId", "InvalidConversionTaskId.Malformed", "import task ID"),
     "instance": ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
     "key-pair": ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
     "network-interface": (

@@ -4,12 +4,13 @@
     async def stop_instances(ctx: RequestContext, request: Request) -> Response: ...
 
 A member that the model has and `honours` does not name is refused, not ignored. DryRun and ClientToken are
-honoured for every operation that has them, by the dispatcher (`dispatch.py`).
+honoured for every operation that has them, by the dispatcher (`dispatch.py`). An operation of another service than EC2
+names it: `@operation("CreateRule", service="rbin", honours=...)`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bakehouse.app.app import App
 from bakehouse.domain.caller import Caller
@@ -79,17 +80,26 @@ def members(text: str) -> Members:
     return root
 
 
-OPERATIONS: Final[dict[str, Operation]] = {}
+#: The services that are answered, each with its model and its protocol.
+Service = Literal["ebs", "ec2", "rbin", "ssm", "sts"]
+
+#: service -> name -> operation.
+SERVICES: Final[dict[str, dict[str, Operation]]] = {"ebs": {}, "ec2": {}, "rbin": {}, "ssm": {}, "sts": {}}
+
+#: Those of EC2.
+OPERATIONS: Final[dict[str, Operation]] = SERVICES["ec2"]
 
 
-def operation(name: str, *, honours: str = "", replay: Replay | None = None) -> Callable[[Handler], Handler]:
+def operation(
+    name: str, *, service: Service = "ec2", honours: str = "", replay: Replay | None = None
+) -> Callable[[Handler], Handler]:
     """Register a handler."""
 
     def register(handler: Handler) -> Handler:
-        if name in OPERATIONS:
+        if name in SERVICES[service]:
             msg = f"{name} has two handlers"
             raise ValueError(msg)
-        OPERATIONS[name] = Operation(name, handler, members(honours), replay)
+        SERVICES[service][name] = Operation(name, handler, members(honours), replay)
         return handler
 
     return register

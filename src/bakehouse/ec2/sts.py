@@ -3,7 +3,7 @@
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
 
-@operation("GetCallerIdentity")
+@operation("GetCallerIdentity", service="sts")
 async def get_caller_identity(ctx: RequestContext, _request: Request) -> Response:
     """Answer the account, as its root user. Source: STS API Reference, GetCallerIdentity."""
     account_id = ctx.caller.account_id

@@ -16,10 +16,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Service = Literal["ec2", "sts"]
+Service = Literal["ebs", "ec2", "rbin", "ssm", "sts"]
 
 #: The API versions spoken here, each the newest of its service.
-API_VERSIONS: Final[dict[Service, str]] = {"ec2": "2016-11-15", "sts": "2011-06-15"}
+API_VERSIONS: Final[dict[Service, str]] = {
+    "ebs": "2019-11-02",
+    "ec2": "2016-11-15",
+    "rbin": "2021-06-15",
+    "ssm": "2014-11-06",
+    "sts": "2011-06-15",
+}
 
 #: (structure, member) where an empty string says something else than leaving the member out. Everywhere else
 #: an empty value means "not given", as clients send many of them. Source: EC2 API Reference,
@@ -48,6 +54,7 @@ class _Reference(_Description):
     """A use of a shape, with the traits of that use."""
 
     shape: str
+    location: str | None = None
     location_name: str | None = None
     query_name: str | None = None
     timestamp_format: str | None = None
@@ -56,10 +63,19 @@ class _Reference(_Description):
     idempotency_token: bool = False
 
 
+class _ErrorTrait(_Description):
+    http_status_code: int = 400
+
+
 class _Shape(_Description):
     type: str
     members: dict[str, _Reference] = {}
     member: _Reference | None = None
+    key: _Reference | None = None
+    value: _Reference | None = None
+    payload: str | None = None
+    error: _ErrorTrait | None = None
+    exception: bool = False
     required: frozenset[str] = frozenset()
     enum: tuple[str | int, ...] = ()
     min: int | float | None = None
@@ -69,8 +85,16 @@ class _Shape(_Description):
     flattened: bool = False
 
 
+class _Http(_Description):
+    method: str = "POST"
+    request_uri: str = "/"
+    response_code: int = 200
+
+
 class _Operation(_Description):
     name: str
+    http: _Http = msgspec.field(default_factory=_Http)
+    unsigned_payload: bool = False
     input: _Reference | None = None
     output: _Reference | None = None
 
@@ -79,6 +103,8 @@ class _Metadata(_Description):
     protocol: str
     api_version: str
     xml_namespace: str = ""
+    target_prefix: str = ""
+    json_version: str = ""
 
 
 class _Service(_Description):
@@ -89,12 +115,14 @@ class _Service(_Description):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """A member of a structure, or the element of a list.
+    """A member of a structure, the element of a list, or the key or value of a map.
 
     Attributes:
         name: The name in dicts, as boto3 has it: `InstanceIds`.
         request_name: The name in a request: `InstanceId`.
-        response_name: The name of the XML element: `instanceIdSet`.
+        response_name: The name of the XML element, of the JSON member, of the header: `instanceIdSet`.
+        location: Where a REST request or answer has it: `uri`, `querystring`, `header`, `headers`, `statusCode`;
+            None in the body.
         flattened: A list whose elements stand beside each other without an element around them.
         timestamp_format: `iso8601`, `unixTimestamp` or `rfc822` where this use of a timestamp says so.
         empty_is_a_value: An empty string in a request is a value, not an absent one.
@@ -107,18 +135,21 @@ class Member:
     flattened: bool
     timestamp_format: str | None
     empty_is_a_value: bool
+    location: str | None = None
 
 
 class Shape:
     """A type of the model. Each name is one object for the life of its `ServiceModel`.
 
     Attributes:
-        type: `structure`, `list`, `string`, `integer`, `long`, `float`, `double`, `boolean`, `blob`,
+        type: `structure`, `list`, `map`, `string`, `integer`, `long`, `float`, `double`, `boolean`, `blob`,
             `timestamp`.
         required: Names of the members that a request must give.
         enum: The values of an enumeration, as text; empty for other shapes.
         minimum: Least value of a number, least length of a string or list.
         maximum: The same at the other end.
+        payload: The member of a structure that is the whole body of a REST request or answer, or None.
+        http_status: The status of an answer with this error; of shapes that are no errors nothing is said.
     """
 
     def __init__(self, model: "ServiceModel", name: str, description: _Shape) -> None:
@@ -131,6 +162,8 @@ class Shape:
         self.minimum = description.min
         self.maximum = description.max
         self.pattern = description.pattern
+        self.payload = description.payload
+        self.http_status = 400 if description.error is None else description.error.http_status_code
 
     def __repr__(self) -> str:
         return f"<Shape {self.name}: {self.type}>"
@@ -165,6 +198,17 @@ class Shape:
             empty_is_a_value=True,  # a numbered element is there, or the numbers would shift
         )
 
+    @cached_property
+    def entry(self) -> tuple[Member, Member]:
+        """The key and the value of a map."""
+        if self._description.key is None or self._description.value is None:
+            raise TypeError(f"{self.name} is no map")
+        key, value = (
+            self._model.member(name, reference, empty_is_a_value=True)
+            for name, reference in (("key", self._description.key), ("value", self._description.value))
+        )
+        return key, value
+
 
 @dataclass(frozen=True, slots=True)
 class Pages:
@@ -180,6 +224,10 @@ class Operation:
 
     Attributes:
         result_wrapper: The element around the answer's members (query protocol), or None (EC2).
+        method: Of its HTTP requests.
+        uri: The path of its requests, with `{labels}`.
+        status: Of a successful answer.
+        unsigned_payload: Clients may leave the body out of the signature.
     """
 
     model: "ServiceModel" = field(repr=False)
@@ -187,6 +235,10 @@ class Operation:
     input_shape: Shape | None
     output_shape: Shape | None
     result_wrapper: str | None
+    method: str
+    uri: str
+    status: int
+    unsigned_payload: bool
     _idempotency_token: str | None = field(repr=False)
 
     @cached_property
@@ -222,8 +274,10 @@ class ServiceModel:
     """The operations of one service.
 
     Attributes:
-        protocol: `ec2`, or `query` (STS).
+        protocol: `ec2`, `query` (STS), `json` (SSM) or `rest-json` (the others).
         api_version: The date that requests carry as `Version`.
+        target_prefix: What stands before the operation's name in `X-Amz-Target`, without the dot.
+        json_version: Of the content type of JSON.
         namespace: The XML namespace of answers, exactly as AWS writes it.
     """
 
@@ -233,6 +287,8 @@ class ServiceModel:
         self._operations: dict[str, Operation] = {}
         self.protocol = description.metadata.protocol
         self.api_version = description.metadata.api_version
+        self.target_prefix = description.metadata.target_prefix
+        self.json_version = description.metadata.json_version or "1.1"
         namespace = description.metadata.xml_namespace
         # The model has EC2's namespace without the slash that AWS sends and that libcloud compares.
         self.namespace = namespace if self.protocol != "ec2" else namespace.removesuffix("/") + "/"
@@ -269,6 +325,11 @@ class ServiceModel:
             known = self._operations[name] = self._resolve(description)
         return known
 
+    def error(self, code: str) -> Shape | None:
+        """Return the shape of the error that clients know by this code, or None if the model has none."""
+        description = self._description.shapes.get(code)
+        return self.shape(code) if description is not None and description.exception else None
+
     def shape(self, name: str) -> Shape:
         """Return the shape of that name, always the same object.
 
@@ -295,6 +356,7 @@ class ServiceModel:
             flattened=reference.flattened or shape.flattened,
             timestamp_format=reference.timestamp_format or shape.timestamp_format,
             empty_is_a_value=empty_is_a_value,
+            location=reference.location,
         )
 
     def _resolve(self, description: _Operation) -> Operation:
@@ -308,5 +370,9 @@ class ServiceModel:
             input_shape=None if description.input is None else self.shape(description.input.shape),
             output_shape=None if description.output is None else self.shape(description.output.shape),
             result_wrapper=None if description.output is None else description.output.result_wrapper,
+            method=description.http.method,
+            uri=description.http.request_uri,
+            status=description.http.response_code,
+            unsigned_payload=description.unsigned_payload,
             _idempotency_token=token,
         )

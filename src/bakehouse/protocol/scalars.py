@@ -32,6 +32,14 @@ _CHECKED_BY_THE_OPERATION: Final = frozenset({"ImageNameRequest", "TagKey"})
 #: PlacementGroupArn).
 _IMPOSSIBLE: Final = re.compile(r"[^\[(|]\^")
 
+#: Java's classes of letters, digits and separators, as tags have them: always within a set, and beside `_`.
+_WRITTEN_HERE: Final = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\w",
+    r"\p{Z}": " \N{NO-BREAK SPACE}\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+}
+_JAVA_CLASS: Final = re.compile(r"\\p\{[LNZ]\}")
+
 #: So many allowed values still make a readable message.
 _LISTED_VALUES_MAX: Final = 12
 
@@ -76,7 +84,7 @@ def _text_reader(shape: Shape) -> ReadScalar:
     if shape.name in _CHECKED_BY_THE_OPERATION or (shape.maximum is None and shape.pattern is None):
         return _read_text
     shortest, longest = shape.minimum or 0, shape.maximum
-    pattern = _pattern(shape)
+    pattern = pattern_of(shape)
 
     def read(value: str, name: str) -> str:
         if len(value) < shortest or (longest is not None and len(value) > longest):
@@ -88,13 +96,13 @@ def _text_reader(shape: Shape) -> ReadScalar:
     return read
 
 
-def _pattern(shape: Shape) -> re.Pattern[str] | None:
+def pattern_of(shape: Shape) -> re.Pattern[str] | None:
     """Return the model's pattern, or None where it has none or one that cannot be meant or read."""
     if shape.pattern is None or _IMPOSSIBLE.search(shape.pattern):
         return None
     try:
-        return re.compile(shape.pattern)
-    except re.error:  # Java's `\p{L}` and the like, in tags of STS
+        return re.compile(_JAVA_CLASS.sub(lambda found: _WRITTEN_HERE[found[0]], shape.pattern))
+    except re.error:  # a repeat of a repeat, in ARNs of the recycle bin
         return None
 
 

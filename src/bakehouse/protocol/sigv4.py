@@ -2,7 +2,7 @@
 
 Source: AWS IAM User Guide, "AWS Signature Version 4 for API requests"; error codes from EC2's and STS's
 common errors, wordings as AWS answers them. Signed headers and presigned URLs are taken; temporary
-credentials, unsigned payloads and Signature Version 2 are refused.
+credentials and Signature Version 2 are refused, and unsigned payloads where no operation of the service has them.
 """
 
 import hmac
@@ -16,7 +16,7 @@ from typing import Final, NoReturn, cast
 
 from bakehouse.protocol.canonical_request import canonical_request, split_query
 from bakehouse.protocol.errors import ProtocolError
-from bakehouse.protocol.model import Service
+from bakehouse.protocol.model import API_VERSIONS, Service
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
@@ -26,7 +26,17 @@ FRESHNESS: Final = timedelta(minutes=15)
 #: Longest life of a presigned URL, 7 days. Source: AWS IAM User Guide, X-Amz-Expires.
 _MAX_EXPIRES_S: Final = 7 * 24 * 60 * 60
 
-_SERVICES: Final = frozenset({"ec2", "sts"})
+_SERVICES: Final[frozenset[str]] = frozenset(API_VERSIONS)
+
+#: Claimed instead of a body's hash by clients of operations whose bodies are large.
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+
+#: Services with such an operation: PutSnapshotBlock, whose body has a checksum of its own. Source: `unsignedPayload`
+#: of botocore's service models.
+_MAY_LEAVE_BODIES_OUT: Final = frozenset({"ebs"})
+
+#: What a request says of its service before anything of it is believed.
+_CLAIMED_SERVICE: Final = re.compile(rb"(?:/|%2F)([a-z0-9]{1,20})(?:/|%2F)aws4_request", re.ASCII | re.IGNORECASE)
 
 _AMZ_DATE: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
@@ -42,7 +52,7 @@ class SignedRequest:
     """A request as it came over the wire, nothing decoded.
 
     Attributes:
-        method: `GET` or `POST`.
+        method: Such as `GET`, in capital letters.
         path: The path before `?`, percent-encoded as sent.
         query: What follows `?`, without it; empty if nothing does.
         headers: Name and value of each header, in the order sent; names in any case.
@@ -84,6 +94,14 @@ class _Claim:
         return f"{self.scope_date}/{self.region}/{self.service}/aws4_request"
 
 
+def claimed_service(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Service:
+    """Return the service that a request says to be for, to refuse it in that service's form; EC2 if it says none."""
+    authorization = next((value for name, value in headers if name.lower() == b"authorization"), b"")
+    found = _CLAIMED_SERVICE.search(authorization) or _CLAIMED_SERVICE.search(query)
+    service = found[1].decode() if found else ""
+    return cast("Service", service) if service in _SERVICES else "ec2"
+
+
 def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], now: datetime) -> Identity:
     """Return who signed the request, having verified all of the signature.
 
@@ -94,7 +112,7 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
 
     Raises:
         ProtocolError: `MissingAuthenticationToken` (403, no signature), `IncompleteSignature` (400, not well
-            formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (STS, 403) for an unknown key or a
+            formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (others, 403) for an unknown key or a
             session token, `RequestExpired` (EC2, 400) for a date too far from `now`, else
             `SignatureDoesNotMatch` (403).
     """
@@ -115,7 +133,7 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
             query=claim.query,
             headers=headers,
             signed_headers=claim.signed_headers,
-            payload_hash=_payload_hash(request.body, headers),
+            payload_hash=_payload_hash(request.body, headers, claim.service),
         )
     except KeyError:  # a header that the client signed did not arrive
         _refuse_signature()
@@ -234,7 +252,7 @@ def _claim(
     if terminator != "aws4_request":
         _refuse_signature("Credential should be scoped with a valid terminator: 'aws4_request'.")
     if service not in _SERVICES:
-        _refuse_signature("Credential should be scoped to correct service: 'ec2' or 'sts'.")
+        _refuse_signature(f"Credential should be scoped to a service of this endpoint: {', '.join(sorted(_SERVICES))}.")
     names = signed_headers.lower().encode().split(b";")
     if len(names) > _MAX_SIGNED_HEADERS or sorted(set(names)) != names:
         raise ProtocolError("IncompleteSignature", "SignedHeaders must be sorted, each header once.")
@@ -282,13 +300,16 @@ def _basic(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _payload_hash(body: bytes, headers: Mapping[bytes, bytes]) -> str:
+def _payload_hash(body: bytes, headers: Mapping[bytes, bytes], service: Service) -> str:
     """Return the hash of the body that came; one that the client claims must be the same.
 
-    So `UNSIGNED-PAYLOAD` and the streaming markers, which only S3 knows, are refused.
+    So the streaming markers, which only S3 knows, are refused, and `UNSIGNED-PAYLOAD` where the service has no
+    operation that takes it. Whether the operation is that one is seen when it is known.
     """
-    payload_hash = sha256(body).hexdigest()
     claimed = headers.get(b"x-amz-content-sha256")
+    if claimed == UNSIGNED_PAYLOAD.encode() and service in _MAY_LEAVE_BODIES_OUT:
+        return UNSIGNED_PAYLOAD
+    payload_hash = sha256(body).hexdigest()
     if claimed is not None and claimed.strip() != payload_hash.encode():
         _refuse_signature()
     return payload_hash

@@ -7,24 +7,20 @@ plain ASGI application, because every layer between would be paid for on each ca
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
 import structlog
 
 from bakehouse.app.app import App
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import Ec2Error, ServiceError
 from bakehouse.domain.region import REGIONS
 from bakehouse.ec2.dispatch import Dispatcher
-from bakehouse.ec2.operations import OPERATIONS
+from bakehouse.ec2.operations import SERVICES
 from bakehouse.ec2.registry import RequestContext
-from bakehouse.protocol.errors import ProtocolError, error_document
-from bakehouse.protocol.form import decode_form
-from bakehouse.protocol.model import Service, ServiceModel
-from bakehouse.protocol.requests import parse_request
-from bakehouse.protocol.responses import serialize_response
-from bakehouse.protocol.sigv4 import Identity, SignedRequest, verify
+from bakehouse.protocol.errors import ProtocolError
+from bakehouse.protocol.sigv4 import Identity, SignedRequest, claimed_service, verify
+from bakehouse.protocol.wires import Answer, Refusal, wire_of
 from bakehouse.store.store import StoreUnavailable
 
 Scope = MutableMapping[str, Any]
@@ -38,74 +34,56 @@ _log = structlog.get_logger()
 
 
 class Endpoint:
-    """Answers EC2's operations, and STS's GetCallerIdentity, over HTTP."""
+    """Answers the operations of EC2 and of the services beside it, over HTTP."""
 
     def __init__(self, app: App, *, page_key: bytes, now: Callable[[], datetime]) -> None:
-        """Load the service models; operations are compiled at their first use."""
+        """Load EC2's model; those of other services, and all operations, are compiled at their first use."""
         self._app = app
         self._page_key = page_key
         self._now = now
-        self._models = _models()
         self._dispatcher = Dispatcher()
+        wire_of("ec2")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         request_id = str(uuid.uuid4())
-        service = "ec2"
         try:
-            body = await _read_body(receive)
-            identity = self._verify(scope, body)
-            service = identity.service
-            status, answer = 200, await self._answer(scope, body, identity, request_id)
-        except (ProtocolError, Ec2Error) as refusal:
-            status = refusal.http_status if isinstance(refusal, ProtocolError) else refusal.status
-            answer = _document(refusal.code, refusal.message, request_id, service, status)
-        except StoreUnavailable:
-            _log.exception("store unavailable", request_id=request_id)
-            status = 503
-            answer = _document("Unavailable", "The server could not write to its disk.", request_id, service, status)
-        except Exception:  # noqa: BLE001 - a client always gets an answer; the log gets the reason
-            _log.exception("internal error", request_id=request_id)
-            status = 500
-            answer = _document("InternalError", "An internal error has occurred.", request_id, service, status)
+            request = SignedRequest(
+                method=scope["method"],
+                path=scope["raw_path"],
+                query=scope["query_string"],
+                headers=scope["headers"],
+                body=await _read_body(receive),
+            )
+            identity = verify(request, self._secret, self._now())
+            answer = await self._answer(request, identity, request_id)
+        except Exception as err:  # noqa: BLE001 - a client always gets an answer; the log gets the reason
+            service = claimed_service(scope["headers"], scope["query_string"])
+            answer = wire_of(service).refusal(_refusal(err, request_id), request_id)
         await send(
             {
                 "type": "http.response.start",
-                "status": status,
+                "status": answer.status,
                 "headers": [
-                    (b"content-type", b"text/xml;charset=UTF-8"),
-                    (b"content-length", str(len(answer)).encode()),
+                    *answer.headers,
+                    (b"content-length", str(len(answer.body)).encode()),
                     (b"x-amzn-requestid", request_id.encode()),
                 ],
             }
         )
-        await send({"type": "http.response.body", "body": answer})
-
-    def _verify(self, scope: Scope, body: bytes) -> Identity:
-        request = SignedRequest(
-            method=scope["method"],
-            path=scope["raw_path"],
-            query=scope["query_string"],
-            headers=scope["headers"],
-            body=body,
-        )
-        return verify(request, self._secret, self._now())
+        await send({"type": "http.response.body", "body": answer.body})
 
     def _secret(self, access_key_id: str) -> str | None:
         key = self._app.accounts.access_key(access_key_id)
         return key.secret if key else None
 
-    async def _answer(self, scope: Scope, body: bytes, identity: Identity, request_id: str) -> bytes:
-        parameters = decode_form(scope["query_string"])
-        if body:
-            parameters += decode_form(body)
-        name = next((value for parameter, value in parameters if parameter == "Action"), "")
-        model_operation = self._models[identity.service].operation(name)
-        if model_operation is None:
-            raise ProtocolError("InvalidAction", f"The action {name} is not valid for this web service.")
-        operation = OPERATIONS.get(name)
+    async def _answer(self, request: SignedRequest, identity: Identity, request_id: str) -> Answer:
+        wire = wire_of(identity.service)
+        call = wire.call(request)
+        name = call.operation.name
+        operation = SERVICES[identity.service].get(name)
         if operation is None:
             raise ProtocolError("UnsupportedOperation", f"The operation {name} is not supported by this endpoint.")
         ctx = RequestContext(
@@ -115,10 +93,9 @@ class Endpoint:
             request_id=request_id,
             page_key=self._page_key,
         )
-        request = parse_request(model_operation, parameters)
-        token_member = model_operation.client_token_member
-        response = await self._dispatcher.call(ctx, operation, request, token_member=token_member)
-        return serialize_response(model_operation, response, request_id)
+        token_member = call.operation.client_token_member
+        response = await self._dispatcher.call(ctx, operation, call.read(), token_member=token_member)
+        return wire.answer(call.operation, response, request_id)
 
     async def _caller(self, identity: Identity) -> Caller:
         if identity.region not in REGIONS:
@@ -131,16 +108,21 @@ class Endpoint:
         return caller
 
 
-@cache
-def _models() -> dict[Service, ServiceModel]:
-    """Return the models, the same ones for every server of this process: what is compiled of them stays."""
-    return {"ec2": ServiceModel.load("ec2"), "sts": ServiceModel.load("sts")}
-
-
-def _document(code: str, message: str, request_id: str, service: str, status: int) -> bytes:
-    if service == "sts":
-        return error_document(code, message, request_id, service="sts", http_status=status)
-    return error_document(code, message, request_id, http_status=status)
+def _refusal(err: Exception, request_id: str) -> Refusal:
+    """Return what a client hears of an error; of one that is ours the log hears more."""
+    match err:
+        case ServiceError():
+            return Refusal(err.code, err.message, err.status, err.reason)
+        case Ec2Error():
+            return Refusal(err.code, err.message, err.status)
+        case ProtocolError():
+            return Refusal(err.code, err.message, err.http_status)
+        case StoreUnavailable():
+            _log.error("store unavailable", request_id=request_id, exc_info=err)
+            return Refusal("Unavailable", "The server could not write to its disk.", 503)
+        case _:
+            _log.error("internal error", request_id=request_id, exc_info=err)
+            return Refusal("InternalError", "An internal error has occurred.", 500)
 
 
 async def _read_body(receive: Receive) -> bytes:

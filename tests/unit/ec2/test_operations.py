@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from bakehouse.domain.errors import Ec2Error
-from bakehouse.ec2.operations import OPERATIONS
-from bakehouse.ec2.registry import Members, members, operation
-from bakehouse.protocol.model import ServiceModel, Shape
+from bakehouse.ec2.operations import OPERATIONS, SERVICES
+from bakehouse.ec2.registry import Members, Operation, members, operation
+from bakehouse.protocol.model import API_VERSIONS, ServiceModel, Shape
 
-EC2 = ServiceModel.load("ec2")
-KNOWN = sorted(name for name in OPERATIONS if EC2.operation(name) is not None)
+MODELS: dict[str, ServiceModel] = {service: ServiceModel.load(service) for service in API_VERSIONS}
+KNOWN = sorted((service, name) for service, operations in SERVICES.items() for name in operations)
 
 
 def unknown(tree: Members, shape: Shape, path: str) -> list[str]:
@@ -26,33 +26,33 @@ def unknown(tree: Members, shape: Shape, path: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_what_is_honoured_is_in_the_model(name: str) -> None:
-    model = EC2.operation(name)
-    assert model is not None
+def described(service: str, name: str) -> tuple[Operation, Any]:
+    """An operation as it is registered, and its model."""
+    model = MODELS[service].operation(name)
+    assert model is not None, "it is no operation of the service"
+    return SERVICES[service][name], model
 
-    assert model.input_shape is None or unknown(OPERATIONS[name].honours, model.input_shape, name) == []
+
+@pytest.mark.parametrize(("service", "name"), KNOWN)
+def test_what_is_honoured_is_in_the_model(service: str, name: str) -> None:
+    registered, model = described(service, name)
+
+    assert model.input_shape is None or unknown(registered.honours, model.input_shape, name) == []
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_what_the_model_requires_is_honoured(name: str) -> None:
-    model = EC2.operation(name)
-    assert model is not None
+@pytest.mark.parametrize(("service", "name"), KNOWN)
+def test_what_the_model_requires_is_honoured(service: str, name: str) -> None:
+    registered, model = described(service, name)
     required = set() if model.input_shape is None else model.input_shape.required
 
-    assert required <= OPERATIONS[name].honours.tree.keys() | {model.client_token_member}
+    assert required <= registered.honours.tree.keys() | {model.client_token_member}
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_a_client_token_can_be_answered_again(name: str) -> None:
-    model = EC2.operation(name)
-    assert model is not None
+@pytest.mark.parametrize(("service", "name"), KNOWN)
+def test_a_client_token_can_be_answered_again(service: str, name: str) -> None:
+    registered, model = described(service, name)
 
-    assert model.client_token_member is None or OPERATIONS[name].replay is not None
-
-
-def test_every_operation_is_one_of_ec2_or_sts() -> None:
-    assert {name for name in OPERATIONS if EC2.operation(name) is None} == {"GetCallerIdentity"}
+    assert model.client_token_member is None or registered.replay is not None
 
 
 @pytest.mark.parametrize(
