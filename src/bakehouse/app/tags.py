@@ -13,8 +13,12 @@ from bakehouse.store.records import Records
 
 #: resource type, as DescribeTags names it -> the store's records of it.
 _TAGGABLE: Final = {
+    "export-image-task": "export_image_tasks",
+    "export-instance-task": "export_instance_tasks",
     "image": "images",
     "image-usage-report": "image_usage_reports",
+    "import-image-task": "import_image_tasks",
+    "import-snapshot-task": "import_snapshot_tasks",
     "instance": "instances",
     "key-pair": "key_pairs",
     "network-interface": "network_interfaces",

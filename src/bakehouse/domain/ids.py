@@ -9,8 +9,12 @@ from typing import Final
 
 #: resource type, as DescribeTags and TagSpecifications name it -> id prefix.
 PREFIXES: Final = {
+    "export-image-task": "export-ami",
+    "export-instance-task": "export-i",
     "image": "ami",
     "image-usage-report": "amiur",
+    "import-image-task": "import-ami",
+    "import-snapshot-task": "import-snap",
     "instance": "i",
     "key-pair": "key",
     "network-interface": "eni",
@@ -23,7 +27,7 @@ PREFIXES: Final = {
     "vpc": "vpc",
 }
 _TYPE_OF_PREFIX: Final = {prefix: resource_type for resource_type, prefix in PREFIXES.items()}
-_FORM: Final = re.compile(r"([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})")
+_FORM: Final = re.compile(r"([a-z]+(?:-[a-z]+)?)-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def new_id(resource_type: str) -> str:

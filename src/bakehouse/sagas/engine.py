@@ -52,6 +52,9 @@ class Saga(Generic[P]):
     name: str
     params: type[P]
     steps: tuple[Step[P], ...]
+    in_background: bool = False
+    """Whether it may take minutes: nobody waits for it when a server starts, and one that stops leaves it to the next.
+    """
 
 
 #: Called with `saga:step:moment`; moments are `before`, `after` (not yet journaled), `undone`.
@@ -126,12 +129,19 @@ class SagaEngine:
         return task
 
     async def resume(self) -> dict[str, Exception]:
-        """Run every journaled saga that is not running; return those that failed, with the reasons."""
-        pending = [
-            saga.id
+        """Run every journaled saga that is not running; return those that failed, with the reasons.
+
+        Those that run in the background are begun and not waited for.
+        """
+        resumed = [
+            saga
             for saga in self._context.store.sagas
             if saga.id not in self._running and not self._is_claimed(saga.id)
         ]
+        pending = [saga.id for saga in resumed if not self._sagas[saga.name].in_background]
+        for saga in resumed:
+            if self._sagas[saga.name].in_background:
+                self.begin(saga.id)
         outcomes = await asyncio.gather(*(self.begin(saga_id) for saga_id in pending), return_exceptions=True)
         return {
             saga_id: outcome
@@ -152,6 +162,19 @@ class SagaEngine:
         """Wait until no saga of a resource is under way in this process, whatever their outcome."""
         while (task := self._latest.get(subject_id)) is not None:
             await asyncio.wait([task])
+
+    async def suspend(self) -> None:
+        """Cut short what runs in the background; it stays in the journal. For a server that is about to stop."""
+        background = [
+            task
+            for saga_id, task in self._running.items()
+            if (record := self._context.store.sagas.get(saga_id)) is not None
+            and self._sagas[record.name].in_background
+        ]
+        for task in background:
+            task.cancel()
+        if background:
+            await asyncio.wait(background)
 
     async def settle(self) -> None:
         """Wait for the sagas under way, whatever their outcome."""

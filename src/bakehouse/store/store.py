@@ -18,8 +18,10 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
 from bakehouse.domain.deregistered_image import DeregisteredImage
+from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_usage_report import ImageUsageReport
+from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
@@ -28,6 +30,7 @@ from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
 from bakehouse.store.database import Batch, Database, Outcome, Write
 from bakehouse.store.records import Record, Records
@@ -108,6 +111,8 @@ class Store:
         self.deregistered_images: Records[DeregisteredImage] = Records(
             source=lambda it: it.image.source_image_id,
         )
+        self.export_image_tasks: Records[ExportImageTask] = Records(scope=_scope)
+        self.export_instance_tasks: Records[ExportInstanceTask] = Records(scope=_scope)
         self.image_usage_reports: Records[ImageUsageReport] = Records(scope=_scope)
         self.images: Records[Image] = Records(
             scope=_scope,
@@ -115,6 +120,8 @@ class Store:
             name=lambda image: (image.account_id, image.region, image.name),
             source=lambda image: image.source_image_id,
         )
+        self.import_image_tasks: Records[ImportImageTask] = Records(scope=_scope)
+        self.import_snapshot_tasks: Records[ImportSnapshotTask] = Records(scope=_scope)
         self.instances: Records[Instance] = Records(
             scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
         )
@@ -137,6 +144,7 @@ class Store:
         self.snapshots: Records[Snapshot] = Records(
             scope=_scope, region=lambda snapshot: snapshot.region, volume=lambda snapshot: snapshot.volume_id
         )
+        self.store_image_tasks: Records[StoreImageTask] = Records(scope=_scope)
         self.subnets: Records[Subnet] = Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id)
         self.volumes: Records[Volume] = Records(
             scope=_scope,

@@ -12,8 +12,10 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
 from bakehouse.domain.deregistered_image import DeregisteredImage
+from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_usage_report import ImageUsageReport
+from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
@@ -22,6 +24,7 @@ from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
 
 METADATA: Final = MetaData()
@@ -33,8 +36,12 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "account_settings": AccountSettings,
     "client_tokens": ClientTokenRecord,
     "deregistered_images": DeregisteredImage,
+    "export_image_tasks": ExportImageTask,
+    "export_instance_tasks": ExportInstanceTask,
     "image_usage_reports": ImageUsageReport,
     "images": Image,
+    "import_image_tasks": ImportImageTask,
+    "import_snapshot_tasks": ImportSnapshotTask,
     "instances": Instance,
     "key_pairs": KeyPair,
     "network_interfaces": NetworkInterface,
@@ -43,6 +50,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "sagas": SagaRecord,
     "security_groups": SecurityGroup,
     "snapshots": Snapshot,
+    "store_image_tasks": StoreImageTask,
     "subnets": Subnet,
     "volumes": Volume,
     "vpcs": Vpc,

@@ -29,9 +29,14 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "account_settings",
         "client_tokens",
         "deregistered_images",
+        "export_image_tasks",
+        "export_instance_tasks",
         "image_usage_reports",
+        "import_image_tasks",
+        "import_snapshot_tasks",
         "recycle_bin",
         "retention_rules",
         "sagas",
+        "store_image_tasks",
     ]
     again.close()

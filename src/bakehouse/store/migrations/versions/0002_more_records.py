@@ -11,9 +11,14 @@ down_revision = "0001"
 _TABLES: Final = (
     "account_settings",
     "deregistered_images",
+    "export_image_tasks",
+    "export_instance_tasks",
     "image_usage_reports",
+    "import_image_tasks",
+    "import_snapshot_tasks",
     "recycle_bin",
     "retention_rules",
+    "store_image_tasks",
 )
 
 
