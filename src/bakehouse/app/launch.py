@@ -9,6 +9,7 @@ from typing import Final
 from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
+from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.block_device import (
     BlockDeviceRequest,
@@ -209,10 +210,9 @@ def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, truste
     snapshot_gib = None
     if device.snapshot_id is not None:
         snapshot = context.store.snapshots.get(device.snapshot_id)
-        readers = (snapshot.account_id, *snapshot.create_volume_accounts) if snapshot else ()
         if snapshot is None or snapshot.region != caller.region:
             raise not_found("snapshot", [device.snapshot_id])
-        if not trusted and caller.account_id not in readers and "all" not in readers:
+        if not trusted and not may_read(context, caller.account_id, snapshot):
             raise not_found("snapshot", [device.snapshot_id])
         snapshot_gib = snapshot.volume_size_gib
     size_gib = volume_size(device.device_name, device.size_gib, device.snapshot_id, snapshot_gib)

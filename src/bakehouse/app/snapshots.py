@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bakehouse.app.context import AppContext, owned
+from bakehouse.app.public_access import check_snapshot_sharing, is_public, may_read
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
@@ -101,7 +102,7 @@ class Snapshots:
             accounts = owner_accounts(caller, owners)
             found = [snapshot for snapshot in found if snapshot.account_id in accounts]
         if restorable_by is not None:
-            found = [snapshot for snapshot in found if _is_restorable(snapshot, caller, restorable_by)]
+            found = [snapshot for snapshot in found if _is_restorable(self._context, snapshot, caller, restorable_by)]
         return found
 
     def owned(self, caller: Caller, snapshot_id: str) -> Snapshot:
@@ -116,11 +117,14 @@ class Snapshots:
     ) -> None:
         """Change who may make volumes of a snapshot: account ids, or `all`.
 
-        To add one twice, or to remove one that is none, changes nothing.
+        To add one twice, or to remove one that is none, changes nothing. Refuses to make a snapshot public where its
+        account blocks that: OperationNotPermitted.
         """
         snapshot = self.owned(caller, snapshot_id)
         removed = {_checked_reader(reader) for reader in remove}
-        readers = dict.fromkeys((*snapshot.create_volume_accounts, *(_checked_reader(reader) for reader in add)))
+        added = [_checked_reader(reader) for reader in add]
+        check_snapshot_sharing(self._context, snapshot, added)
+        readers = dict.fromkeys((*snapshot.create_volume_accounts, *added))
         accounts = tuple(reader for reader in readers if reader not in removed)
         async with self._context.store.transaction() as tx:
             tx.put(replace(snapshot, create_volume_accounts=accounts))
@@ -154,7 +158,7 @@ class Snapshots:
 
     def _readable(self, caller: Caller) -> list[Snapshot]:
         snapshots = self._context.store.snapshots.by("region")[caller.region].values()
-        return [snapshot for snapshot in snapshots if snapshot.readable_by(caller.account_id)]
+        return [snapshot for snapshot in snapshots if may_read(self._context, caller.account_id, snapshot)]
 
     def _of_ids(self, caller: Caller, snapshot_ids: Iterable[str]) -> list[Snapshot]:
         found, missing = [], []
@@ -275,7 +279,7 @@ def _find(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot | N
     if not is_well_formed(snapshot_id, "snapshot"):
         raise malformed_id("snapshot", snapshot_id)
     snapshot = context.store.snapshots.get(snapshot_id)
-    if snapshot is None or snapshot.region != caller.region or not snapshot.readable_by(caller.account_id):
+    if snapshot is None or snapshot.region != caller.region or not may_read(context, caller.account_id, snapshot):
         return None
     return snapshot
 
@@ -297,14 +301,14 @@ def _wanted(volumes: Sequence[Volume], instance: Instance, request: InstanceSnap
     return wanted
 
 
-def _is_restorable(snapshot: Snapshot, caller: Caller, users: Iterable[str]) -> bool:
+def _is_restorable(context: AppContext, snapshot: Snapshot, caller: Caller, users: Iterable[str]) -> bool:
     """Source: EC2 API Reference, DescribeSnapshots, RestorableByUserIds."""
     for user in users:
         if user == "self":
             if caller.account_id in (snapshot.account_id, *snapshot.create_volume_accounts):
                 return True
         elif user == "all":
-            if "all" in snapshot.create_volume_accounts:
+            if is_public(context, snapshot):
                 return True
         elif checked_account_id(user) in (snapshot.account_id, *snapshot.create_volume_accounts):
             return True
