@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.sagas import recycled
 from tests.world import World
 
 from bakehouse.app.images import ImageOfInstance
@@ -102,13 +103,18 @@ SCENARIOS = {
     "create_snapshots": Scenario(_with_data_volume, _snapshot_instance),
     "create_snapshots, free volume": Scenario(_free_volume, _snapshot_volume),
     "create_volume": Scenario(_snapshot, _volume_of_snapshot),
+    "delete_recycled_volume": Scenario(recycled.due_volume, recycled.delete_due),
     "delete_snapshots": Scenario(_image, _deregister),
+    "delete_snapshots, recycled": Scenario(recycled.due_image, recycled.delete_due),
     "delete_volume": Scenario(_free_volume, lambda world, volume_id: world.app.volumes.delete(world.caller, volume_id)),
     "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
     "run_instance": Scenario(_image, _launch),
     "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
     "stop_instance": Scenario(_running, lambda world, ids: world.instances.stop(world.caller, ids[:1])),
     "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),
+    "terminate_instance, retained": Scenario(
+        recycled.retained_instance, lambda world, ids: world.instances.terminate(world.caller, ids)
+    ),
     "reboot_instance": Scenario(_running, lambda world, ids: world.instances.reboot(world.caller, ids[:1])),
 }
 
