@@ -1,7 +1,9 @@
 """Files that survive a power cut, made in threads, so that no event loop waits for a disk."""
 
 import asyncio
+import errno
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +79,30 @@ def remove(path: Path) -> None:
     """Remove a file, if it is there. Afterwards no power cut brings it back."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file another name, also on another disk; a file of that name is replaced. Afterwards that is on disk.
+
+    Raises:
+        OSError: The source is as it was, and at the target there is what was there before.
+    """
+    try:
+        os.replace(source, target)  # noqa: PTH105 - one family of calls: open, fsync, replace
+    except OSError as err:
+        if err.errno != errno.EXDEV:
+            raise
+        unfinished = target.with_name(target.name + UNFINISHED)
+        try:
+            shutil.copyfile(source, unfinished)
+            unfinished.chmod(source.stat().st_mode)
+            sync_file(unfinished)
+            os.replace(unfinished, target)  # noqa: PTH105 - as above
+        except Exception:
+            unfinished.unlink(missing_ok=True)
+            raise
+        source.unlink()
+    sync_directory(target.parent)
 
 
 def sync_file(path: Path) -> None:

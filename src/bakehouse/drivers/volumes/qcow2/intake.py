@@ -7,8 +7,6 @@ image reads, is flat and uncompressed. It stays sparse, so it takes no more room
 """
 
 import os
-import re
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,16 +17,11 @@ from bakehouse.drivers import process
 from bakehouse.drivers.volumes import inspection
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.inspection import Inspected
-from bakehouse.drivers.volumes.qcow2 import tools
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, is_too_large_for_filesystem
-from bakehouse.drivers.volumes.qcow2.pins import Pins
-from bakehouse.drivers.volumes.sizes import whole_sectors
-from bakehouse.ports.volumes import StorageFull, UnsafeImage
+from bakehouse.drivers.volumes.qcow2 import conversion, tools
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW
+from bakehouse.drivers.volumes.qcow2.scratch import Scratch
 
 Progress = Callable[[float], None]
-
-#: What `qemu-img convert -p` prints.
-_PERCENT: Final = re.compile(r"\((\d+(?:\.\d+)?)/100%\)")
 
 #: `qemu-img check`: 0 is whole, 3 has clusters that nothing uses, which does no harm. Source: qemu-img(1), check.
 _WHOLE: Final = (0, 3)
@@ -60,20 +53,10 @@ class Wanted:
 class Intake:
     """Makes private raw copies in a directory of their own."""
 
-    def __init__(
-        self,
-        directory: Path,
-        threads: DiskThreads,
-        pins: Pins,
-        *,
-        owner: tuple[int, int] | None,
-        reserve_bytes: int,
-    ) -> None:
-        self.directory = directory
+    def __init__(self, scratch: Scratch, threads: DiskThreads, *, owner: tuple[int, int] | None) -> None:
+        self._scratch = scratch
         self._threads = threads
-        self._pins = pins
         self._owner = owner
-        self._reserve_bytes = reserve_bytes
 
     @asynccontextmanager
     async def take(self, source: Path, wanted: Wanted) -> AsyncIterator[Taken]:
@@ -90,7 +73,7 @@ class Intake:
                 wanted.stage("validating")
                 first = await self._threads.run(inspection.inspect, fd)
                 inspection.chosen_disk(inspection.examined(first), wanted.disk, wanted.expected_format)
-                async with self._scratch_file() as copy:
+                async with self._scratch.file() as copy:
                     share = _COPY_SHARE if first.format == QCOW2 else 1.0
                     wanted.stage("copying")
                     await self._copy(fd, copy, lambda part: wanted.progress(part * share))
@@ -99,7 +82,7 @@ class Intake:
                         size_bytes = (await self._threads.run(copy.stat)).st_size
                         yield Taken(path=copy, size_bytes=size_bytes, source_format=RAW)
                         return
-                    async with self._scratch_file() as plain:
+                    async with self._scratch.file() as plain:
                         wanted.stage("converting")
                         await self._convert(
                             copy, plain, second, lambda part: wanted.progress(share + part * (1 - share))
@@ -112,79 +95,31 @@ class Intake:
         """Copy the bytes of an open file, whatever they are, leaving out stretches of zeros."""
         stat = os.fstat(fd)
         needed_bytes = min(stat.st_blocks * 512, stat.st_size)
-        await self._make_room(copy, length=stat.st_size, needed_bytes=needed_bytes)
+        await self._scratch.make_room(copy, length=stat.st_size, needed_bytes=needed_bytes)
         # By descriptor: the very file that was looked at, even if its name has come to mean another since.
         arguments = ("convert", "-p", "-n", "--target-is-zero", "-f", RAW, "-O", RAW)
         done = await process.stream(
             ["qemu-img", *arguments, f"/proc/self/fd/{fd}", copy],
-            on_line=_percent_to(progress),
+            on_line=conversion.percent_to(progress),
             env=tools.ENVIRONMENT,
             check=False,
             pass_fds=[fd],
         )
         if done.returncode != 0:
-            raise _failed(done, f"/proc/self/fd/{fd}")
+            raise conversion.failure(done, f"/proc/self/fd/{fd}")
 
     async def _convert(self, copy: Path, plain: Path, disk: Inspected, progress: Progress) -> None:
         """Check the tables of a qcow2 file, and write the disk that they describe to a raw one."""
         checked = await tools.confined_qemu_img("check", "-q", "-f", QCOW2, copy, owner=self._owner)
         if checked.returncode not in _WHOLE:
-            raise _failed(checked, str(copy))
-        sizes = await tools.confined_qemu_img(
-            "measure", "-f", QCOW2, "-O", QCOW2, "--output", "human", copy, owner=self._owner
-        )
-        # Tables may name one cluster many times over: a file of a few MiB can hold terabytes of data.
-        required = re.search(r"required size: (\d+)", sizes.text)
-        if sizes.returncode != 0 or required is None:
-            raise _failed(sizes, str(copy))
-        await self._make_room(plain, length=disk.size_bytes, needed_bytes=int(required[1]))
+            raise conversion.failure(checked, str(copy))
+        needed_bytes = await conversion.required_bytes("-f", QCOW2, copy, owner=self._owner, name=str(copy))
+        await self._scratch.make_room(plain, length=disk.size_bytes, needed_bytes=needed_bytes)
         done = await tools.confined_qemu_img(
             *("convert", "-p", "-n", "--target-is-zero", "-f", QCOW2, "-O", RAW, copy, plain),
             owner=self._owner,
-            cpu_s=None,
-            on_line=_percent_to(progress),
+            cpu_s=conversion.cpu_limit_s(needed_bytes),
+            on_line=conversion.percent_to(progress),
         )
         if done.returncode != 0:
-            raise _failed(done, str(copy))
-
-    async def _make_room(self, path: Path, *, length: int, needed_bytes: int) -> None:
-        tools.require_space(self.directory, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
-        try:
-            await self._threads.run(os.truncate, path, whole_sectors(length))
-        except OSError as err:
-            if not is_too_large_for_filesystem(err):
-                raise
-            raise UnsafeImage(f"its size of {length} bytes is more than a file can have here") from err
-
-    @asynccontextmanager
-    async def _scratch_file(self) -> AsyncIterator[Path]:
-        """Give an empty file that qemu-img may write to, under a name that no sweep has seen. Removed afterwards."""
-        path = self.directory / secrets.token_hex(8)
-
-        def make() -> None:
-            path.touch(mode=0o600, exist_ok=False)
-            if self._owner is not None:
-                os.chown(path, *self._owner)
-
-        with self._pins.hold(path.name):
-            try:
-                await self._threads.run(make)
-                yield path
-            finally:
-                await self._threads.run(path.unlink, missing_ok=True)
-
-
-def _percent_to(progress: Progress) -> Callable[[str], None]:
-    def on_line(line: str) -> None:
-        if percent := _PERCENT.search(line):
-            progress(min(float(percent[1]) / 100, 1.0))
-
-    return on_line
-
-
-def _failed(done: process.Completed, name: str) -> Exception:
-    """Tell a full disk from a bad file."""
-    with_name_gone = tools.last_line(done, [f"{name}: ", f"'{name}'", name])
-    if tools.says_no_space(done.text):
-        return StorageFull("the disk is full")
-    return UnsafeImage(f"qemu-img cannot read it ({with_name_gone})")
+            raise conversion.failure(done, str(copy))

@@ -15,12 +15,15 @@ from weakref import WeakValueDictionary
 from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import sweeping, tools
+from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
+from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
 from bakehouse.ports.volumes import (
     ImportedDisk,
     NoSuchSnapshot,
@@ -64,7 +67,7 @@ class Qcow2VolumeStore:
             RuntimeError: A manifest cannot be read.
         """
         root = root.resolve()
-        for name in ("layers", "incoming", "volumes", "snapshots"):
+        for name in ("layers", "incoming", "volumes", "snapshots", "checksums"):
             prepare_directory(root / name, owner if name in ("layers", "incoming") else None)
         self._root = root
         self._reserve_bytes = reserve_bytes
@@ -76,7 +79,17 @@ class Qcow2VolumeStore:
         self._snapshots = Manifests(root / "snapshots", SnapshotManifest, self._threads)
         self._volumes.load()
         self._snapshots.load()
-        self._intake = Intake(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
+        scratch = Scratch(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
+        self._intake = Intake(scratch, self._threads, owner=owner)
+        #: Disks as files, in and out of this store.
+        self.files = Qcow2DiskFiles(
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            scratch=scratch,
+            owner=owner,
+        )
         self._point_in_time = PointInTime(
             volumes=self._volumes,
             snapshots=self._snapshots,
@@ -84,6 +97,17 @@ class Qcow2VolumeStore:
             pins=self._pins,
             threads=self._threads,
             live=live,
+        )
+        #: What the store does for itself in the background.
+        self.upkeep = Qcow2Upkeep(
+            root=root,
+            volumes=self._volumes,
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            live=live,
+            reserve_bytes=reserve_bytes,
         )
 
     async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
@@ -198,7 +222,7 @@ class Qcow2VolumeStore:
         files = await self._threads.run(self._layers.scan)
         incoming = await self._threads.run(lambda: list((self._root / "incoming").iterdir()))
         pinned = self._pins.names()
-        layers = sweeping.garbage(files, {*self._named_layers(), *pinned})
+        layers = sweeping.garbage(files, self.upkeep.roots())
         scratch = [path for path in incoming if path.name not in pinned]
         return await self._threads.run(self._remove_garbage, layers, scratch, remove=remove)
 
@@ -232,14 +256,6 @@ class Qcow2VolumeStore:
                 await self._threads.run(self._layers.discard, [layer])
                 raise
         return manifest
-
-    def _named_layers(self) -> Iterable[str]:
-        for volume in self._volumes.all():
-            yield volume.top
-            if volume.pending is not None:
-                yield volume.pending.from_layer
-        for snapshot in self._snapshots.all():
-            yield snapshot.layer
 
     def _remove_garbage(self, layers: list[LayerFile], scratch: list[Path], *, remove: bool) -> SweepReport:
         bytes_freed = sum(layer.allocated_bytes for layer in layers)

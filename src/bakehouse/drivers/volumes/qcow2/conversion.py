@@ -1,0 +1,87 @@
+"""Converting disks by qemu-img in a process of its own: how far it is, how long it may take, how it failed.
+
+Every file is named with its format, as a description of block nodes that QEMU takes as it stands: it probes
+nothing, and opens no other file than the one named, whatever its content says.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bakehouse.drivers import process
+from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.ports.volumes import StorageFull, UnsafeImage
+
+Progress = Callable[[float], None]
+
+#: Processor time that a conversion may take: a start, and what the slowest unpacking takes (zlib, 10 MiB/s here
+#: when both processors are busy with other things).
+_CPU_START_S: Final = 60
+_CPU_BYTES_PER_S: Final = 2 << 20
+
+#: What `qemu-img convert -p` prints.
+_PERCENT: Final = re.compile(r"\((\d+(?:\.\d+)?)/100%\)")
+_REQUIRED: Final = re.compile(r"required size: (\d+)")
+
+
+def alone(path: Path, driver: str, *, offset: int | None = None, length: int | None = None) -> str:
+    """Describe an image file that stands alone, for qemu-img in the place of a file name.
+
+    Args:
+        path: The file.
+        driver: QEMU's name of the format.
+        offset: Where the image begins in the file; at its start by default.
+        length: How long it is, with an offset.
+    """
+    file: dict[str, Any] = {"driver": "file", "filename": str(path)}
+    if offset is not None:
+        file = {"driver": "raw", "offset": offset, "size": length, "file": file}
+    node: dict[str, Any] = {"driver": driver, "file": file}
+    if driver in ("qcow2", "vmdk"):
+        node["backing"] = None
+    return "json:" + json.dumps(node)
+
+
+def percent_to(progress: Progress) -> Callable[[str], None]:
+    """Return what reads qemu-img's lines and passes its progress on."""
+
+    def on_line(line: str) -> None:
+        if percent := _PERCENT.search(line):
+            progress(min(float(percent[1]) / 100, 1.0))
+
+    return on_line
+
+
+async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, name: str) -> int:
+    """Return what the data of a disk takes, in bytes, zeros left out.
+
+    Tables may name one cluster many times over: a file of a few MiB can hold terabytes of data.
+
+    Args:
+        source: The disk, as qemu-img's arguments.
+        owner: Whom to read it as.
+        name: Of the file, which the messages leave out.
+
+    Raises:
+        UnsafeImage: The disk cannot be read.
+    """
+    sizes = await tools.confined_qemu_img("measure", *source, "-O", "qcow2", "--output", "human", owner=owner)
+    required = _REQUIRED.search(sizes.text)
+    if sizes.returncode != 0 or required is None:
+        raise failure(sizes, name)
+    return int(required[1])
+
+
+def cpu_limit_s(data_bytes: int) -> int:
+    """Return how much processor time a conversion of this much data may take."""
+    return _CPU_START_S + data_bytes // _CPU_BYTES_PER_S
+
+
+def failure(done: process.Completed, *names: str) -> Exception:
+    """Tell a full disk from a bad file. Messages are for strangers: names of our own files are left out."""
+    if tools.says_no_space(done.text):
+        return StorageFull("the disk is full")
+    forget = [text for name in names for text in (f"{name}: ", f"'{name}'", name)]
+    return UnsafeImage(f"qemu-img cannot read it ({tools.last_line(done, forget)})")
