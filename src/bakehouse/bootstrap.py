@@ -163,7 +163,12 @@ async def running_server(
         context,
         engine,
         host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
-        chores=[app.client_tokens.forget_old, app.recycle_bin.delete_due],
+        chores=[
+            app.client_tokens.forget_old,
+            app.recycle_bin.delete_due,
+            app.image_ancestry.forget_unneeded,
+            app.image_usage_reports.forget_expired,
+        ],
     )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
     try:

@@ -19,6 +19,7 @@ class Shop:
 
     def __init__(self, running: RunningServer, name: str, disk: Path) -> None:
         self.running = running
+        self.name = name
         self.ec2: EC2Client = running.ec2(name)
         self.account_id = running.access_key(name).account_id
         order = ImportImage(path=disk, name="test")

@@ -5,8 +5,14 @@ from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.context import AppContext
 from bakehouse.app.host import Host
+from bakehouse.app.image_ancestry import ImageAncestry
+from bakehouse.app.image_instance_types import ImageInstanceTypes
 from bakehouse.app.image_lifecycle import ImageLifecycle
+from bakehouse.app.image_references import ImageReferences
+from bakehouse.app.image_usage_reports import ImageUsageReports
+from bakehouse.app.image_watermarks import ImageWatermarks
 from bakehouse.app.images import Images
+from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.metadata import Metadata
@@ -31,6 +37,12 @@ class App:
         self.host = Host(context)
         self.images = Images(context)
         self.image_lifecycle = ImageLifecycle(context, self.images)
+        self.image_ancestry = ImageAncestry(context, self.images)
+        self.image_instance_types = ImageInstanceTypes(context, self.images)
+        self.image_references = ImageReferences(context)
+        self.image_usage_reports = ImageUsageReports(context, self.images)
+        self.image_watermarks = ImageWatermarks(context, self.images)
+        self.instance_images = InstanceImages(context, self.allowed_images)
         self.instances = Instances(context)
         self.key_pairs = KeyPairs(context)
         self.metadata = Metadata(context)

@@ -19,7 +19,7 @@ class DeregisteredImage:
 
 def deregistered(image: Image, now: datetime) -> DeregisteredImage:
     """Return what is to be kept of an image."""
-    rest = replace(image, state=ImageState.DEREGISTERED, description="", block_devices=(), uefi_data=None, tags={})
+    rest = replace(image, state=ImageState.DEREGISTERED, description="", block_devices=(), tags={})
     return DeregisteredImage(
         id=image.id, account_id=image.account_id, region=image.region, image=rest, deregistered_at=now
     )

@@ -7,6 +7,8 @@ from typing import Any, Final
 from bakehouse.domain.image import BlockDevice, Image
 from bakehouse.ec2.block_devices import block_device_view
 from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.image_instance_types import INSTANCE_TYPE_FILTERS, specification_view
+from bakehouse.ec2.image_watermarks import WATERMARK_FILTERS, watermark_view
 from bakehouse.ec2.registry import Request, Response
 from bakehouse.ec2.rendered import View, Views
 from bakehouse.ec2.tag_specifications import tag_set
@@ -20,7 +22,7 @@ def _nothing(_image: Image) -> Iterable[str | None]:
     return ()
 
 
-#: Source: EC2 API Reference, DescribeImages. What no image here has (products, kernels, watermarks) matches nothing.
+#: Source: EC2 API Reference, DescribeImages. What no image here has (products, kernels) matches nothing.
 _VALUES: Final[Mapping[str, Callable[[Image], Iterable[str | None]]]] = {
     "architecture": lambda image: (image.architecture,),
     "block-device-mapping.delete-on-termination": _of_volumes(lambda device: flag(device.delete_on_termination)),
@@ -61,6 +63,8 @@ _VALUES: Final[Mapping[str, Callable[[Image], Iterable[str | None]]]] = {
     "state-reason-message": lambda image: (_reason(image).get("Message"),),
     "usage-operation": lambda _image: (_USAGE,),
     "virtualization-type": lambda image: (image.virtualization_type,),
+    **WATERMARK_FILTERS,
+    **INSTANCE_TYPE_FILTERS,
 }
 
 FILTERS: Final[Filters[Image]] = Filters(_VALUES, tags=lambda image: image.tags)
@@ -105,7 +109,12 @@ def protection_view(image: Image, *, cools_down: bool) -> str:
 
 
 def _own_view(image: Image) -> Response:
-    return {**_shared_view(image), "Tags": tag_set(image.tags)}
+    """Return an image as its owner sees it.
+
+    Source: EC2 User Guide, "Check when an Amazon EC2 AMI was last used": the owner alone is told of it.
+    """
+    last = image.last_launched_at
+    return {**_shared_view(image), "Tags": tag_set(image.tags), "LastLaunchedTime": moment(last) if last else None}
 
 
 def _shared_view(image: Image) -> Response:
@@ -135,9 +144,10 @@ def _shared_view(image: Image) -> Response:
         "SourceInstanceId": image.source_instance_id,
         "SourceImageId": image.source_image_id,
         "SourceImageRegion": image.source_image_region,
-        "LastLaunchedTime": moment(image.last_launched_at) if image.last_launched_at else None,
         "DeprecationTime": moment(image.deprecation_time) if image.deprecation_time else None,
         "DeregistrationProtection": image.deregistration_protection,
+        "ImageWatermarks": [watermark_view(watermark) for watermark in image.watermarks],
+        "InstanceTypeSpecification": specification_view(image.instance_type_specification),
     }
 
 
