@@ -4,15 +4,18 @@ The generic tests cut every story short at every step, and let every driver call
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.sagas import recycled
 from tests.world import World
 
+from bakehouse.app.image_copies import ImageCopyRequest
 from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.snapshot_copies import SnapshotCopyRequest
 from bakehouse.app.snapshots import InstanceSnapshotsRequest
 from bakehouse.app.volumes import VolumeRequest
+from bakehouse.domain.image import BlockDevice
 from bakehouse.sagas.catalogue import SAGAS
 
 
@@ -91,12 +94,29 @@ async def _volume_of_snapshot(world: World, snapshot_id: str) -> None:
     await world.app.volumes.create(world.caller, request)
 
 
+async def _image_of_two(world: World) -> Any:
+    data = await world.snapshot()
+    return await world.image(extra_devices=(BlockDevice(device_name="/dev/sdf", snapshot_id=data.id, size_gib=1),))
+
+
+async def _copy_image(world: World, image: Any) -> None:
+    request = ImageCopyRequest(source_image_id=image.id, source_region=image.region, name="copied")
+    await world.app.images.copy(replace(world.caller, region="eu-west-1"), request)
+
+
+async def _copy_snapshot(world: World, snapshot_id: str) -> None:
+    request = SnapshotCopyRequest(source_snapshot_id=snapshot_id, source_region="us-east-1")
+    await world.app.snapshot_copies.copy(world.caller, request)
+
+
 async def _deregister(world: World, image: Any) -> None:
     await world.app.images.deregister(world.caller, image.id, delete_snapshots=True)
 
 
 SCENARIOS = {
     "attach_volume": Scenario(_beside, _attach),
+    "copy_image": Scenario(_image_of_two, _copy_image),
+    "copy_snapshot": Scenario(_snapshot, _copy_snapshot),
     "create_image": Scenario(_with_data_volume, _imaging(reboot=False)),
     "create_image, rebooting": Scenario(_with_data_volume, _imaging(reboot=True)),
     "create_image, stopped": Scenario(_image_of_stopped, _imaging(reboot=True)),

@@ -21,6 +21,7 @@ from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.security_groups import SecurityGroups
+from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.tags import Tags
 from bakehouse.app.volumes import Volumes
@@ -51,6 +52,7 @@ class App:
         self.retention_rules = RetentionRules(context)
         self.public_access = PublicAccessSettings(context)
         self.security_groups = SecurityGroups(context)
+        self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
         self.tags = Tags(context)
         self.volumes = Volumes(context)

@@ -163,6 +163,18 @@ def image_not_authorized(image_id: str) -> Ec2Error:
     return auth_failure(f"Not authorized for image:{image_id}")
 
 
+def manifests_not_supported() -> Ec2Error:
+    """Refuse to register an image by a manifest in S3: such images have no volumes, and nothing here starts without.
+
+    Source: EC2 API Reference, RegisterImage, ImageLocation: it is for instance store-backed images.
+    """
+    return Ec2Error(
+        "UnsupportedOperation",
+        "The parameter ImageLocation is not supported by this endpoint: it names the manifest of an instance "
+        "store-backed AMI. Register an EBS-backed AMI from a snapshot instead.",
+    )
+
+
 def user_id_malformed(user_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidUserID.Malformed."""
     return Ec2Error("InvalidUserID.Malformed", f'Invalid user id: "{user_id}"')

@@ -3,8 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
+
+
+#: What a snapshot names as its volume when it came from a file or from another snapshot, as on EC2.
+NO_VOLUME: Final = "vol-ffffffff"
 
 
 class SnapshotState(StrEnum):
@@ -32,6 +37,10 @@ class Snapshot:
     encrypted: bool = False
     create_volume_accounts: tuple[str, ...] = ()
     """Accounts that may make volumes from it; `all` for everybody."""
+    transfer_type: str | None = None
+    """Of a copy, `standard` or `time-based`."""
+    completion_duration_minutes: int | None = None
+    """Of a time-based copy, how long it was given."""
     tags: dict[str, str] = field(default_factory=dict)
 
     def readable_by(self, account_id: str) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from bakehouse.app.images import ImageOfInstance, ImageOfSnapshots
-from bakehouse.domain.errors import invalid_value, not_honoured
-from bakehouse.domain.image import Image
+from bakehouse.app.image_registration import ImageOfSnapshots
+from bakehouse.app.images import ImageOfInstance
+from bakehouse.domain.image import Image, manifests_not_supported
 from bakehouse.ec2 import block_devices
 from bakehouse.ec2.block_devices import requested_block_devices
 from bakehouse.ec2.image_views import image_test, image_view, protection_view
@@ -35,32 +35,14 @@ async def create_image(ctx: RequestContext, request: Request) -> Response:
 
 @operation(
     "RegisterImage",
-    honours="Name Description Architecture RootDeviceName VirtualizationType BootMode ImdsSupport EnaSupport "
-    f"TagSpecifications {block_devices.HONOURED}",
+    honours="Name Description Architecture RootDeviceName VirtualizationType BootMode TpmSupport UefiData ImdsSupport "
+    f"EnaSupport SriovNetSupport ImageLocation TagSpecifications {block_devices.HONOURED}",
 )
 async def register_image(ctx: RequestContext, request: Request) -> Response:
-    """Make an image of snapshots. Images are hardware-virtualized and boot by BIOS, whether that is said or not."""
-    virtualization_type = request.get("VirtualizationType", "hvm")
-    if virtualization_type == "paravirtual":
-        raise not_honoured("VirtualizationType=paravirtual")
-    if virtualization_type != "hvm":
-        raise invalid_value(virtualization_type, "virtualizationType")
-    if request.get("BootMode", "legacy-bios") != "legacy-bios":
-        raise not_honoured(f"BootMode={request['BootMode']}")
-    image = await ctx.app.images.register(
-        ctx.caller,
-        ImageOfSnapshots(
-            name=request["Name"],
-            description=request.get("Description", ""),
-            architecture=request.get("Architecture", "i386"),
-            root_device_name=request.get("RootDeviceName", "/dev/sda1"),
-            block_devices=requested_block_devices(request),
-            boot_mode=request.get("BootMode"),
-            imds_support=request.get("ImdsSupport"),
-            ena_support=request.get("EnaSupport", False),
-            tags=requested_tags(request, "image")["image"],
-        ),
-    )
+    """Make an image of snapshots."""
+    if "ImageLocation" in request:
+        raise manifests_not_supported()
+    image = await ctx.app.images.register(ctx.caller, _requested_registration(request))
     return {"ImageId": image.id}
 
 

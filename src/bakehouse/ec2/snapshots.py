@@ -23,7 +23,7 @@ _VALUES: Final[Mapping[str, Callable[[Snapshot], Iterable[str | None]]]] = {
     "start-time": lambda snapshot: (moment(snapshot.started_at),),
     "status": lambda snapshot: (snapshot.state,),
     "storage-tier": lambda _snapshot: ("standard",),
-    "transfer-type": lambda _snapshot: ("standard",),
+    "transfer-type": lambda snapshot: (snapshot.transfer_type,),
     "volume-id": lambda snapshot: (snapshot.volume_id,),
     "volume-size": lambda snapshot: (str(snapshot.volume_size_gib),),
 }
@@ -112,7 +112,13 @@ def _info_view(snapshot: Snapshot) -> Response:
 
 
 def _own_view(snapshot: Snapshot) -> Response:
-    return {**_info_view(snapshot), "StorageTier": "standard", "CompletionTime": snapshot.completed_at}
+    return {
+        **_info_view(snapshot),
+        "StorageTier": "standard",
+        "CompletionTime": snapshot.completed_at,
+        "TransferType": snapshot.transfer_type,
+        "CompletionDurationMinutes": snapshot.completion_duration_minutes,
+    }
 
 
 def _shared_view(snapshot: Snapshot) -> Response:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
+from bakehouse.sagas.copy_image import COPY_IMAGE
+from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT
 from bakehouse.sagas.create_image import CREATE_IMAGE
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS
 from bakehouse.sagas.create_volume import CREATE_VOLUME
@@ -22,6 +24,8 @@ from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 _ALL: Final[tuple[Saga[Any], ...]] = (
     APPLY_SECURITY_GROUP,
     ATTACH_VOLUME,
+    COPY_IMAGE,
+    COPY_SNAPSHOT,
     CREATE_IMAGE,
     CREATE_SNAPSHOTS,
     CREATE_VOLUME,

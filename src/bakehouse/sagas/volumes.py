@@ -40,6 +40,15 @@ async def take_snapshots(ctx: SagaContext, snapshots: Mapping[str, str]) -> None
         await ctx.volumes.snapshot(snapshots, machine_id=machine_id)
 
 
+async def copy_snapshots(ctx: SagaContext, copies: Mapping[str, str]) -> None:
+    """Make new snapshots (keys) of the content of others (values)."""
+    copying = [ctx.volumes.copy_snapshot(source_id, copy_id) for copy_id, source_id in copies.items()]
+    # All of it to its end: what undoes it must not run beside it.
+    for outcome in await asyncio.gather(*copying, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
 async def delete_snapshots(ctx: SagaContext, snapshot_ids: Iterable[str]) -> None:
     """Delete the bytes of snapshots, then their records, where there are any."""
     ids = list(snapshot_ids)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tests.world import World
 
-from bakehouse.app.images import ImageOfInstance, ImageOfSnapshots
+from bakehouse.app.image_registration import ImageOfSnapshots
+from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.block_device import BlockDeviceRequest
 from bakehouse.domain.caller import Caller

@@ -239,22 +239,23 @@ async def test_a_volume_left_out_is_not_snapshotted(world: World) -> None:
 
 async def test_what_a_mapping_says_of_an_attached_volume_is_honoured(world: World) -> None:
     instance_id = await world.running_instance()
-    override = BlockDeviceRequest(device_name="/dev/xvda", size_gib=20, volume_type="gp2", delete_on_termination=False)
+    override = BlockDeviceRequest(device_name="/dev/xvda", size_gib=8, volume_type="gp2", delete_on_termination=False)
 
     image = await bake(world, instance_id, block_devices=(override,))
 
     (root,) = image.block_devices
-    assert (root.size_gib, root.volume_type, root.delete_on_termination, root.iops) == (20, "gp2", False, None)
+    assert (root.size_gib, root.volume_type, root.delete_on_termination, root.iops) == (8, "gp2", False, None)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         BlockDeviceRequest(device_name="/dev/xvda", size_gib=7),
+        BlockDeviceRequest(device_name="/dev/xvda", size_gib=9),
         BlockDeviceRequest(device_name="/dev/xvda", no_device=True),
         BlockDeviceRequest(device_name="/dev/xvda", snapshot_id="snap-0123456789abcdef0"),
     ],
-    ids=["smaller than the volume", "without root", "another snapshot for an attached device"],
+    ids=["smaller than the volume", "larger than the volume", "without root", "another snapshot for an attached device"],
 )
 async def test_a_mapping_that_cannot_be_is_refused_before_anything_is_made(
     world: World, wrong: BlockDeviceRequest

@@ -1,0 +1,93 @@
+"""Copies of snapshots: the caller's own, within a region or from one to another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bakehouse.app.context import AppContext
+from bakehouse.app.snapshots import check_description, completed_snapshot
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.copying import check_duration, check_source_region
+from bakehouse.domain.errors import not_found
+from bakehouse.domain.ids import new_id
+from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
+from bakehouse.domain.tags import check_tags
+from bakehouse.domain.volume import storage_full
+from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull
+from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT, CopySnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotCopyRequest:
+    """What CopySnapshot asks for. The region of the copy is the caller's."""
+
+    source_snapshot_id: str
+    source_region: str
+    description: str = ""
+    completion_duration_minutes: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class SnapshotCopies:
+    """Use cases on snapshots that are to be copied."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Work on these records."""
+        self._context = context
+
+    async def copy(self, caller: Caller, request: SnapshotCopyRequest) -> Snapshot:
+        """Copy a snapshot that the caller may make volumes from; the copy is the caller's, and `completed` afterwards.
+
+        Refuses a source that the caller does not see (InvalidSnapshot.NotFound) or that is not complete
+        (IncorrectState). A full host: InsufficientVolumeCapacity, and there is no copy.
+        """
+        context = self._context
+        check_source_region(request.source_region)
+        check_duration(request.completion_duration_minutes, "completionDurationMinutes")
+        check_description(request.description)
+        check_tags(request.tags)
+        source = completed_snapshot(context, replace(caller, region=request.source_region), request.source_snapshot_id)
+        copy = pending_copy(
+            context,
+            caller,
+            source,
+            description=request.description,
+            completion_duration_minutes=request.completion_duration_minutes,
+            tags=request.tags,
+        )
+        params = CopySnapshot(source_id=source.id, snapshot_id=copy.id)
+        async with context.store.transaction() as tx:
+            tx.put(copy)
+            saga_id = context.sagas.enlist(tx, COPY_SNAPSHOT, params, subject_id=copy.id)
+        try:
+            await context.sagas.run(saga_id)
+        except StorageFull as err:
+            raise storage_full() from err
+        except NoSuchSnapshot as err:  # it was deleted in the meantime
+            raise not_found("snapshot", [source.id]) from err
+        return copy
+
+
+def pending_copy(
+    context: AppContext,
+    caller: Caller,
+    source: Snapshot,
+    *,
+    description: str,
+    completion_duration_minutes: int | None,
+    tags: Mapping[str, str],
+) -> Snapshot:
+    """Return the record of a copy that is about to be made, the caller's."""
+    return Snapshot(
+        id=new_id("snapshot"),
+        account_id=caller.account_id,
+        region=caller.region,
+        volume_id=NO_VOLUME,
+        volume_size_gib=source.volume_size_gib,
+        description=description,
+        state=SnapshotState.PENDING,
+        started_at=context.now().replace(microsecond=0),
+        encrypted=source.encrypted,
+        transfer_type="standard" if completion_duration_minutes is None else "time-based",
+        completion_duration_minutes=completion_duration_minutes,
+        tags=dict(tags),
+    )

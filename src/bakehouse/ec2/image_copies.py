@@ -1,0 +1,47 @@
+"""CopyImage on the wire."""
+
+from typing import Final
+
+from bakehouse.app.image_copies import ImageCopyRequest
+from bakehouse.domain.copying import check_destination
+from bakehouse.domain.errors import not_honoured
+from bakehouse.ec2.registry import Request, RequestContext, Response, operation
+from bakehouse.ec2.tag_specifications import requested_tags
+
+_HONOURED: Final = (
+    "SourceImageId SourceRegion Name Description CopyImageTags Encrypted TagSpecifications "
+    "SnapshotCopyCompletionDurationMinutes DestinationAvailabilityZone DestinationAvailabilityZoneId "
+    "DestinationOutpostArn"
+)
+
+
+async def _repeat_copy(_ctx: RequestContext, image_id: str) -> Response:
+    return {"ImageId": image_id}
+
+
+@operation("CopyImage", honours=_HONOURED, replay=_repeat_copy)
+async def copy_image(ctx: RequestContext, request: Request) -> Response:
+    """Copy an image into the region that was asked. Encryption can be declined, not asked for."""
+    if request.get("Encrypted"):
+        raise not_honoured("Encrypted")
+    check_destination(
+        zone=request.get("DestinationAvailabilityZone"),
+        zone_id=request.get("DestinationAvailabilityZoneId"),
+        outpost=request.get("DestinationOutpostArn"),
+    )
+    image = await ctx.app.images.copy(ctx.caller, _requested(request))
+    return {"ImageId": image.id}
+
+
+def _requested(request: Request) -> ImageCopyRequest:
+    tags = requested_tags(request, "image", "snapshot")
+    return ImageCopyRequest(
+        source_image_id=request["SourceImageId"],
+        source_region=request["SourceRegion"],
+        name=request["Name"],
+        description=request.get("Description", ""),
+        copy_tags=request.get("CopyImageTags", False),
+        completion_duration_minutes=request.get("SnapshotCopyCompletionDurationMinutes"),
+        tags=tags["image"],
+        snapshot_tags=tags["snapshot"],
+    )
