@@ -34,9 +34,13 @@ from bakehouse.domain.instance import Instance
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
+from bakehouse.drivers.objects.store import BucketStore
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
+from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
+from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor, MachineState
 from bakehouse.ports.network import NetworkFabric
+from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -150,6 +154,10 @@ class World:
         self.fragile_hypervisor = Fragile(self.hypervisor)
         self.fragile_volumes = Fragile(self.volumes)
         self.fragile_network = Fragile(self.network)
+        self.objects = BucketStore(buckets=self.folder / "buckets", work=self.folder / "transfers")
+        self.disk_files = FakeDiskFiles(self.volumes)
+        self.fragile_objects = Fragile(self.objects)
+        self.fragile_disk_files = Fragile(self.disk_files)
         self.checkpoint: Checkpoint = no_checkpoint
         self._closed = True
 
@@ -174,6 +182,7 @@ class World:
         hypervisor = cast("Hypervisor", self.fragile_hypervisor)
         volumes = cast("VolumeStore", self.fragile_volumes)
         network = cast("NetworkFabric", self.fragile_network)
+        objects = cast("ObjectStore", self.fragile_objects)
         self.saga_context = SagaContext(
             store=self.store,
             hypervisor=hypervisor,
@@ -181,6 +190,8 @@ class World:
             network=network,
             metadata=self.metadata,
             now=self.clock,
+            objects=objects,
+            disk_files=cast("DiskFiles", self.fragile_disk_files),
             stop_deadline_s=self.stop_deadline_s,
             terminate_deadline_s=self.stop_deadline_s,
         )
@@ -194,6 +205,8 @@ class World:
             now=self.clock,
             public_pool=self.public_pool,
             home_region=REGION,
+            objects=objects,
+            transfers=self.saga_context.transfers,
         )
         self.reconciler = Reconciler(self.saga_context, self.sagas)
         self.app = App(self.context)
@@ -236,6 +249,8 @@ class World:
         self.fragile_hypervisor.heal()
         self.fragile_volumes.heal()
         self.fragile_network.heal()
+        self.fragile_objects.heal()
+        self.fragile_disk_files.heal()
         self.start_server()
         await self.reconciler.start()
         await self.sagas.settle()

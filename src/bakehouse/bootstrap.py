@@ -30,12 +30,16 @@ from bakehouse.drivers.images.recipe import BuiltImage, Progress
 from bakehouse.drivers.images.sources import NoPackageSources
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
+from bakehouse.drivers.objects.store import BucketStore
 from bakehouse.drivers.process import ProcessFailed, spawn_detached
+from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
 from bakehouse.imds.service import MetadataService
+from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.network import NetworkFabric, NetworkUnavailable
+from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -70,6 +74,8 @@ class Drivers:
     hypervisor: Hypervisor
     volumes: VolumeStore
     network: NetworkFabric
+    objects: ObjectStore
+    disk_files: DiskFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +91,23 @@ class Server:
 
 def make_drivers(home: Path, settings: Settings) -> Drivers:
     """Choose the drivers: real ones, or fakes that remember their machines in the home."""
+    objects = BucketStore(buckets=home / "buckets", work=home / "transfers")
     if settings.simulate:
         simulated = home / "simulated"
         simulated.mkdir(exist_ok=True)
-        return Drivers(FakeHypervisor(simulated), FakeVolumeStore(simulated / "volumes.json"), FakeNetworkFabric())
+        simulated_volumes = FakeVolumeStore(simulated / "volumes.json")
+        return Drivers(
+            FakeHypervisor(simulated),
+            simulated_volumes,
+            FakeNetworkFabric(),
+            objects,
+            FakeDiskFiles(simulated_volumes),
+        )
     user = machine_user()
     hypervisor = QemuHypervisor(home, accelerator=settings.accelerator, user=user)
     owner = None if user is None else user[:2]
     volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner)
-    return Drivers(hypervisor, volumes, LinuxNetworkFabric(home, mode=settings.network))
+    return Drivers(hypervisor, volumes, LinuxNetworkFabric(home, mode=settings.network), objects, volumes.files)
 
 
 def machine_user() -> tuple[int, int, tuple[int, ...]] | None:
@@ -140,6 +154,8 @@ async def running_server(
         drivers.network,
         metadata,
         now,
+        drivers.objects,
+        drivers.disk_files,
         stop_deadline_s=settings.stop_timeout_s,
         terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
     )
@@ -154,6 +170,8 @@ async def running_server(
             now=now,
             public_pool=public_pool(home),
             home_region=settings.region,
+            objects=drivers.objects,
+            transfers=context.transfers,
         )
     )
     app_of.append(app)
@@ -182,6 +200,7 @@ async def running_server(
             with suppress(asyncio.CancelledError):
                 await watching
     finally:
+        await engine.suspend()
         await engine.settle()
         await metadata.close_all()
         await drivers.network.close()

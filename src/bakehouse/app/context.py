@@ -11,8 +11,10 @@ from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.network import NetworkFabric
+from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.sagas.engine import SagaEngine
+from bakehouse.sagas.transfers import Transfers
 from bakehouse.store.records import Records
 from bakehouse.store.store import Store
 
@@ -31,6 +33,9 @@ class AppContext:
     public_pool: IPv4Network
     """Addresses in 127.0.0.0/8 from which instances get public ones."""
     home_region: str
+    objects: ObjectStore
+    transfers: Transfers
+    """How far imports, exports, stores and restores are."""
 
 
 class Owned(Protocol):

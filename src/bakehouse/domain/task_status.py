@@ -10,7 +10,7 @@ TASK_SHOWN: Final = timedelta(days=7)
 
 
 class TaskStatus(StrEnum):
-    """Source: EC2 API Reference, DescribeImportImageTasks, Filters. A task that failed is `deleted`, with its reason."""
+    """Source: EC2 API Reference, DescribeImportImageTasks, Filters. A task that fails is `deleted` too."""
 
     ACTIVE = "active"
     COMPLETED = "completed"

@@ -31,10 +31,13 @@ class Orphans:
     snapshots: frozenset[str] = field(default_factory=frozenset)
     interfaces: frozenset[str] = field(default_factory=frozenset)
     segments: frozenset[str] = field(default_factory=frozenset)
+    workspaces: frozenset[str] = field(default_factory=frozenset)
+    """Folders of imports, exports, stores and restores that have ended."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield all ids."""
-        for ids in (self.machines, self.machine_remains, self.volumes, self.snapshots, self.interfaces, self.segments):
+        volumes = (self.volumes, self.snapshots, self.workspaces)
+        for ids in (self.machines, self.machine_remains, *volumes, self.interfaces, self.segments):
             yield from sorted(ids)
 
 
@@ -44,6 +47,7 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
     machines = await context.hypervisor.observe()
     inventory = await context.volumes.inventory()
     fabric = await context.network.observe()
+    workspaces = await context.objects.workspaces()
     # From here on nothing is awaited: the records are of one moment, and not older than what was seen.
     wanted = {instance.id for instance in store.instances if instance.state in _ALIVE or sagas.is_changing(instance.id)}
     plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in wanted}
@@ -55,6 +59,7 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
         snapshots=frozenset(_unrecorded(inventory.snapshot_ids, store.snapshots, store.recycle_bin)),
         interfaces=frozenset(fabric.interface_ids - plugged),
         segments=frozenset(vpc_id for vpc_id in fabric.vpc_ids if vpc_id not in store.vpcs),
+        workspaces=frozenset(task_id for task_id in workspaces if not sagas.is_changing(task_id)),
     )
 
 
@@ -85,3 +90,6 @@ async def remove_orphans(context: SagaContext, orphans: Orphans) -> None:
     for snapshot_id in sorted(orphans.snapshots):
         _log.warning("a snapshot has no record; deleting it", snapshot=snapshot_id)
         await context.volumes.delete_snapshot(snapshot_id)
+    for task_id in sorted(orphans.workspaces):
+        _log.warning("a folder belongs to no task; removing it", task=task_id)
+        await context.objects.clear_workspace(task_id)

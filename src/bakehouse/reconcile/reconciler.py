@@ -104,6 +104,7 @@ class Reconciler:
 
         Call it when no more requests are served, and this object is not used any more afterwards.
         """
+        await self._sagas.suspend()
         await self._sagas.settle()
         await self._guests.end_all()
         fabric = await self._context.network.observe()

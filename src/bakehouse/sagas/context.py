@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.metadata import MetadataListener
 from bakehouse.ports.network import NetworkFabric
+from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.volumes import VolumeStore
+from bakehouse.sagas.transfers import Transfers
 from bakehouse.store.store import Store
 
 
@@ -24,6 +27,10 @@ class SagaContext:
     metadata: MetadataListener
     now: Callable[[], datetime]
     """Always in UTC."""
+    objects: ObjectStore
+    disk_files: DiskFiles
+    transfers: Transfers = field(default_factory=Transfers)
+    """Imports, exports, stores and restores at work."""
     segments: set[str] = field(default_factory=set)
     """VPCs whose segments this server has made sure of."""
     segment_turns: dict[str, asyncio.Lock] = field(default_factory=dict)

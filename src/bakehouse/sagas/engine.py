@@ -134,9 +134,7 @@ class SagaEngine:
         Those that run in the background are begun and not waited for.
         """
         resumed = [
-            saga
-            for saga in self._context.store.sagas
-            if saga.id not in self._running and not self._is_claimed(saga.id)
+            saga for saga in self._context.store.sagas if saga.id not in self._running and not self._is_claimed(saga.id)
         ]
         pending = [saga.id for saga in resumed if not self._sagas[saga.name].in_background]
         for saga in resumed:
@@ -168,8 +166,7 @@ class SagaEngine:
         background = [
             task
             for saga_id, task in self._running.items()
-            if (record := self._context.store.sagas.get(saga_id)) is not None
-            and self._sagas[record.name].in_background
+            if (record := self._context.store.sagas.get(saga_id)) is not None and self._sagas[record.name].in_background
         ]
         for task in background:
             task.cancel()
