@@ -344,7 +344,7 @@ class ServiceModel:
     def member(self, name: str, reference: _Reference, *, empty_is_a_value: bool) -> Member:
         """Resolve one use of a shape; `Shape.members` is the way to it."""
         shape = self._description.shapes[reference.shape]
-        location = reference.location_name or name
+        location = reference.location_name or ("" if reference.location == "headers" else name)
         request_name = location
         if self.protocol == "ec2":
             request_name = reference.query_name or location[0].upper() + location[1:]

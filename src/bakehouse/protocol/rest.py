@@ -123,13 +123,12 @@ def parse_rest(operation: Operation, request: RestRequest) -> dict[str, Any]:
         return {}
     given: dict[str, Any] = {}
     body_members = []
-    claimed = {member.response_name for member in shape.members.values() if member.location == "querystring"}
     for member in shape.members.values():
         match member.location:
             case "uri":
                 given[member.name] = text_reader(member.shape)(request.labels[member.response_name], member.name)
             case "querystring":
-                _read_query(member, request.query, claimed, given)
+                _read_query(member, request.query, given)
             case "header":
                 _read_header(member, request.headers, given)
             case "headers":
@@ -145,9 +144,9 @@ def parse_rest(operation: Operation, request: RestRequest) -> dict[str, Any]:
     return given
 
 
-def _read_query(member: Member, query: Iterable[tuple[str, str]], claimed: set[str], given: dict[str, Any]) -> None:
+def _read_query(member: Member, query: Iterable[tuple[str, str]], given: dict[str, Any]) -> None:
     if member.shape.type == "map":
-        _read_query_map(member, query, claimed, given)
+        _read_query_map(member, query, given)
         return
     values = [value for name, value in query if name == member.response_name]
     if not values:
@@ -163,12 +162,11 @@ def _read_query(member: Member, query: Iterable[tuple[str, str]], claimed: set[s
         given[member.name] = text_reader(member.shape)(values[0], member.name)
 
 
-def _read_query_map(member: Member, query: Iterable[tuple[str, str]], claimed: set[str], given: dict[str, Any]) -> None:
+def _read_query_map(member: Member, query: Iterable[tuple[str, str]], given: dict[str, Any]) -> None:
+    """Read the whole query: what other members claim is in the map as well. Source: Smithy 2.0, httpQueryParams."""
     entry = member.shape.entry[1].shape
     found: dict[str, Any] = {}
     for name, value in query:
-        if name in claimed:
-            continue
         if entry.type == "list":
             found.setdefault(name, []).append(text_reader(entry.element.shape)(value, member.name))
         else:

@@ -81,10 +81,10 @@ class Wire(Protocol):
 class QueryWire:
     """The `ec2` and `query` protocols: parameters of a form or a query string, XML answers."""
 
-    def __init__(self, service: Service) -> None:
-        """Load the model."""
-        self._service = service
-        self._model = ServiceModel.load(service)
+    def __init__(self, model: ServiceModel) -> None:
+        """Speak for a service."""
+        self._model = model
+        self._service: Service = "ec2" if model.protocol == "ec2" else "sts"
 
     def call(self, request: SignedRequest) -> Call:
         """Find the operation by the parameter `Action`. ProtocolError: `InvalidAction`, `MalformedQueryString`."""
@@ -112,9 +112,9 @@ class QueryWire:
 class JsonWire:
     """The `json` protocol: the operation in `X-Amz-Target`, JSON both ways. Source: Smithy 2.0, AWS JSON 1.1."""
 
-    def __init__(self, service: Service) -> None:
-        """Load the model."""
-        self._model = ServiceModel.load(service)
+    def __init__(self, model: ServiceModel) -> None:
+        """Speak for a service."""
+        self._model = model
         self._type = (b"content-type", f"application/x-amz-json-{self._model.json_version}".encode())
 
     def call(self, request: SignedRequest) -> Call:
@@ -151,9 +151,9 @@ class JsonWire:
 class RestWire:
     """The `rest-json` protocol."""
 
-    def __init__(self, service: Service) -> None:
-        """Load the model and compile its paths."""
-        self._model = ServiceModel.load(service)
+    def __init__(self, model: ServiceModel) -> None:
+        """Compile the paths of a service."""
+        self._model = model
         self._routes = Routes(self._model)
 
     def call(self, request: SignedRequest) -> Call:
@@ -185,16 +185,16 @@ class RestWire:
         return Answer(status, headers, body)
 
 
-_MADE_BY: Final[Mapping[Service, Callable[[Service], Wire]]] = {
-    "ebs": RestWire,
+_BY_PROTOCOL: Final[Mapping[str, Callable[[ServiceModel], Wire]]] = {
     "ec2": QueryWire,
-    "rbin": RestWire,
-    "ssm": JsonWire,
-    "sts": QueryWire,
+    "json": JsonWire,
+    "query": QueryWire,
+    "rest-json": RestWire,
 }
 
 
 @cache
 def wire_of(service: Service) -> Wire:
     """Return the wire of a service, the same for every server of this process: what is compiled of it stays."""
-    return _MADE_BY[service](service)
+    model = ServiceModel.load(service)
+    return _BY_PROTOCOL[model.protocol](model)
