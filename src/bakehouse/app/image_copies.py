@@ -15,7 +15,7 @@ from bakehouse.domain.copying import (
     image_storage_unavailable,
 )
 from bakehouse.domain.ids import new_id
-from bakehouse.domain.image import DeregistrationProtection, Image, ImageState, image_unavailable
+from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.sagas.copy_image import COPY_IMAGE, CopyImage
@@ -100,30 +100,35 @@ class ImageCopies(ImageCatalogue):
     def _image_copy(
         self, caller: Caller, source: Image, image_id: str, copies: Mapping[str, Snapshot], request: ImageCopyRequest
     ) -> Image:
-        """Describe a copy. Launch permissions, deprecation, and what was done with the source stay with the source."""
+        """Describe a copy. Who may launch it, when it is deprecated and how it is protected stay with the source."""
         # Source: EC2 User Guide, "Copy an AMI", Tags: only those that the copier gave the source.
         kept = source.tags if request.copy_tags and source.account_id == caller.account_id else {}
-        return replace(
-            source,
+        return Image(
             id=image_id,
             account_id=caller.account_id,
             region=caller.region,
             name=request.name,
             description=request.description,
             state=ImageState.PENDING,
-            state_reason=None,
-            block_devices=tuple(
-                device if device.snapshot_id is None else replace(device, snapshot_id=copies[device.snapshot_id].id)
-                for device in source.block_devices
-            ),
+            architecture=source.architecture,
+            root_device_name=source.root_device_name,
+            block_devices=tuple(_over_copies(device, copies) for device in source.block_devices),
             created_at=self._context.now().replace(microsecond=0),
-            source_instance_id=None,
+            boot_mode=source.boot_mode,
+            tpm_support=source.tpm_support,
+            uefi_data=source.uefi_data,
+            virtualization_type=source.virtualization_type,
+            ena_support=source.ena_support,
+            sriov_net_support=source.sriov_net_support,
+            imds_support=source.imds_support,
+            platform_details=source.platform_details,
             source_image_id=source.id,
             source_image_region=source.region,
-            launch_accounts=(),
-            last_launched_at=None,
-            deprecation_time=None,
-            deregistration_protection=DeregistrationProtection.OFF,
-            protected_until=None,
+            watermarks=source.watermarks,
+            instance_type_specification=source.instance_type_specification,
             tags=merged(kept, request.tags),
         )
+
+
+def _over_copies(device: BlockDevice, copies: Mapping[str, Snapshot]) -> BlockDevice:
+    return device if device.snapshot_id is None else replace(device, snapshot_id=copies[device.snapshot_id].id)
