@@ -78,7 +78,7 @@ def received(answer: Answer) -> dict[str, Any]:
     }
 
 
-def as_python(value: Any, shape: Any) -> Any:
+def as_python(value: Any, shape: Any) -> Any:  # noqa: PLR0911 - a case for each type
     """The value of a case, which is JSON, in the types that boto3's users see."""
     if value is None:
         return None
