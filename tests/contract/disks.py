@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, TopSwitch
+from bakehouse.drivers.volumes.qcow2 import Below, Qcow2VolumeStore, TopSwitch
+from bakehouse.drivers.volumes.qcow2_header import backing_name
 from bakehouse.ports.volumes import VolumeConnection, VolumeStore
 
 MIB = 1 << 20
@@ -17,8 +18,12 @@ def qemu_img(*arguments: str | Path) -> None:
 
 def write(path: Path | str, pattern: int, *, at: int, length: int) -> None:
     """Fill a part of a qcow2 disk with one byte's value."""
-    command = f"write -P {pattern} {at} {length}"
-    subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, path], check=True, capture_output=True)
+    qemu_io(path, f"write -P {pattern} {at} {length}")
+
+
+def qemu_io(path: Path | str, command: str) -> None:
+    words = ["qemu-io", "-f", "qcow2", "-d", "unmap", "-c", command, path]
+    subprocess.run(words, check=True, capture_output=True)
 
 
 def content(connection: VolumeConnection, scratch: Path) -> bytes:
@@ -57,21 +62,32 @@ def held_open(path: str) -> Iterator[None]:
             machine.stdin.close()
 
 
+def chain(path: Path) -> list[Path]:
+    """Return the files that a disk is read through, the disk's own first."""
+    found = [path]
+    while found[-1].suffix == ".qcow2" and (below := backing_name(found[-1])) is not None:
+        found.append(path.parent / below)
+    return found
+
+
 class DiskMachine:
     """A live machine of which nothing is there but the files it writes to. Fulfils `LiveDisks`."""
 
     def __init__(self, machine_id: str = "i-1") -> None:
         self.machine_id = machine_id
         self.tops: dict[str, Path] = {}
+        self.opened: dict[str, list[Path]] = {}
         self.switched: list[frozenset[str]] = []
         self.refuse: Exception | None = None
         self.lose_after_switch: Exception | None = None
 
     def start(self, connections: Mapping[str, VolumeConnection]) -> None:
         self.tops = {volume_id: Path(connection.path) for volume_id, connection in connections.items()}
+        self.opened = {volume_id: chain(path) for volume_id, path in self.tops.items()}
 
     def end(self) -> None:
         self.tops = {}
+        self.opened = {}
 
     def write(self, volume_id: str, pattern: int, *, at: int = 0, length: int = MIB) -> None:
         write(self.tops[volume_id], pattern, at=at, length=length)
@@ -79,12 +95,25 @@ class DiskMachine:
     async def active_tops(self, machine_id: str) -> Mapping[str, Path]:
         return dict(self.tops) if machine_id == self.machine_id else {}
 
+    async def chain_depths(self) -> Mapping[str, int]:
+        return {volume_id: len(opened) for volume_id, opened in self.opened.items()}
+
+    async def reopen_chain(self, below: Below) -> bool:
+        if self.tops.get(below.volume_id) != below.top_path:
+            return False
+        assert chain(below.top_path)[1] == below.path
+        self.opened[below.volume_id] = chain(below.top_path)
+        return True
+
     async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
         assert machine_id == self.machine_id
         if self.refuse is not None:
             raise self.refuse
         assert all(self.tops[s.volume_id] in (s.old_path, s.new_path) for s in switches)
-        self.tops |= {s.volume_id: s.new_path for s in switches}
+        for switch in switches:
+            if self.tops[switch.volume_id] != switch.new_path:
+                self.opened[switch.volume_id].insert(0, switch.new_path)
+                self.tops[switch.volume_id] = switch.new_path
         self.switched.append(_ids(switches))
         if self.lose_after_switch is not None:
             raise self.lose_after_switch

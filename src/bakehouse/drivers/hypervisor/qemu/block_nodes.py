@@ -2,8 +2,8 @@
 
 Each volume has one node per file that it wrote to while the machine runs: `vol-0123....0` at the start,
 `vol-0123....1` after the first live snapshot, and so on. The highest number is the top. The node of the
-file below is named likewise with an `f` behind. QEMU takes names of up to 31 characters; ours have
-21 + 1 + digits + 1.
+file below is named likewise with an `f` behind. What lies below a top and was opened anew while the machine runs
+(`chains.py`) is `vol-0123....b1` and so on. QEMU takes names of up to 31 characters; ours have 21 + 2 + digits + 1.
 """
 
 import re
@@ -35,6 +35,17 @@ def node_name(text: str) -> NodeName | None:
     """Read a node's name; None when it is not one of a volume."""
     form = _NODE.fullmatch(text)
     return NodeName(form["volume_id"], int(form["number"])) if form else None
+
+
+def below_node(volume_id: str, number: int) -> str:
+    """Return the name of a node that was opened anew below a volume's top."""
+    return f"{volume_id}.b{number}"
+
+
+def below_number(node: str) -> tuple[str, int] | None:
+    """Return the volume and the number of such a node; None when it is another."""
+    form = re.fullmatch(r"(vol-[0-9a-f]+)\.b(\d+)", node)
+    return (form[1], int(form[2])) if form else None
 
 
 def device_id(port: int, volume_id: str) -> str:
@@ -92,6 +103,13 @@ def node_options(name: NodeName, path: str | Path, image_format: str, *, flush: 
             "cache": cache,
         },
     }
+
+
+def frozen_options(node: str, path: str | Path, image_format: str, *, flush: bool) -> dict[str, Any]:
+    """Return what `blockdev-add` needs to open a layer that nobody writes to, with all that is below it."""
+    cache = {"direct": False, "no-flush": not flush}
+    file = {"driver": "file", "node-name": f"{node}f", "filename": str(path), "cache": cache}
+    return {"driver": image_format, "node-name": node, "read-only": True, "cache": cache, "file": file}
 
 
 def disk_options(port: int, name: NodeName) -> dict[str, Any]:

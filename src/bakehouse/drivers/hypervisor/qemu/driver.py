@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
-from bakehouse.drivers.hypervisor.qemu import command_line, guest_agent, live_disks
+from bakehouse.drivers.hypervisor.qemu import chains, command_line, guest_agent, live_disks
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.launch import launch
 from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
@@ -191,6 +191,27 @@ class QemuHypervisor:
             return {}
         graph = await live_disks.look(machine.monitor)
         return {volume_id: Path(graph.files[disk.top.file]) for volume_id, disk in graph.disks.items()}
+
+    async def chain_depths(self) -> Mapping[str, int]:
+        """Return how many files each volume of a live machine is read through, by volume id. Silent machines: none."""
+        found: dict[str, int] = {}
+        for machine in list(self._machines.values()):
+            with suppress(MonitorLost):
+                found |= await chains.depths(machine.monitor)
+        return found
+
+    async def reopen_chain(self, below: chains.Below) -> bool:
+        """Let the machine that writes to a volume open what is below its top anew; False when none does.
+
+        Raises:
+            CommandRefused: It cannot be opened; the machine reads what it read before.
+            MonitorLost: Whether it was opened is unknown; the guest reads the same either way.
+        """
+        for machine in list(self._machines.values()):
+            async with machine.disks_lock:
+                if await chains.reopen(machine.monitor, below, flush=self._flush):
+                    return True
+        return False
 
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""

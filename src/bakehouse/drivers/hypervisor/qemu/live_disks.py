@@ -186,6 +186,9 @@ async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> None:
     # Higher ones first: a node is in use as long as one above it is there.
     for name in sorted(unused, reverse=True):
         await _delete_node(monitor, str(name))
+    below = filter(None, map(block_nodes.below_number, graph.files))
+    for volume_id, number in sorted((it for it in below if it[0] not in graph.disks), reverse=True):
+        await _delete_node(monitor, block_nodes.below_node(volume_id, number))
     voids = {node: port for node in graph.files if (port := block_nodes.port_of_void(node)) is not None}
     if voids:
         taken = {block_nodes.port_of(device) for device in await _devices(monitor)}

@@ -7,6 +7,7 @@ name with its format given, so that the directory can be moved and QEMU never ha
 import errno
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ PRIVATE_DIRECTORY_MODE: Final = 0o700
 #: `struct flock`: l_type, l_whence, l_start, l_len, l_pid, padded as C does. Source: fcntl(2).
 _FLOCK: Final = struct.Struct("hhqqi0q")
 
+#: Locked by every process of QEMU's that may write to an image: 100 plus the bit of BLK_PERM_WRITE.
+#: Source: QEMU's `block/file-posix.c`, RAW_LOCK_PERM_BASE; `include/block/block-common.h`.
+_WRITER_LOCK_BYTE: Final = 101
+
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
@@ -39,6 +44,8 @@ class LayerFile:
     name: str
     allocated_bytes: int
     backing: str | None
+    is_frozen: bool = False
+    """Whether nobody writes to it again. A volume's top is not, nor is a file that is still being made."""
 
 
 def format_of(name: str) -> str:
@@ -109,16 +116,15 @@ class LayerDirectory:
 
     def is_held(self, name: str) -> bool:
         """Tell whether a process has the layer open, by the locks with which QEMU marks every image it opens."""
-        try:
-            fd = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            query = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, query)
-        finally:
-            os.close(fd)
-        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+        return self._is_locked(name, 0, 0)
+
+    def is_written(self, name: str) -> bool:
+        """Tell whether a process has the layer open to write to it, as a machine has its tops."""
+        return self._is_locked(name, _WRITER_LOCK_BYTE, 1)
+
+    def backing_of(self, name: str) -> str | None:
+        """Return the layer below one; None when it stands alone. Blocks."""
+        return self._backing(self.path(name))
 
     def depth(self, name: str) -> int:
         """Return how many files a read may pass through, 1 for a layer that stands alone. Blocks."""
@@ -133,17 +139,52 @@ class LayerDirectory:
         found = []
         for entry in os.scandir(self.directory):
             try:
-                size = entry.stat().st_blocks * 512
-                found.append(LayerFile(entry.name, size, self._backing(Path(entry.path))))
+                status = entry.stat()
+                is_frozen = stat.S_IMODE(status.st_mode) == FROZEN_MODE
+                backing = self._backing(Path(entry.path))
+                found.append(LayerFile(entry.name, status.st_blocks * 512, backing, is_frozen))
             except FileNotFoundError:
                 continue
         return found
+
+    def virtual_size(self, name: str) -> int:
+        """Return the size of the disk that a layer shows. Blocks.
+
+        Raises:
+            OSError: It cannot be read.
+            NotQcow2: A file named as qcow2 is none.
+        """
+        path = self.path(name)
+        if format_of(name) != QCOW2:
+            return path.stat().st_size
+        with path.open("rb") as file:
+            return qcow2_header.read(file.fileno())[0].size_bytes
+
+    def replace(self, name: str, by: str) -> None:
+        """Put a frozen layer in the place of another that reads the same. Afterwards that is on disk. Blocks.
+
+        Whoever has the former one open keeps it; whoever opens the name from now on gets the new one.
+        """
+        self.path(by).replace(self.path(name))
+        durable.sync_directory(self.directory)
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove layers that nothing needs, those that are there. Blocks."""
         for name in names:
             self.path(name).unlink(missing_ok=True)
         durable.sync_directory(self.directory)
+
+    def _is_locked(self, name: str, start: int, length: int) -> bool:
+        try:
+            fd = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            query = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+            answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, query)
+        finally:
+            os.close(fd)
+        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
     def _backing(self, path: Path) -> str | None:
         if format_of(path.name) != QCOW2:

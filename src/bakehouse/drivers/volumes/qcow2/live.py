@@ -19,6 +19,16 @@ class TopSwitch:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Below:
+    """What lies below a volume's top on disk, at present."""
+
+    volume_id: str
+    top_path: Path
+    path: Path
+    format: str
+
+
 class LiveDisks(Protocol):
     """The disks of running machines. The hypervisor driver fulfils this."""
 
@@ -37,6 +47,17 @@ class LiveDisks(Protocol):
         """
         ...
 
+    async def chain_depths(self) -> Mapping[str, int]:
+        """Return how many files each volume of a live machine is read through, by volume id."""
+        ...
+
+    async def reopen_chain(self, below: Below) -> bool:
+        """Let the machine that writes to a volume's top open the layers below it anew, and let go of the former ones.
+
+        They read the same. False when no machine writes to that top.
+        """
+        ...
+
 
 class NoLiveDisks:
     """For a store without machines: tests, and tools that run while the server is down."""
@@ -48,3 +69,11 @@ class NoLiveDisks:
     async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
         """Refuse, since nothing is live."""
         raise RuntimeError(f"no machine is live here, {machine_id} neither; asked to switch {switches}")
+
+    async def chain_depths(self) -> Mapping[str, int]:
+        """Return none: no machine is live."""
+        return {}
+
+    async def reopen_chain(self, below: Below) -> bool:  # noqa: ARG002 - the protocol's shape
+        """Do nothing: no machine is live."""
+        return False

@@ -80,6 +80,10 @@ class Manifests(Generic[M]):
         """Return every manifest."""
         return list(self._known.values())
 
+    def items(self) -> list[tuple[str, M]]:
+        """Return every id with its manifest."""
+        return list(self._known.items())
+
     async def save(self, resource_id: str, manifest: M) -> None:
         """Write a manifest. Afterwards it is on disk, and `get` returns it, also when the caller was cancelled."""
         path = self._path(resource_id)

@@ -18,6 +18,9 @@ ENVIRONMENT: Final = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 ADDRESS_SPACE_BYTES: Final = 1 << 30
 INSPECTION_CPU_S: Final = 30
 
+#: Last of all for the processor, and for a disk whose scheduler knows classes. Source: nice(1), ionice(1), class 3.
+_PATIENT: Final = ("nice", "-n", "19", "ionice", "-c", "3")
+
 _NO_SPACE_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)
 _NO_SPACE_MESSAGES: Final = tuple(os.strerror(number) for number in _NO_SPACE_ERRORS)
 
@@ -29,6 +32,15 @@ async def qemu_img(*arguments: str | Path) -> None:
         ProcessFailed: It says what is wrong.
     """
     await process.run(["qemu-img", *arguments], env=ENVIRONMENT)
+
+
+async def patient_qemu_img(*arguments: str | Path, cwd: Path, check: bool = True) -> process.Completed:
+    """Run qemu-img on our own files in the background: it gets what guests leave of processors and disks.
+
+    Raises:
+        ProcessFailed: It says what is wrong, and `check` is set.
+    """
+    return await process.run([*_PATIENT, "qemu-img", *arguments], env=ENVIRONMENT, cwd=cwd, check=check)
 
 
 async def confined_qemu_img(

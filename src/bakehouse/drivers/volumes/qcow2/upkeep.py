@@ -1,0 +1,165 @@
+"""The storage upkeep port, by qcow2 layers: merging, checksums, checking."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers.volumes.durable import DiskThreads
+from bakehouse.drivers.volumes.qcow2 import run_choice, sweeping
+from bakehouse.drivers.volumes.qcow2.checking import Checker
+from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum
+from bakehouse.drivers.volumes.qcow2.layers import LayerDirectory, LayerFile, format_of
+from bakehouse.drivers.volumes.qcow2.live import Below, LiveDisks
+from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
+from bakehouse.drivers.volumes.qcow2.merging import MergeFailed, Merger
+from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.reading import sum_up
+from bakehouse.drivers.volumes.qcow2.run_choice import Layers
+from bakehouse.ports.storage_upkeep import CheckReport, StorageLayout, Tended, UpkeepStep
+from bakehouse.ports.volumes import StorageFull
+
+#: A machine is made to open a chain anew when that makes it shorter by so many layers: each time costs the guest some
+#: milliseconds.
+_WORTH_REOPENING: Final = 4
+
+
+class Qcow2Upkeep:
+    """Keeps a qcow2 store in order. Fulfils `bakehouse.ports.storage_upkeep.StorageUpkeep`."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        volumes: Manifests[VolumeManifest],
+        snapshots: Manifests[SnapshotManifest],
+        layers: LayerDirectory,
+        pins: Pins,
+        threads: DiskThreads,
+        live: LiveDisks,
+        reserve_bytes: int,
+    ) -> None:
+        self._volumes = volumes
+        self._snapshots = snapshots
+        self._layers = layers
+        self._pins = pins
+        self._threads = threads
+        self._live = live
+        self._checksums = Checksums(root / "checksums")
+        self._given_up: set[str] = set()
+        self._merger = Merger(
+            layers=layers, checksums=self._checksums, pins=pins, threads=threads, reserve_bytes=reserve_bytes
+        )
+        self._checker = Checker(
+            root=root,
+            layers=layers,
+            checksums=self._checksums,
+            pins=pins,
+            threads=threads,
+            named=self.named,
+            roots=self.roots,
+        )
+
+    def named(self) -> set[str]:
+        """Return every layer that a manifest names."""
+        found = {snapshot.layer for snapshot in self._snapshots.all()}
+        for volume in self._volumes.all():
+            found.add(volume.top)
+            if volume.pending is not None:
+                found.add(volume.pending.from_layer)
+        return found
+
+    def roots(self) -> set[str]:
+        """Return every layer that must be kept with all below it: named, needed by work in progress, or merged just now."""
+        return {*self.named(), *self._pins.names(), *self._merger.lingering}
+
+    async def tend(self) -> UpkeepStep | None:
+        """Do one step of background work: see the port."""
+        return await self._reopen_one() or await self._merge_one() or await self._sum_one()
+
+    async def layout(self) -> StorageLayout:
+        """Tell which layers there are: see the port."""
+        files = await self._threads.run(self._layers.scan)
+        layers = Layers({file.name: file for file in files}, named=())
+
+        def chain(name: str) -> tuple[str, ...]:
+            return tuple(layer.name for layer in layers.chain(name))
+
+        return StorageLayout(
+            layers={file.name: file.allocated_bytes for file in files},
+            volumes={volume_id: chain(volume.top) for volume_id, volume in self._volumes.items()},
+            snapshots={snapshot_id: chain(snapshot.layer) for snapshot_id, snapshot in self._snapshots.items()},
+            unneeded={file.name: file.allocated_bytes for file in sweeping.garbage(files, self.roots())},
+        )
+
+    async def check(self, *, repair: bool, progress: Callable[[float], None] | None = None) -> CheckReport:
+        """Verify every layer and look for files that nothing reaches: see the port."""
+        readers = {
+            **{v: it.top for v, it in self._volumes.items()},
+            **{s: it.layer for s, it in self._snapshots.items()},
+        }
+        return await self._checker.check(readers, repair=repair, progress=progress or (lambda _: None))
+
+    async def _merge_one(self) -> UpkeepStep | None:
+        files = await self._threads.run(self._layers.scan)
+        run = await self._threads.run(run_choice.choose, self._layers_now(files))
+        if run is None:
+            return None
+        try:
+            await self._merger.merge(run)
+        except StorageFull:
+            return None  # Until there is room. Long chains are slow; no data depends on it.
+        except MergeFailed as err:
+            self._given_up.update(run.names)
+            return UpkeepStep(did=Tended.FAILED, subject=run.upper, detail=str(err))
+        return UpkeepStep(
+            did=Tended.MERGED, subject=run.upper, detail=f"{len(run.names)} layers, {run.cost_bytes} bytes"
+        )
+
+    def _layers_now(self, files: Iterable[LayerFile]) -> Layers:
+        tops: set[str] = set()
+        for volume in self._volumes.all():
+            tops.add(volume.top)
+            if volume.pending is not None:
+                tops.add(volume.pending.from_layer)
+        return Layers({file.name: file for file in files}, named=self.named(), fixed=tops | self._given_up)
+
+    async def _reopen_one(self) -> UpkeepStep | None:
+        """Let a machine go on with a chain that was merged."""
+        for volume_id, depth in (await self._live.chain_depths()).items():
+            volume = self._volumes.get(volume_id)
+            if volume is None or volume.pending is not None or volume_id in self._given_up:
+                continue
+            on_disk = await self._threads.run(self._layers.depth, volume.top)
+            below = await self._threads.run(self._layers.backing_of, volume.top)
+            if below is None or depth - on_disk < _WORTH_REOPENING:
+                continue
+            top_path, path = self._layers.path(volume.top), self._layers.path(below)
+            wanted = Below(volume_id=volume_id, top_path=top_path, path=path, format=format_of(below))
+            try:
+                reopened = await self._live.reopen_chain(wanted)
+            except Exception as err:  # noqa: BLE001 - whatever it is: the machine reads what it read before
+                self._given_up.add(volume_id)
+                return UpkeepStep(did=Tended.FAILED, subject=volume_id, detail=str(err))
+            if reopened:
+                return UpkeepStep(did=Tended.REOPENED, subject=volume_id, detail=f"{depth} layers, now {on_disk}")
+        return None
+
+    async def _sum_one(self) -> UpkeepStep | None:
+        """Give the next frozen layer its checksum, and forget those of layers that are gone."""
+        files = await self._threads.run(self._layers.scan)
+        frozen = {file.name for file in files if file.is_frozen}
+        known = await self._threads.run(self._checksums.known)
+        await self._threads.run(self._checksums.forget, known - {file.name for file in files})
+        for name in sorted(frozen - known - self._given_up):
+            return await self._sum(name)
+        return None
+
+    async def _sum(self, name: str) -> UpkeepStep:
+        try:
+            with self._pins.hold(name):
+                digest = await sum_up(self._layers.path(name), self._threads)
+                await self._threads.run(self._checksums.put, name, LayerSum(blake2b=digest))
+        except OSError as err:
+            self._given_up.add(name)
+            return UpkeepStep(did=Tended.FAILED, subject=name, detail=str(err))
+        return UpkeepStep(did=Tended.SUMMED, subject=name)
