@@ -178,8 +178,6 @@ PAGINATED = [
     "GetTransitGatewayRouteTableAssociations",
     "GetTransitGatewayRouteTablePropagations",
     "GetVpnConnectionDeviceTypes",
-    "ListImagesInRecycleBin",
-    "ListSnapshotsInRecycleBin",
     "SearchLocalGatewayRoutes",
     "SearchTransitGatewayMulticastGroups",
     "SearchTransitGatewayRoutes",

@@ -8,6 +8,8 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
+from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
+from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.store.records import Records
 
@@ -27,6 +29,13 @@ _TAGGABLE: Final = {
     "subnet": "subnets",
     "volume": "volumes",
     "vpc": "vpcs",
+}
+
+#: What can be tagged in the Recycle Bin too. Source: EBS User Guide, "Considerations for Recycle Bin".
+_RECYCLED: Final = {
+    RetainedType.IMAGE: "image",
+    RetainedType.SNAPSHOT: "snapshot",
+    RetainedType.VOLUME: "volume",
 }
 
 
@@ -52,7 +61,7 @@ class Tags:
         check_tags(tags)
         async with self._context.store.transaction() as tx:
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
-                tx.put(replace(record, tags=merged(record.tags, tags)))
+                tx.put(_tagged(record, merged(record.tags, tags)))
 
     async def delete(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str | None] | None) -> None:
         """Remove tags: all when `tags` is None; a key with a value only when the tag has just that value."""
@@ -60,24 +69,34 @@ class Tags:
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
                 kept = {} if tags is None else {k: v for k, v in record.tags.items() if not _named(tags, k, v)}
                 if kept != record.tags:
-                    tx.put(replace(record, tags=kept))
+                    tx.put(_tagged(record, kept))
 
     def describe(self, caller: Caller) -> Iterator[TagOfResource]:
-        """Yield every tag of the caller's resources in the region."""
+        """Yield every tag of the caller's resources in the region, and of those in the Recycle Bin."""
         for resource_type, name in _TAGGABLE.items():
             records: Records[Any] = self._context.store.records[name]
             for record in records.by("scope")[caller.account_id, caller.region].values():
                 for key, value in record.tags.items():
                     yield TagOfResource(record.id, resource_type, key, value)
+        for retained_type, resource_type in _RECYCLED.items():
+            recycled = self._context.store.recycle_bin.by("kind")[caller.account_id, caller.region, retained_type]
+            for it in recycled.values():
+                for key, value in (*it.tags.items(), IN_BIN_TAG):
+                    yield TagOfResource(it.id, resource_type, key, value)
 
     def _resource(self, caller: Caller, resource_id: str) -> Any:  # noqa: ANN401 - a record of any taggable type
         resource_type = resource_type_of(resource_id)
         if resource_type not in _TAGGABLE:
             raise Ec2Error("InvalidID", f"The ID '{resource_id}' is not valid")
-        record = self._context.store.records[_TAGGABLE[resource_type]].get(resource_id)
+        store = self._context.store
+        record = store.records[_TAGGABLE[resource_type]].get(resource_id) or store.recycle_bin.get(resource_id)
         if record is None or (record.account_id, record.region) != (caller.account_id, caller.region):
             raise not_found(resource_type, [resource_id])
         return record
+
+
+def _tagged(record: Any, tags: dict[str, str]) -> Any:  # noqa: ANN401 - a record of any taggable type
+    return record.tagged(tags) if isinstance(record, RecycledResource) else replace(record, tags=tags)
 
 
 def _named(tags: Mapping[str, str | None], key: str, value: str) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import ServiceError
 from bakehouse.domain.tags import TAGS_PER_RESOURCE
 
 
@@ -120,24 +120,29 @@ def check_rule_tags(tags: Mapping[str, str]) -> None:
             raise rule_invalid("Tag keys starting with 'aws:' are reserved.")
 
 
-def rule_invalid(message: str) -> Ec2Error:
+def rule_invalid(message: str) -> ServiceError:
     """Source: Recycle Bin API Reference, ValidationException."""
-    return Ec2Error("ValidationException", message)
+    return ServiceError("ValidationException", message, "INVALID_PARAMETER_VALUE")
 
 
-def rule_not_found(rule_id: str) -> Ec2Error:
+def page_token_invalid() -> ServiceError:
+    """Source: Recycle Bin API Reference, ValidationException, Reason."""
+    return ServiceError("ValidationException", "The page token is not valid.", "INVALID_PAGE_TOKEN")
+
+
+def rule_not_found(rule_id: str) -> ServiceError:
     """Source: Recycle Bin API Reference, ResourceNotFoundException."""
-    return Ec2Error("ResourceNotFoundException", f"The retention rule {rule_id} does not exist.", 404)
+    return ServiceError("ResourceNotFoundException", f"The retention rule {rule_id} does not exist.", "RULE_NOT_FOUND")
 
 
-def rule_conflict(message: str) -> Ec2Error:
+def rule_conflict(message: str) -> ServiceError:
     """Source: Recycle Bin API Reference, ConflictException."""
-    return Ec2Error("ConflictException", message, 409)
+    return ServiceError("ConflictException", message, "INVALID_RULE_STATE")
 
 
-def rule_quota_exceeded(message: str) -> Ec2Error:
+def rule_quota_exceeded(message: str) -> ServiceError:
     """Source: Recycle Bin API Reference, ServiceQuotaExceededException."""
-    return Ec2Error("ServiceQuotaExceededException", message, 402)
+    return ServiceError("ServiceQuotaExceededException", message, "SERVICE_QUOTA_EXCEEDED")
 
 
 def _has_one(tags: Mapping[str, str], wanted: Iterable[ResourceTag]) -> bool:
