@@ -1,12 +1,11 @@
 """Chains are kept short in the background, and nobody who reads through them sees a difference."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.contract import disks
-from tests.contract.disks import MIB, DiskMachine, chain, filled_volume, opened, snapshot_content, volume_content
+from tests.contract.disks import MIB, DiskMachine, chain, filled_volume, opened, snapshot_content
 from tests.contract.killing import Killed, killed_at
 
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, run_choice
@@ -26,8 +25,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(root: Path, machine: DiskMachine) -> AsyncIterator[Qcow2VolumeStore]:
-    yield opened(root, machine)
+async def store(root: Path, machine: DiskMachine) -> Qcow2VolumeStore:
+    return opened(root, machine)
 
 
 async def snapshots(store: Qcow2VolumeStore, count: int, *, first: int = 1) -> dict[str, bytes]:
@@ -72,7 +71,7 @@ async def test_every_snapshot_reads_the_same_after_merging(store: Qcow2VolumeSto
     assert read == shown
 
 
-async def test_layers_of_deleted_snapshots_become_one(store: Qcow2VolumeStore, root: Path, tmp_path: Path) -> None:
+async def test_layers_of_deleted_snapshots_become_one(store: Qcow2VolumeStore, tmp_path: Path) -> None:
     await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
     shown = await snapshots(store, 6)
     for number in range(1, 6):
@@ -87,9 +86,7 @@ async def test_layers_of_deleted_snapshots_become_one(store: Qcow2VolumeStore, r
     )
 
 
-async def test_what_was_merged_is_swept_when_nobody_can_be_opening_it(
-    store: Qcow2VolumeStore, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_merged_is_swept_when_nobody_can_be_opening_it(store: Qcow2VolumeStore, root: Path) -> None:
     await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
     await snapshots(store, 4)
     for number in range(1, 4):
@@ -126,9 +123,7 @@ async def test_the_disk_of_an_image_stays_shared(store: Qcow2VolumeStore, tmp_pa
     assert {layers[-1] for layers in layout.snapshots.values()} == {"snap-0.0.raw"}
 
 
-async def test_what_a_guest_discarded_takes_no_room_in_a_merged_layer(
-    store: Qcow2VolumeStore, root: Path, tmp_path: Path
-) -> None:
+async def test_what_a_guest_discarded_takes_no_room_in_a_merged_layer(store: Qcow2VolumeStore, tmp_path: Path) -> None:
     await filled_volume(store, "vol-1", 5)
     await store.snapshot({"vol-1": "snap-0"}, machine_id=None)
     path = (await store.connect("vol-1")).path
@@ -212,7 +207,7 @@ async def test_a_merge_that_is_cancelled_leaves_nothing(store: Qcow2VolumeStore,
     assert list((root / "layers").glob("merge.*")) == []
 
 
-async def test_every_frozen_layer_gets_a_checksum(store: Qcow2VolumeStore, root: Path) -> None:
+async def test_every_frozen_layer_gets_a_checksum(store: Qcow2VolumeStore) -> None:
     await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
     await snapshots(store, 3)
 

@@ -5,84 +5,21 @@ import pwd
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.vm import boot_sector
-from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
+from tests.vm.boot_sector import DISK_BYTES, counters
+from tests.vm.counting_host import CLONE, DATA, MACHINE, ROOT, SNAPSHOTS, Host, counting_host
 
-from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, TopSwitch
-from bakehouse.ports.hypervisor import MachineDisk, MachineSpec, MonitorLost
+from bakehouse.ports.hypervisor import MonitorLost
 from bakehouse.ports.volumes import VolumeInUse
 
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
 ]
-
-MACHINE = "i-0000000000000000a"
-CLONE = "i-0000000000000000b"
-ROOT = "vol-0000000000000000a"
-DATA = "vol-0000000000000000b"
-SNAPSHOTS = {ROOT: "snap-0000000000000000a", DATA: "snap-0000000000000000b"}
-
-
-@dataclass
-class Host:
-    """A store and a hypervisor, with a guest that counts on two disks."""
-
-    directory: Path
-    hypervisor: QemuHypervisor
-    store: Qcow2VolumeStore
-
-    async def path(self, volume_id: str) -> Path:
-        return Path((await self.store.connect(volume_id)).path)
-
-    async def spec(self, machine_id: str, *volume_ids: str) -> MachineSpec:
-        disks = [MachineDisk(volume_id=v, connection=await self.store.connect(v)) for v in volume_ids]
-        return machine_spec(machine_id, *disks)
-
-    async def begin(self) -> None:
-        image = self.directory / "guest.img"
-        image.write_bytes(SECTOR.ljust(DISK_BYTES, b"\0"))
-        await self.store.import_file("snap-0", image)
-        await self.store.create(ROOT, size_bytes=DISK_BYTES, snapshot_id="snap-0")
-        await self.store.create(DATA, size_bytes=DISK_BYTES, snapshot_id=None)
-        await self.hypervisor.start(await self.spec(MACHINE, ROOT, DATA))
-        await boot_sector.console_shows(self.hypervisor, MACHINE, b"K")
-        await boot_sector.tell(self.directory / "home", MACHINE, b"w")
-        await self.written_anew()
-
-    async def written_anew(self) -> None:
-        """Wait until the guest has written every sector once more. Not read from its files: QEMU writes those late."""
-        rounds = (await self.hypervisor.console_output(MACHINE)).count(b".")
-        await boot_sector.console_shows(self.hypervisor, MACHINE, b"." * (rounds + 2))
-
-    async def snapshot_counters(self) -> tuple[list[int], list[int]]:
-        read = []
-        for number, snapshot_id in enumerate(SNAPSHOTS.values()):
-            probe_id = f"vol-{number}"
-            await self.store.create(probe_id, size_bytes=DISK_BYTES, snapshot_id=snapshot_id)
-            read.append(counters(await self.path(probe_id), self.directory))
-        return read[0], read[1]
-
-
-@asynccontextmanager
-async def counting_host(directory: Path, owner: tuple[int, int] | None) -> AsyncIterator[Host]:
-    user = None if owner is None else (*owner, ())
-    hypervisor = QemuHypervisor(directory / "home", accelerator="tcg", user=user, flush=False)
-    store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner)
-    try:
-        host = Host(directory, hypervisor, store)
-        await host.begin()
-        yield host
-    finally:
-        await hypervisor.kill(MACHINE)
-        await hypervisor.kill(CLONE)
-        await hypervisor.close()
 
 
 @pytest.fixture

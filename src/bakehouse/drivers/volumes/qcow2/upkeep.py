@@ -69,7 +69,7 @@ class Qcow2Upkeep:
         return found
 
     def roots(self) -> set[str]:
-        """Return every layer that must be kept with all below it: named, needed by work in progress, or merged just now."""
+        """Return every layer to keep with all below it: named, needed by work in progress, or merged just now."""
         return {*self.named(), *self._pins.names(), *self._merger.lingering}
 
     async def tend(self) -> UpkeepStep | None:
