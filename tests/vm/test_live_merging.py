@@ -29,7 +29,7 @@ async def snapshots(host: Host, count: int, *, first: int = 1) -> None:
 
 
 async def tend(host: Host) -> set[Tended]:
-    done = set()
+    done: set[Tended] = set()
     while (step := await host.store.upkeep.tend()) is not None:
         assert step.did is not Tended.FAILED, step
         done.add(step.did)
