@@ -103,3 +103,22 @@ def test_more_than_200_values_are_refused() -> None:
         )
 
     assert refusal.value.code == "FilterLimitExceeded"
+
+
+def by_definition(pattern: str, text: str) -> bool:
+    """Match `*` and `?` as the definition says, without escapes."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(by_definition(pattern[1:], text[start:]) for start in range(len(text) + 1))
+    return bool(text) and pattern[0] in ("?", text[0]) and by_definition(pattern[1:], text[1:])
+
+
+@given(st.lists(st.text("ab*?", max_size=8), min_size=1, max_size=3), st.text("ab", max_size=8))
+def test_wildcards_mean_what_their_definition_says(patterns: list[str], text: str) -> None:
+    assert matches({"name": text}, ("name", patterns)) == any(by_definition(pattern, text) for pattern in patterns)
+
+
+def test_many_stars_take_no_longer_than_few() -> None:
+    """Tried in every way, this one would outlive the test's machine."""
+    assert not matches({"name": "a" * 255}, ("name", ["*a" * 60 + "*b"]))
