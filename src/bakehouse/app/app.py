@@ -16,6 +16,7 @@ from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.metadata import Metadata
+from bakehouse.app.name_lookups import NameLookups
 from bakehouse.app.networks import Networks
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
@@ -48,6 +49,7 @@ class App:
         self.key_pairs = KeyPairs(context)
         self.metadata = Metadata(context)
         self.networks = Networks(context)
+        self.name_lookups = NameLookups()
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
         self.public_access = PublicAccessSettings(context)

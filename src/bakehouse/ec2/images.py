@@ -8,6 +8,7 @@ from bakehouse.app.images import ImageOfInstance
 from bakehouse.domain.image import Image, manifests_not_supported
 from bakehouse.ec2 import block_devices
 from bakehouse.ec2.block_devices import requested_block_devices
+from bakehouse.ec2.image_names import warn_of_name_alone
 from bakehouse.ec2.image_views import image_test, image_view, protection_view
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
@@ -63,6 +64,7 @@ async def describe_images(ctx: RequestContext, request: Request) -> Response:
     """List the images that the caller may launch."""
     allowed = ctx.app.allowed_images.verdict(ctx.caller)
     matches = image_test(request, ctx.caller.account_id, allowed)
+    warn_of_name_alone(ctx, request)
     images = ctx.app.images.describe(
         ctx.caller,
         request.get("ImageIds"),
