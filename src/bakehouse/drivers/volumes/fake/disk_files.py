@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bakehouse.drivers.volumes import inspection
+from bakehouse.drivers.volumes import inspection, sizes
 from bakehouse.drivers.volumes.fake import empty_files
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.ports.disk_files import ExaminedFile, ExportFormat, NotAPack, PackContents
@@ -35,6 +35,7 @@ class FakeDiskFiles:
     ) -> int:
         """Write an empty disk of the snapshot's size: see the port."""
         size_bytes = self._size(snapshot_id)
+        sizes.check_exportable(size_bytes, file_format)
         start = empty_files.start_of(file_format, size_bytes)
         length = size_bytes if file_format is ExportFormat.RAW else len(start)
         await asyncio.to_thread(_write, path, start, length)
@@ -51,8 +52,8 @@ class FakeDiskFiles:
         progress: Callable[[float], None] | None = None,
     ) -> int:
         """Write the document and the sizes: see the port."""
-        sizes = [self._size(snapshot_id) for snapshot_id in snapshot_ids]
-        pack = json.dumps({"format": _PACK, "document": dict(document), "sizes": sizes}).encode()
+        disk_sizes = [self._size(snapshot_id) for snapshot_id in snapshot_ids]
+        pack = json.dumps({"format": _PACK, "document": dict(document), "sizes": disk_sizes}).encode()
         await asyncio.to_thread(_write, path, pack, len(pack))
         if progress is not None:
             progress(1.0)
@@ -72,8 +73,10 @@ class FakeDiskFiles:
         self, path: Path, snapshot_ids: Sequence[str], *, progress: Callable[[float], None] | None = None
     ) -> None:
         """Make snapshots of these sizes: see the port."""
-        sizes = (await self.contents(path)).disk_sizes_bytes
-        for snapshot_id, size_bytes in zip(snapshot_ids, sizes, strict=True):
+        disk_sizes = (await self.contents(path)).disk_sizes_bytes
+        if len(snapshot_ids) != len(disk_sizes):
+            raise ValueError(f"{len(snapshot_ids)} ids for {len(disk_sizes)} disks")
+        for snapshot_id, size_bytes in zip(snapshot_ids, disk_sizes, strict=True):
             if self._volumes.snapshot_size(snapshot_id) is None:
                 self._volumes.put_snapshot(snapshot_id, size_bytes)
         if progress is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from bakehouse.drivers.volumes import inspection, sizes
+from bakehouse.drivers.volumes.fake.upkeep import FakeUpkeep
 from bakehouse.ports.volumes import (
     ImportedDisk,
     NoSuchSnapshot,
@@ -46,6 +47,7 @@ class FakeVolumeStore:
         self.in_use: set[str] = set()
         self._state_file = state_file
         self._state = _State()
+        self.upkeep = FakeUpkeep(lambda: self._state.volume_sizes, lambda: self._state.snapshots)
         if state_file is not None and state_file.exists():
             self._state = msgspec.json.decode(state_file.read_bytes(), type=_State)
 

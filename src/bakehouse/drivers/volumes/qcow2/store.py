@@ -88,6 +88,7 @@ class Qcow2VolumeStore:
             pins=self._pins,
             threads=self._threads,
             scratch=scratch,
+            adopt=self._adopt,
             owner=owner,
         )
         self._point_in_time = PointInTime(

@@ -1,0 +1,43 @@
+"""The storage upkeep port of a store without bytes: there is nothing to do, and each volume is one empty layer."""
+
+from collections.abc import Callable, Collection
+
+from bakehouse.ports.storage_upkeep import CheckReport, Finding, StorageLayout, UpkeepStep
+
+
+class FakeUpkeep:
+    """Fulfils `bakehouse.ports.storage_upkeep.StorageUpkeep`.
+
+    Attributes:
+        findings: What the next checks are to have found; a test fills it.
+    """
+
+    def __init__(self, volume_ids: Callable[[], Collection[str]], snapshot_ids: Callable[[], Collection[str]]) -> None:
+        self._volume_ids = volume_ids
+        self._snapshot_ids = snapshot_ids
+        self.findings: list[Finding] = []
+
+    async def tend(self) -> UpkeepStep | None:
+        """Do nothing: see the port."""
+        return None
+
+    async def layout(self) -> StorageLayout:
+        """Tell of one layer for each volume and snapshot: see the port."""
+        volumes, snapshots = self._volume_ids(), self._snapshot_ids()
+        return StorageLayout(
+            layers=dict.fromkeys([*volumes, *snapshots], 0),
+            volumes={volume_id: (volume_id,) for volume_id in volumes},
+            snapshots={snapshot_id: (snapshot_id,) for snapshot_id in snapshots},
+        )
+
+    async def check(
+        self,
+        *,
+        repair: bool,  # noqa: ARG002 - nothing can be repaired
+        progress: Callable[[float], None] | None = None,
+    ) -> CheckReport:
+        """Find what a test wants to be found: see the port."""
+        if progress is not None:
+            progress(1.0)
+        layers = len(self._volume_ids()) + len(self._snapshot_ids())
+        return CheckReport(layers=layers, bytes_read=0, findings=tuple(self.findings))
