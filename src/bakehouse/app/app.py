@@ -18,9 +18,10 @@ from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
 from bakehouse.app.networks import Networks
+from bakehouse.app.public_access import PublicAccessSettings
+from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
-from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshots import Snapshots
@@ -48,11 +49,12 @@ class App:
         self.instances = Instances(context)
         self.key_pairs = KeyPairs(context)
         self.metadata = Metadata(context)
-        self.networks = Networks(context)
         self.name_lookups = NameLookups()
+        self.networks = Networks(context)
+        self.public_access = PublicAccessSettings(context)
+        self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
-        self.public_access = PublicAccessSettings(context)
         self.security_groups = SecurityGroups(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)

@@ -12,6 +12,7 @@ from bakehouse.app.image_copies import ImageCopies
 from bakehouse.app.image_mapping import checked_mapping
 from bakehouse.app.image_registration import ImageRegistration, check_architecture, check_encryption_unsaid
 from bakehouse.app.image_removal import ImageRemoval
+from bakehouse.app.public_parameters import publish
 from bakehouse.app.snapshots import attached_volumes, pending_snapshot
 from bakehouse.domain.block_device import BlockDeviceRequest, check_device_name, invalid_mapping, merged
 from bakehouse.domain.caller import Caller
@@ -19,6 +20,7 @@ from bakehouse.domain.errors import Ec2Error, invalid_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.public_parameter import check_public_parameter_name
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import VOLUME_TYPES, Volume, storage_full
@@ -50,6 +52,8 @@ class ImportImage:
     architecture: str = "x86_64"
     root_device_name: str = "/dev/xvda"
     tags: Mapping[str, str] = field(default_factory=dict)
+    public_parameter: str | None = None
+    """The name under `/aws/service/` that stands for the image from now on."""
 
 
 class Images(ImageCopies, ImageRegistration, ImageRemoval):
@@ -107,6 +111,8 @@ class Images(ImageCopies, ImageRegistration, ImageRemoval):
         check_new_image(self._context, caller, order.name, order.description, order.tags)
         check_architecture(order.architecture)
         check_device_name(order.root_device_name)
+        if order.public_parameter is not None:
+            check_public_parameter_name(order.public_parameter)
         started_at = self._context.now().replace(microsecond=0)
         snapshot_id = new_id("snapshot")
         size_gib = await self._copy(order.path, snapshot_id, progress)
@@ -141,10 +147,12 @@ class Images(ImageCopies, ImageRegistration, ImageRemoval):
             async with self._context.store.transaction() as tx:
                 tx.put(snapshot)
                 tx.put(image)
+                if order.public_parameter is not None:
+                    publish(self._context.store, tx, order.public_parameter, image, image.created_at)
         except Exception:
             await self._context.volumes.delete_snapshot(snapshot_id)
             raise
-        return image
+        return self._context.store.images[image.id]
 
     async def _copy(self, path: Path, snapshot_id: str, progress: Callable[[float], None]) -> int:
         """Let the volume store take a file as a snapshot; return its size, rounded up to whole GiB."""

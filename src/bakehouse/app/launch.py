@@ -11,6 +11,7 @@ from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
 from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
+from bakehouse.app.public_parameters import resolved_image_id
 from bakehouse.domain.block_device import (
     BlockDeviceRequest,
     VolumePerformance,
@@ -87,7 +88,7 @@ def plan(context: AppContext, caller: Caller, request: LaunchRequest, pool: Publ
         raise invalid_value(request.min_count, "minCount", "It must be at least 1.")
     if request.max_count < request.min_count:
         raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
-    image = _image(context, caller, request.image_id)
+    image = _image(context, caller, resolved_image_id(context, caller, request.image_id))
     instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
     check_boots(image.boot_mode, instance_type.name)
     specification = image.instance_type_specification

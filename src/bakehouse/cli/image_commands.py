@@ -35,6 +35,7 @@ def build(
 
     from bakehouse import bootstrap
     from bakehouse.cli.client import ec2_client
+    from bakehouse.domain.public_parameter import parameter_of_recipe
 
     where = home_of(home)
     credentials = credentials_of(where)
@@ -60,12 +61,13 @@ def build(
         "architecture": built.architecture,
         "root_device_name": built.root_device_name,
         "tags": {CONTENT_TAG: built.content_key, USER_TAG: built.default_user},
+        "public_parameter": parameter_of_recipe(recipe, built.architecture),
     }
     print_text(_import(where, order))
 
 
 @images.command("import")
-def import_image(
+def import_image(  # noqa: PLR0917 - typer calls it by name
     source: Annotated[str, typer.Argument(help="A raw or qcow2 file, or an http(s) URL of one.")],
     name: Annotated[str, typer.Option(help="The image's name.")],
     home: HomeOption = None,
@@ -74,6 +76,9 @@ def import_image(
     architecture: Annotated[str, typer.Option(help="x86_64")] = "x86_64",
     root_device: Annotated[str, typer.Option(help="The root device's name.")] = "/dev/xvda",
     user: Annotated[str | None, typer.Option(help="Whom `bakehouse ssh` logs in as.")] = None,
+    parameter: Annotated[
+        str | None, typer.Option(help="A name below `/aws/service/` that is to stand for the image from now on.")
+    ] = None,
 ) -> None:
     """Inspect a disk image from outside, take a copy of it, and print the new image's id."""
     where = home_of(home)
@@ -88,6 +93,7 @@ def import_image(
             "architecture": architecture,
             "root_device_name": root_device,
             "tags": {USER_TAG: user} if user else {},
+            "public_parameter": parameter,
         }
         print_text(_import(where, order))
 

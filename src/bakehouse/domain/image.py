@@ -109,6 +109,8 @@ class Image:
     """Its own and those of the images that it came of; copies and images of instances inherit them."""
     instance_type_specification: InstanceTypeSpecification | None = None
     """The instance types that it may be launched on; None for all."""
+    public_parameter: str | None = None
+    """The public parameter that stands for it now: a later image of its kind takes the name over."""
     deprecation_time: datetime | None = None
     """From then on strangers find it by its id only, unless they ask for deprecated ones."""
     tags: dict[str, str] = field(default_factory=dict)
@@ -172,6 +174,23 @@ def manifests_not_supported() -> Ec2Error:
         "UnsupportedOperation",
         "The parameter ImageLocation is not supported by this endpoint: it names the manifest of an instance "
         "store-backed AMI. Register an EBS-backed AMI from a snapshot instead.",
+    )
+
+
+def attribute_withdrawn() -> Ec2Error:
+    """Refuse to show the attribute `blockDeviceMapping`, which DescribeImages shows; wording as AWS answers it.
+
+    Source: EC2 API Reference, DescribeImageAttribute: the attribute is deprecated and answered with AuthFailure.
+    """
+    return auth_failure("Unauthorized attempt to access restricted resource")
+
+
+def organizations_not_supported(arn: str) -> Ec2Error:
+    """Refuse to share with an organization or an organizational unit: there are none here."""
+    return Ec2Error(
+        "UnsupportedOperation",
+        f"'{arn}' cannot be granted anything: accounts at this endpoint belong to no organization. Share with account "
+        "IDs instead.",
     )
 
 

@@ -25,6 +25,7 @@ from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
 from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
@@ -136,6 +137,7 @@ class Store:
         self.recycle_bin: Records[RecycledResource] = Records(
             kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type)
         )
+        self.public_parameters: Records[PublicParameter] = Records()
         self.retention_rules: Records[RetentionRule] = Records(
             kind=lambda rule: (rule.account_id, rule.region, rule.resource_type)
         )

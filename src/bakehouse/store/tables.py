@@ -19,6 +19,7 @@ from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
 from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
@@ -46,6 +47,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "key_pairs": KeyPair,
     "network_interfaces": NetworkInterface,
     "recycle_bin": RecycledResource,
+    "public_parameters": PublicParameter,
     "retention_rules": RetentionRule,
     "sagas": SagaRecord,
     "security_groups": SecurityGroup,

@@ -34,6 +34,7 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "image_usage_reports",
         "import_image_tasks",
         "import_snapshot_tasks",
+        "public_parameters",
         "recycle_bin",
         "retention_rules",
         "sagas",

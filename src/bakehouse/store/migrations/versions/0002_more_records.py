@@ -16,6 +16,7 @@ _TABLES: Final = (
     "image_usage_reports",
     "import_image_tasks",
     "import_snapshot_tasks",
+    "public_parameters",
     "recycle_bin",
     "retention_rules",
     "store_image_tasks",
