@@ -306,6 +306,14 @@ def test_launch_permission_is_removed_and_reset(shop: Shop) -> None:
         ({"OperationType": "add", "UserGroups": ["some"]}, "InvalidAMIAttributeItemValue"),
         ({"ImdsSupport": {"Value": "v1.0"}}, "InvalidParameterValue"),
         ({"LaunchPermission": {"Add": [{"OrganizationArn": "arn:x"}]}}, "UnsupportedOperation"),
+        ({"LaunchPermission": {"Remove": [{"OrganizationalUnitArn": "arn:x"}]}}, "UnsupportedOperation"),
+        ({"OperationType": "add", "OrganizationArns": ["arn:x"]}, "UnsupportedOperation"),
+        ({"OperationType": "add", "OrganizationalUnitArns": ["arn:x"]}, "UnsupportedOperation"),
+        ({"ProductCodes": ["x"]}, "UnsupportedOperation"),
+        *(
+            ({"Attribute": attribute, "Value": "x"}, "InvalidParameterValue")
+            for attribute in ("blockDeviceMapping", "bootMode", "lastLaunchedTime", "tpmSupport", "uefiData")
+        ),
     ],
 )
 def test_a_change_that_says_too_little_or_too_much_is_refused(shop: Shop, members: dict[str, Any], code: str) -> None:
@@ -318,13 +326,16 @@ def test_a_change_that_says_too_little_or_too_much_is_refused(shop: Shop, member
 @pytest.mark.parametrize(
     ("attribute", "member", "value"),
     [
-        ("blockDeviceMapping", "BlockDeviceMappings", None),
         ("bootMode", "BootMode", {}),
         ("deregistrationProtection", "DeregistrationProtection", {"Value": "disabled"}),
         ("imdsSupport", "ImdsSupport", {}),
         ("kernel", "KernelId", {}),
         ("productCodes", "ProductCodes", []),
+        ("ramdisk", "RamdiskId", {}),
         ("sriovNetSupport", "SriovNetSupport", {}),
+        ("tpmSupport", "TpmSupport", {}),
+        ("uefiData", "UefiData", {}),
+        ("lastLaunchedTime", "LastLaunchedTime", {}),
     ],
 )
 def test_attributes_are_shown_one_at_a_time(shop: Shop, attribute: Any, member: str, value: Any) -> None:

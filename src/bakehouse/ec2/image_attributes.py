@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any, Final
 
 from bakehouse.app.image_catalogue import ImageChange
-from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter, not_honoured
-from bakehouse.domain.image import Image
-from bakehouse.ec2.block_devices import block_device_view
+from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter
+from bakehouse.domain.image import Image, attribute_withdrawn
 from bakehouse.ec2.image_views import moment, protection_view
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
-from bakehouse.ec2.sharing import account_view, requested_sharing
+from bakehouse.ec2.sharing import account_view, refuse_organizations, requested_sharing
 
 _Show = Callable[[Image], dict[str, Any]]
 
@@ -25,11 +24,8 @@ def _protection(ctx: RequestContext, image: Image) -> dict[str, Any]:
 
 
 #: Attribute to the member of the answer that it fills. The kernels and products that no image here has are empty, as
-#: EC2 answers them. UEFI data is left out: an image here boots by BIOS, and to show none would promise some.
+#: EC2 answers them.
 _SHOWN: Final[Mapping[str, _Show]] = {
-    "blockDeviceMapping": lambda image: {
-        "BlockDeviceMappings": [block_device_view(device) for device in image.block_devices]
-    },
     "bootMode": lambda image: {"BootMode": _value(image.boot_mode)},
     "description": lambda image: {"Description": _value(image.description)},
     "imdsSupport": lambda image: {"ImdsSupport": _value(image.imds_support)},
@@ -40,8 +36,9 @@ _SHOWN: Final[Mapping[str, _Show]] = {
     "launchPermission": lambda image: {"LaunchPermissions": [account_view(it) for it in image.launch_accounts]},
     "productCodes": lambda _image: {"ProductCodes": []},
     "ramdisk": lambda _image: {"RamdiskId": {}},
-    "sriovNetSupport": lambda _image: {"SriovNetSupport": {}},
-    "tpmSupport": lambda _image: {"TpmSupport": {}},
+    "sriovNetSupport": lambda image: {"SriovNetSupport": _value(image.sriov_net_support)},
+    "tpmSupport": lambda image: {"TpmSupport": _value(image.tpm_support)},
+    "uefiData": lambda image: {"UefiData": _value(image.uefi_data)},
 }
 
 
@@ -51,7 +48,7 @@ async def describe_image_attribute(ctx: RequestContext, request: Request) -> Res
     shown: dict[str, _Show] = {**_SHOWN, "deregistrationProtection": partial(_protection, ctx)}
     show = shown.get(request["Attribute"])
     if show is None:
-        raise not_honoured(f"Attribute={request['Attribute']}")
+        raise attribute_withdrawn()
     image = ctx.app.images.owned(ctx.caller, request["ImageId"])
     return {"ImageId": image.id, **show(image)}
 
@@ -60,7 +57,9 @@ async def describe_image_attribute(ctx: RequestContext, request: Request) -> Res
     "ModifyImageAttribute",
     honours="ImageId Attribute Value OperationType UserIds UserGroups Description.Value ImdsSupport.Value "
     "LaunchPermission.Add.UserId LaunchPermission.Add.Group LaunchPermission.Remove.UserId "
-    "LaunchPermission.Remove.Group",
+    "LaunchPermission.Remove.Group OrganizationArns OrganizationalUnitArns LaunchPermission.Add.OrganizationArn "
+    "LaunchPermission.Add.OrganizationalUnitArn LaunchPermission.Remove.OrganizationArn "
+    "LaunchPermission.Remove.OrganizationalUnitArn",
 )
 async def modify_image_attribute(ctx: RequestContext, request: Request) -> Response:
     """Change one attribute of an image, said in its own member or by Attribute, or both ways at once as Packer does."""
@@ -77,6 +76,7 @@ async def reset_image_attribute(ctx: RequestContext, request: Request) -> Respon
 
 def _requested_change(request: Request) -> ImageChange:
     """Source: EC2 API Reference, ModifyImageAttribute: only one attribute at a time."""
+    refuse_organizations(request, member="LaunchPermission")
     named = {
         attribute
         for attribute, member in (
