@@ -48,7 +48,6 @@ PAGINATED = [
     "DescribeDhcpOptions",
     "DescribeEgressOnlyInternetGateways",
     "DescribeExportImageTasks",
-    "DescribeFastLaunchImages",
     "DescribeFastSnapshotRestores",
     "DescribeFleets",
     "DescribeFlowLogs",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import NoReturn
 
 from bakehouse.app.context import AppContext
 from bakehouse.app.image_catalogue import ImageCatalogue
@@ -13,6 +14,7 @@ from bakehouse.domain.image_lifecycle import (
     disabled,
     enabled,
     not_deprecated,
+    not_windows,
     permission_not_explicit,
     protected,
     unprotected,
@@ -67,11 +69,16 @@ class ImageLifecycle:
 
         Refuses an image that is not shared with the account itself, such as a public one: AuthFailure.
         """
-        (image,) = self._images.describe(caller, [image_id])
+        (image,) = self._images.describe(caller, [image_id], include_disabled=True)
         if caller.account_id not in image.launch_accounts:
             raise permission_not_explicit(image_id)
         others = tuple(account for account in image.launch_accounts if account != caller.account_id)
         await self._put(replace(image, launch_accounts=others))
+
+    def refuse_fast_launch(self, caller: Caller, image_id: str) -> NoReturn:
+        """Refuse to pre-provision Windows images: InvalidParameterValue, as no image here is one, or not found."""
+        (image,) = self._images.describe(caller, [image_id], include_disabled=True)
+        raise not_windows(image.id)
 
     async def _put(self, image: Image) -> None:
         async with self._context.store.transaction() as tx:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error, auth_failure, invalid_value, operation_not_permitted
+from bakehouse.domain.errors import Ec2Error, auth_failure, invalid_parameter, invalid_value, operation_not_permitted
 from bakehouse.domain.image import DeregistrationProtection, Image, ImageState, image_unavailable
 
 #: Source: EC2 User Guide, "Deprecate an Amazon EC2 AMI": from now, and for public images from their making.
@@ -136,6 +136,11 @@ def permission_not_explicit(image_id: str) -> Ec2Error:
     Source: EC2 User Guide, "Cancel having an AMI shared with your AWS account", Limitations.
     """
     return auth_failure(f"Not authorized for image:{image_id}: it is not shared with your account explicitly")
+
+
+def not_windows(image_id: str) -> Ec2Error:
+    """Refuse to make launches of Windows faster: no image here is one. Source: EC2 API Reference, EnableFastLaunch."""
+    return invalid_parameter(f"Can't change EC2 Fast Launch. The image '{image_id}' is not a Windows AMI.")
 
 
 def _public_deprecation(image: Image) -> datetime:

@@ -2,6 +2,7 @@
 
 from bakehouse.ec2 import (
     allowed_images,
+    fast_launch,
     image_ancestry,
     image_attributes,
     image_copies,
@@ -38,6 +39,7 @@ __all__ = [
     "OPERATIONS",
     "SERVICES",
     "allowed_images",
+    "fast_launch",
     "image_ancestry",
     "image_attributes",
     "image_copies",
