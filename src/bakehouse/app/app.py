@@ -25,6 +25,7 @@ from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshots import Snapshots
+from bakehouse.app.storage import Storage
 from bakehouse.app.tags import Tags
 from bakehouse.app.volumes import Volumes
 
@@ -58,5 +59,6 @@ class App:
         self.security_groups = SecurityGroups(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
+        self.storage = Storage(context)
         self.tags = Tags(context)
         self.volumes = Volumes(context)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bakehouse.cli import account_commands, image_commands, instance_commands, server_commands
+from bakehouse.cli import account_commands, image_commands, instance_commands, server_commands, storage_commands
 from bakehouse.cli.terminal import CommandFailed, fail
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for command in (
 app.command(context_settings={"allow_extra_args": True})(instance_commands.ssh)
 app.add_typer(image_commands.images, name="image")
 app.add_typer(account_commands.accounts, name="account")
+app.add_typer(storage_commands.storage, name="storage")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bakehouse.ports.storage_upkeep import StorageUpkeep
+
 
 class NoSuchVolume(Exception):
     """There are no bytes under this volume id."""
@@ -68,6 +70,11 @@ class SweepReport:
 
 class VolumeStore(Protocol):
     """Keeps volumes and snapshots. A snapshot never copies a byte, nor does a volume made from one."""
+
+    @property
+    def upkeep(self) -> StorageUpkeep:
+        """What the store does for itself in the background, and tells of its inside."""
+        ...
 
     async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
         """Make a volume, empty or over a snapshot, at least as large as the snapshot. Milliseconds, no disk space.

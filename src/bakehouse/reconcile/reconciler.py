@@ -12,6 +12,7 @@ from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.reconcile.guests import Guests
+from bakehouse.reconcile.host_storage import HostStorage
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
@@ -69,6 +70,7 @@ class Reconciler:
         self._context = context
         self._sagas = sagas
         self._guests = Guests(context, sagas)
+        self._storage = HostStorage(context)
         self._host_restarted = host_restarted
         self._period_s = period_s
         self._chores = chores
@@ -98,6 +100,7 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_machines(), name="follow machines")
             tasks.create_task(self._sweep_forever(), name="sweep")
+            tasks.create_task(self._storage.tend_forever(self._period_s), name="tend storage")
 
     async def shut_down_machines(self) -> None:
         """Take every machine and segment off the host, as before it is switched off; the next server starts them.
@@ -120,6 +123,7 @@ class Reconciler:
         await self._forget_terminated()
         for chore in self._chores:
             await chore()
+        await self._storage.remove_unrecorded()
         report = await self._context.volumes.sweep(remove=True)
         if report.files:
             _log.info("removed files that nothing needs", files=len(report.files), bytes=report.bytes_freed)

@@ -22,6 +22,7 @@ from bakehouse.app.images import ImportImage
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.server.storage_control import StorageControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Control:
                 Route("/accounts", self._accounts),
                 Route("/accounts", self._create_account, methods=["POST"]),
                 Route("/images/import", self._import_image, methods=["POST"]),
+                *StorageControl(self._app.storage).routes(),
                 Route("/instances/{instance_id}/console", self._console),
                 Route("/instances/{instance_id}/reach/{port:int}", self._reach),
             ],

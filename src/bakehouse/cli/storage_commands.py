@@ -1,0 +1,89 @@
+"""Commands on the host's storage: what it costs, whether it is whole."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from bakehouse.cli.home import HomeOption, control, home_of
+from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_json, print_rows, progress_bar
+
+storage = typer.Typer(help="See what is stored, and whether it is whole.", no_args_is_help=True)
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP: Final = 1024
+
+
+@storage.command("usage")
+def usage(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Say what each image, snapshot and volume takes on the disk: by itself, and shared with others."""
+    with control(home_of(home)) as server:
+        found = server.get("/storage/usage")
+    if output is Output.JSON:
+        print_json(found)
+        return
+    rows = [
+        {**row, "exclusive": size(row["exclusive_bytes"]), "shared": size(row["shared_bytes"])}
+        for row in found["resources"]
+    ]
+    columns = {"id": "ID", "kind": "KIND", "exclusive": "EXCLUSIVE", "shared": "SHARED", "layers": "LAYERS"}
+    print_rows(output, rows, columns)
+    note(f"all layers together: {size(found['total_bytes'])}; to be removed: {size(found['unneeded_bytes'])}")
+
+
+@storage.command("check")
+def check(
+    home: HomeOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove what nobody owns, and mend what concerns no data.")
+    ] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Read everything that is stored and verify it; status 1 if something is wrong and was not repaired."""
+    with control(home_of(home)) as server, progress_bar("checking the storage") as bar:
+        found: dict[str, Any] = {}
+        for line in server.post_lines("/storage/check", {"repair": repair}):
+            if "fraction" in line:
+                bar.move(line["fraction"])
+            else:
+                found = line
+    if not found:
+        raise CommandFailed("the server ended the check", "its log: `bakehouse logs`")
+    if output is Output.JSON:
+        print_json(found)
+    elif found["findings"]:
+        _print_findings(found["findings"])
+    looked = f"{found['layers']} layers, {size(found['bytes_read'])} read, {len(found['in_use'])} in use"
+    note(f"{looked}: {_verdict(found)}")
+    if not found["is_whole"]:
+        raise typer.Exit(1)
+
+
+def size(size_bytes: int) -> str:
+    """Write a number of bytes for people."""
+    amount, unit = float(size_bytes), 0
+    while amount >= _STEP and unit < len(_UNITS) - 1:
+        amount, unit = amount / _STEP, unit + 1
+    return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
+
+
+def _print_findings(findings: list[dict[str, Any]]) -> None:
+    rows = [
+        {
+            "subject": finding["subject"],
+            "state": "repaired" if finding["repaired"] else finding["severity"],
+            "problem": finding["problem"],
+            "affects": ", ".join(finding["affects"]),
+        }
+        for finding in findings
+    ]
+    columns = {"subject": "SUBJECT", "state": "STATE", "problem": "PROBLEM", "affects": "AFFECTS"}
+    print_rows(Output.TEXT, rows, columns)
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    lost = sum(finding["severity"] == "lost" for finding in found["findings"])
+    if lost:
+        return f"{lost} cannot be read as written; restore a backup of the home, or delete what they affect"
+    if not found["is_whole"]:
+        return "all data is there; `bakehouse storage check --repair` mends the rest"
+    return "all is well"
