@@ -4,7 +4,7 @@ A Machine is one guest as the host runs it; an Instance is what the API shows. A
 instance's id, so that a call cut short can be found again by that id. Every method may be repeated.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -65,6 +65,8 @@ class MachineSpec:
     memory_mib: int
     disks: tuple[MachineDisk, ...]
     interfaces: tuple[MachineInterface, ...]
+    boot_mode: str = "legacy-bios"
+    """`legacy-bios` or `uefi`. A machine that boots by UEFI keeps its variables until it is forgotten."""
     hardware_uuid: str
     """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
 
@@ -80,17 +82,35 @@ class MachineStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HypervisorCapabilities:
-    """What this host can run, and how that was found out."""
+class GuestSupport:
+    """How this host runs guests of one architecture."""
 
     accelerator: str
     """`kvm` or `tcg`."""
     accelerator_reason: str
     """One sentence: what was tried and what happened."""
+    boot_modes: frozenset[str]
+    """`legacy-bios`, `uefi`: those there is firmware for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypervisorCapabilities:
+    """What this host can run, and how that was found out."""
+
+    accelerator: str
+    """`kvm` or `tcg`: what runs guests of the host's own architecture."""
+    accelerator_reason: str
+    """One sentence: what was tried and what happened."""
     isolates: bool
     """Whether the accelerator promises isolation. QEMU promises none under TCG."""
     version: str
-    architectures: tuple[str, ...]
+    guests: Mapping[str, GuestSupport]
+    """By architecture, the host's own first."""
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """What guests can be of."""
+        return tuple(self.guests)
 
 
 class Hypervisor(Protocol):

@@ -1,10 +1,16 @@
+import platform as host
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakehouse.drivers.hypervisor.qemu import accelerator
 from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, judge
+from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
+
+NATIVE = replace(PLATFORMS["x86_64"], native_to=frozenset({host.machine()}))
+FOREIGN = replace(PLATFORMS["arm64"], native_to=frozenset())
 
 
 @pytest.fixture
@@ -23,33 +29,37 @@ def proofs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return tried
 
 
-async def choose(directory: Path, *, setting: str = "auto", version: str = "7.2") -> Accelerator:
+async def choose(
+    directory: Path, *, platform: Platform = NATIVE, setting: str = "auto", version: str = "7.2"
+) -> Accelerator:
     cache = directory / "accelerator.json"
-    return await accelerator.choose(setting, binary="qemu", version=version, cache=cache, user=None)
+    return await accelerator.choose(setting, platform, version=version, cache=cache, user=None)
 
 
 def test_a_guest_that_said_its_letter_and_left_proves_kvm() -> None:
-    assert judge("kvm", output=b"K", status=33, errors="").name == "kvm"
+    assert judge("kvm", wanted=33, output=b"K", status=33, errors="").name == "kvm"
 
 
 def test_a_guest_that_left_without_a_word_proves_nothing() -> None:
-    assert judge("kvm", output=b"", status=33, errors="").name == "tcg"
+    assert judge("kvm", wanted=33, output=b"", status=33, errors="").name == "tcg"
 
 
 def test_a_guest_that_took_too_long_means_emulation() -> None:
-    verdict = judge("kvm", output=b"", status=None, errors="")
+    verdict = judge("kvm", wanted=33, output=b"", status=None, errors="")
 
     assert verdict == Accelerator("tcg", "A test guest did not finish within 1 s under kvm.")
 
 
 def test_qemus_own_words_are_the_reason() -> None:
-    verdict = judge("kvm", output=b"", status=1, errors="qemu-system-x86_64: failed to set MSR 0x10a\nmore\n")
+    verdict = judge(
+        "kvm", wanted=33, output=b"", status=1, errors="qemu-system-x86_64: failed to set MSR 0x10a\nmore\n"
+    )
 
     assert verdict.reason == "A test guest did not run under kvm: failed to set MSR 0x10a."
 
 
 def test_a_silent_death_is_told_by_its_status() -> None:
-    assert "status -6" in judge("kvm", output=b"", status=-6, errors="").reason
+    assert "status -6" in judge("kvm", wanted=33, output=b"", status=-6, errors="").reason
 
 
 def test_emulation_promises_no_isolation() -> None:
@@ -97,3 +107,9 @@ async def test_a_broken_cache_is_tried_again(proofs: list[str], tmp_path: Path) 
 
     assert (await choose(tmp_path)).name == "kvm"
     assert len(proofs) == 1
+
+
+async def test_a_foreign_processor_is_emulated_without_a_trial(proofs: list[str], tmp_path: Path) -> None:
+    chosen = await choose(tmp_path, platform=FOREIGN, setting="kvm")
+
+    assert (chosen.name, proofs) == ("tcg", [])

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -8,11 +9,14 @@ from hypothesis import strategies as st
 
 from bakehouse.drivers.hypervisor.qemu import command_line
 from bakehouse.drivers.hypervisor.qemu.command_line import Descriptors, Host, build
+from bakehouse.drivers.hypervisor.qemu.firmware import Firmware
+from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
 from bakehouse.ports.network import InterfaceConnection
 from bakehouse.ports.volumes import VolumeConnection
 
-HOST = Host(binary="qemu-system-x86_64", accelerator="tcg")
+HOST = Host(platform=PLATFORMS["x86_64"], accelerator="tcg")
+ARM = Host(platform=PLATFORMS["arm64"], accelerator="tcg", firmware=Firmware(Path("/code.fd"), Path("/vars.fd")))
 DESCRIPTORS = Descriptors(monitor=10, debug_monitor=11, agent=12, console=13, console_log=14)
 UUID = "ec2a1b2c-0000-4000-8000-0123456789ab"
 
@@ -91,7 +95,7 @@ def test_a_powered_off_guest_keeps_its_process() -> None:
 def test_emulation_gives_a_processor_that_current_distributions_accept() -> None:
     argv = build(machine(), DESCRIPTORS, HOST)
 
-    assert values(argv, "-cpu") == [command_line.TCG_CPU]
+    assert values(argv, "-cpu") == [PLATFORMS["x86_64"].emulated_cpu]
 
 
 def test_kvm_gives_the_hosts_processor() -> None:
@@ -172,3 +176,32 @@ def test_a_path_stays_one_path_whatever_is_in_it(path: str) -> None:
     (node,) = objects(build(machine(disks=(disk("vol-0000000000000000a", path),)), DESCRIPTORS, HOST), "-blockdev")
 
     assert node["file"]["filename"] == path
+
+
+def test_a_machine_without_firmware_boots_by_its_own_bios() -> None:
+    argv = build(machine(), DESCRIPTORS, HOST)
+
+    assert values(argv, "-machine") == ["q35,vmport=off,dump-guest-core=off"]
+    assert values(argv, "-boot") == ["strict=on"]
+
+
+def test_a_machine_that_boots_by_uefi_has_code_that_it_cannot_write_and_variables_of_its_own() -> None:
+    argv = build(machine(architecture="arm64", boot_mode="uefi"), replace(DESCRIPTORS, variables=15), ARM)
+
+    code, variables = objects(argv, "-blockdev")[:2]
+    assert (code["file"]["filename"], code["read-only"]) == ("/code.fd", True)
+    assert variables["file"]["filename"] == "/dev/fdset/2"
+    assert "fd=15,set=2" in values(argv, "-add-fd")
+    assert values(argv, "-machine") == ["virt,gic-version=3,dump-guest-core=off,pflash0=code,pflash1=variables"]
+
+
+def test_an_arm_machine_has_what_qemu_has_for_it() -> None:
+    argv = build(machine(architecture="arm64", boot_mode="uefi"), replace(DESCRIPTORS, variables=15), ARM)
+
+    assert argv[0] == "qemu-system-aarch64"
+    assert values(argv, "-cpu") == ["neoverse-n1"]
+    assert not [device for device in values(argv, "-device") if device.startswith("vmgenid")]
+
+
+def test_descriptors_of_a_machine_include_its_variables() -> None:
+    assert replace(DESCRIPTORS, variables=15).all() == (10, 11, 12, 13, 14, 15)

@@ -8,12 +8,13 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
+    GuestSupport,
     HypervisorCapabilities,
     MachineDisk,
     MachineSpec,
@@ -23,7 +24,11 @@ from bakehouse.ports.hypervisor import (
     MonitorLost,
 )
 
-_ARCHITECTURES = ("x86_64", "i386", "arm64")
+_REASON: Final = "Machines are simulated: nothing runs."
+_BOTH: Final = GuestSupport(
+    accelerator="tcg", accelerator_reason=_REASON, boot_modes=frozenset({"legacy-bios", "uefi"})
+)
+_GUESTS: Final = {"x86_64": _BOTH, "i386": _BOTH, "arm64": replace(_BOTH, boot_modes=frozenset({"uefi"}))}
 
 
 class TopSwitch(Protocol):
@@ -75,10 +80,10 @@ class FakeHypervisor:
         """Return that nothing is run, and so nothing isolated."""
         return HypervisorCapabilities(
             accelerator="tcg",
-            accelerator_reason="Machines are simulated: nothing runs.",
+            accelerator_reason=_REASON,
             isolates=False,
             version="simulated",
-            architectures=_ARCHITECTURES,
+            guests=_GUESTS,
         )
 
     async def start(self, spec: MachineSpec) -> None:
@@ -89,8 +94,10 @@ class FakeHypervisor:
         if self._live(spec.machine_id) is not None:
             return
         reason = self.failing_starts.pop(spec.machine_id, None)
-        if reason is None and spec.architecture not in _ARCHITECTURES:
+        if reason is None and spec.architecture not in _GUESTS:
             reason = f"there is no {spec.architecture} here"
+        elif reason is None and spec.boot_mode not in _GUESTS[spec.architecture].boot_modes:
+            reason = f"there is no {spec.boot_mode} firmware for {spec.architecture} here"
         if reason is not None:
             self._machines.pop(spec.machine_id, None)
             self._forget_file(spec.machine_id)

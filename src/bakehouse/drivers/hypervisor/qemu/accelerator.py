@@ -2,7 +2,8 @@
 
 That `/dev/kvm` is there and opens says little. In nested or half-virtualised hosts it may refuse the processor
 (`-cpu host` dies at once), or emulate every instruction of the kernel and be far slower than QEMU's own
-emulation. So a guest of 512 bytes must say one letter and leave within a second.
+emulation. So a guest of some bytes must say one letter and leave within a second. An architecture that is not the
+host's own is emulated, which needs no proof.
 """
 
 import asyncio
@@ -16,17 +17,53 @@ from typing import Final
 import msgspec
 
 from bakehouse.drivers import process
+from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 
 SETTINGS: Final = ("auto", "kvm", "tcg")
 KVM_DEVICE: Final = Path("/dev/kvm")
 PROBE_LIMIT_S: Final = 1.0
 
-#: mov dx,3f8; mov al,'K'; out dx,al; mov dx,501; mov al,10h; out dx,al; hlt; jmp $-1
-_PROBE_CODE: Final = bytes.fromhex("baf803 b04b ee ba0105 b010 ee f4 ebfd")
-_PROBE_SECTOR: Final = _PROBE_CODE.ljust(510, b"\0") + b"\x55\xaa"
 _PROBE_LETTER: Final = b"K"
-#: isa-debug-exit ends QEMU with twice the written byte plus one.
-_PROBE_STATUS: Final = 0x10 * 2 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A guest that says its letter on the serial port and ends QEMU."""
+
+    code: bytes
+    status: int
+    """With which QEMU ends."""
+    machine: tuple[str, ...]
+    """QEMU's arguments for it; `{code}` stands for the path of its code."""
+
+
+#: A boot sector: mov dx,3f8; mov al,'K'; out dx,al; mov dx,501; mov al,10h; out dx,al; hlt; jmp $-1
+_X86_PROBE: Final = Probe(
+    code=bytes.fromhex("baf803 b04b ee ba0105 b010 ee f4 ebfd").ljust(510, b"\0") + b"\x55\xaa",
+    # isa-debug-exit ends QEMU with twice the written byte plus one.
+    status=0x10 * 2 + 1,
+    machine=(
+        # SeaBIOS boots so small a disk only by IDE, and not on q35.
+        "-machine", "pc",
+        "-device", "isa-debug-exit,iobase=0x501,iosize=1",
+        "-drive", "if=ide,format=raw,file={code}",
+    ),
+)  # fmt: skip
+
+#: A kernel: x0 = the serial port; w1 = 'K'; strb w1,[x0]; w0 = PSCI SYSTEM_OFF; hvc 0; b .
+_ARM_PROBE: Final = Probe(
+    code=b"".join(
+        word.to_bytes(4, "little")
+        for word in (0xD2A12000, 0x52800961, 0x39000001, 0x52B08000, 0x72800100, 0xD4000002, 0x14000000)
+    ),
+    status=0,
+    machine=("-machine", "virt,gic-version=3", "-kernel", "{code}"),
+)
+
+_PROBES: Final = {"qemu-system-x86_64": _X86_PROBE, "qemu-system-aarch64": _ARM_PROBE}
+
+#: With which QEMU begins what it says.
+_PROGRAM: Final = re.compile(r"^qemu-system-\S+: ")
 
 _VERSION: Final = re.compile(r"version (\S+)")
 
@@ -74,22 +111,27 @@ class QemuUser:
     groups: tuple[int, ...]
 
 
-def judge(name: str, *, output: bytes, status: int | None, errors: str) -> Accelerator:
-    """Judge an accelerator by what the test guest did. `status` is None when its time was up."""
+def judge(name: str, *, wanted: int, output: bytes, status: int | None, errors: str) -> Accelerator:
+    """Judge an accelerator by what the test guest did, which should end QEMU with the status `wanted`.
+
+    `status` is None when its time was up.
+    """
     if status is None:
         return Accelerator("tcg", f"A test guest did not finish within {PROBE_LIMIT_S:g} s under {name}.")
-    if status == _PROBE_STATUS and _PROBE_LETTER in output:
+    if status == wanted and _PROBE_LETTER in output:
         return Accelerator(name, f"A test guest ran under {name}.")
     lines = errors.strip().splitlines()
-    why = lines[0].rpartition("qemu-system-x86_64: ")[2] if lines else f"QEMU ended with status {status}"
+    why = _PROGRAM.sub("", lines[0]) if lines else f"QEMU ended with status {status}"
     return Accelerator("tcg", f"A test guest did not run under {name}: {why.rstrip('.')}.")
 
 
-async def choose(setting: str, *, binary: str, version: str, cache: Path, user: QemuUser | None) -> Accelerator:
-    """Return the accelerator for a setting of `auto`, `kvm` or `tcg`; only `auto` is tried out.
+async def choose(setting: str, platform: Platform, *, version: str, cache: Path, user: QemuUser | None) -> Accelerator:
+    """Return a platform's accelerator for a setting of `auto`, `kvm` or `tcg`; only `auto` is tried out.
 
     The verdict is kept in the file `cache` until the host boots, QEMU changes or access to KVM changes.
     """
+    if not platform.is_native:
+        return Accelerator("tcg", "The processor is not the host's own, so it is emulated.")
     if setting != "auto":
         return Accelerator(setting, "Chosen in the settings; not tried.")
     circumstances = await asyncio.to_thread(_circumstances, version, user)
@@ -97,7 +139,7 @@ async def choose(setting: str, *, binary: str, version: str, cache: Path, user: 
     if verdict is not None and verdict.circumstances == circumstances:
         return verdict.accelerator
     if KVM_DEVICE.exists():
-        accelerator = await prove("kvm", binary=binary, user=user)
+        accelerator = await prove("kvm", binary=platform.binary, user=user)
     else:
         accelerator = Accelerator("tcg", f"There is no `{KVM_DEVICE}` on this host.")
     # The cache saves a second at most; a home that cannot be written shows itself elsewhere.
@@ -118,37 +160,36 @@ async def qemu_version(binary: str) -> str | None:
 
 async def prove(name: str, *, binary: str, user: QemuUser | None) -> Accelerator:
     """Run the test guest under an accelerator and judge it."""
-    disk = os.memfd_create("probe", os.MFD_CLOEXEC)
+    probe = _PROBES[binary]
+    code = os.memfd_create("probe", os.MFD_CLOEXEC)
     try:
-        os.write(disk, _PROBE_SECTOR)
+        os.write(code, probe.code)
         done = await process.run(
-            _probe_argv(name, binary, disk),
+            _probe_argv(name, binary, probe, f"/proc/self/fd/{code}"),
             timeout_s=PROBE_LIMIT_S,
             check=False,
-            pass_fds=[disk],
+            pass_fds=[code],
             user=None if user is None else user.uid,
             group=None if user is None else user.gid,
             extra_groups=() if user is None else user.groups,
         )
     except process.ProcessTimedOut:
-        return judge(name, output=b"", status=None, errors="")
+        return judge(name, wanted=probe.status, output=b"", status=None, errors="")
     finally:
-        os.close(disk)
-    return judge(name, output=done.stdout, status=done.returncode, errors=done.stderr.decode(errors="replace"))
+        os.close(code)
+    errors = done.stderr.decode(errors="replace")
+    return judge(name, wanted=probe.status, output=done.stdout, status=done.returncode, errors=errors)
 
 
-def _probe_argv(name: str, binary: str, disk: int) -> list[str]:
+def _probe_argv(name: str, binary: str, probe: Probe, code: str) -> list[str]:
     return [
         binary,
         "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-        # SeaBIOS boots so small a disk only by IDE, and not on q35.
-        "-machine", "pc",
         "-accel", name,
         "-cpu", "max" if name == "tcg" else "host",
         "-m", "32",
         "-serial", "stdio",
-        "-device", "isa-debug-exit,iobase=0x501,iosize=1",
-        "-drive", f"if=ide,format=raw,file=/proc/self/fd/{disk}",
+        *(argument.format(code=code) for argument in probe.machine),
     ]  # fmt: skip
 
 

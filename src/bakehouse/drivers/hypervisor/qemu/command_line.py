@@ -7,10 +7,9 @@ from itertools import chain
 from typing import Any, Final
 
 from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu.firmware import Firmware
+from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
-
-#: Architecture, as EC2 names it -> QEMU's program.
-BINARIES: Final = {"x86_64": "qemu-system-x86_64"}
 
 #: Free ports for disks attached later, beside those of the first disks. Each costs the guest's firmware and
 #: kernel some 20 ms of emulated time (measured: 8 ports 2.7 s, 32 ports 3.8 s of CPU until login).
@@ -23,21 +22,23 @@ SERIAL_PORTS_SLOT: Final = 0x0B
 FIRST_PORT_SLOT: Final = 0x10
 _PORTS_PER_SLOT: Final = 8
 
+#: Sets of descriptors by which QEMU opens files that it was given open.
+_CONSOLE_SET: Final = 1
+_VARIABLES_SET: Final = 2
+
 #: As many interfaces as slots before the next fixed one.
 MAX_INTERFACES: Final = RNG_SLOT - FIRST_INTERFACE_SLOT
-
-#: Under emulation: x86-64-v2, which distributions of the RHEL 9 and Amazon Linux 2023 generation need, and RDRAND,
-#: without which Linux waits for entropy. `max` has more and is a tenth slower to boot.
-TCG_CPU: Final = "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What is the same for all machines of a host."""
+    """What is the same for all machines of an architecture on a host."""
 
-    binary: str
+    platform: Platform
     accelerator: str
     """`kvm` or `tcg`."""
+    firmware: Firmware | None = None
+    """UEFI, for machines that boot by it."""
     flush: bool = True
     """Whether guests' flushes reach the disk."""
 
@@ -51,30 +52,33 @@ class Descriptors:
     agent: int
     console: int
     console_log: int
+    variables: int | None = None
+    """The machine's UEFI variable store, of a machine that boots by UEFI."""
 
     def all(self) -> tuple[int, ...]:
         """Return them all."""
-        return (self.monitor, self.debug_monitor, self.agent, self.console, self.console_log)
+        always = (self.monitor, self.debug_monitor, self.agent, self.console, self.console_log)
+        return always if self.variables is None else (*always, self.variables)
 
 
 def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
     """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out."""
+    platform = host.platform
     ports = len(spec.disks) + SPARE_PORTS
     plugged = [interface for interface in spec.interfaces if interface.connection.fd >= 0]
     return [
-        host.binary,
+        platform.binary,
         "-name", spec.machine_id,
         "-no-user-config",
         "-nodefaults",
         "-display", "none",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-machine", "q35,vmport=off,dump-guest-core=off",
+        *machine_arguments(platform, host.firmware, descriptors.variables),
         "-accel", {"tcg": "tcg,thread=multi"}.get(host.accelerator, host.accelerator),
-        "-cpu", TCG_CPU if host.accelerator == "tcg" else "host",
+        "-cpu", platform.emulated_cpu if host.accelerator == "tcg" else "host",
         "-smp", f"cpus={spec.vcpus},sockets=1,cores={spec.vcpus},threads=1",
         "-m", f"{spec.memory_mib}M",
         "-rtc", "base=utc",
-        "-boot", "strict=on",
         # The process outlives the guest's power-off, so that its disks can be snapshotted at that moment.
         "-action", "shutdown=pause,panic=pause,reboot=reset",
         *smbios_arguments(spec),
@@ -84,11 +88,28 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         *agent_arguments(descriptors),
         "-object", "rng-random,id=entropy,filename=/dev/urandom",
         "-device", f"virtio-rng-pci,rng=entropy,addr={RNG_SLOT:#x}",
-        "-device", f"vmgenid,guid={spec.hardware_uuid}",
-        "-device", "pvpanic",
+        *(("-device", f"vmgenid,guid={spec.hardware_uuid}") if platform.has_generation_id else ()),
+        "-device", platform.panic_device,
         *chain.from_iterable(port_arguments(port) for port in range(ports)),
         *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),
         *chain.from_iterable(interface_arguments(n, interface) for n, interface in enumerate(plugged)),
+    ]  # fmt: skip
+
+
+def machine_arguments(platform: Platform, firmware: Firmware | None, variables: int | None) -> list[str]:
+    """Return the board and its firmware: the platform's own, or UEFI in flash memory with a variable store."""
+    if firmware is None or variables is None:
+        return ["-machine", platform.machine, "-boot", "strict=on"]
+    code = {"driver": "raw", "node-name": "code", "read-only": True, "file": _file(str(firmware.code))}
+    # QEMU takes no lock of a file that it was given open; nobody else opens it.
+    store = {"driver": "raw", "node-name": "variables", "file": _file(f"/dev/fdset/{_VARIABLES_SET}")}
+    return [
+        "-add-fd", f"fd={variables},set={_VARIABLES_SET}",
+        "-blockdev", _json(code),
+        "-blockdev", _json(store),
+        "-machine", f"{platform.machine},pflash0=code,pflash1=variables",
+        # Without a menu some builds wait five seconds for a key.
+        "-boot", "strict=on,menu=on,splash-time=0",
     ]  # fmt: skip
 
 
@@ -117,9 +138,9 @@ def monitor_arguments(name: str, descriptor: int) -> list[str]:
 
 def console_arguments(descriptors: Descriptors) -> list[str]:
     """Return the serial console: a socket for whoever wants to type, and a log of all that is written."""
-    log = "logfile=/dev/fdset/1,logappend=on"
+    log = f"logfile=/dev/fdset/{_CONSOLE_SET},logappend=on"
     return [
-        "-add-fd", f"fd={descriptors.console_log},set=1",
+        "-add-fd", f"fd={descriptors.console_log},set={_CONSOLE_SET}",
         "-chardev", f"socket,id=console,fd={descriptors.console},server=on,wait=off,{log}",
         "-serial", "chardev:console",
     ]  # fmt: skip
@@ -176,6 +197,10 @@ def interface_arguments(position: int, interface: MachineInterface) -> list[str]
         "-netdev", f"tap,id=net{position},fd={interface.connection.fd},vhost=off",
         "-device", _json(device),
     ]  # fmt: skip
+
+
+def _file(path: str) -> dict[str, Any]:
+    return {"driver": "file", "filename": path, "locking": "off"}
 
 
 def _json(options: Mapping[str, Any]) -> str:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
-from bakehouse.drivers.hypervisor.qemu import chains, command_line, guest_agent, live_disks
+from bakehouse.drivers.hypervisor.qemu import chains, command_line, firmware, guest_agent, live_disks
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
+from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities
 from bakehouse.drivers.hypervisor.qemu.launch import launch
 from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
 from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
+from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
@@ -83,7 +85,7 @@ class QemuHypervisor:
         """Prove which accelerator works; see the port. Without QEMU there are no architectures."""
         async with self._proving:
             if self._capabilities is None:
-                self._capabilities = await self._find_capabilities()
+                self._capabilities = await find_capabilities(self._setting, self._home, self._user)
             return self._capabilities
 
     async def start(self, spec: MachineSpec) -> None:
@@ -274,42 +276,18 @@ class QemuHypervisor:
             return sorted(entry.name for entry in (self._home / "machines").iterdir() if entry.is_dir())
         return []
 
-    async def _find_capabilities(self) -> HypervisorCapabilities:
-        versions = {name: await accelerators.qemu_version(it) for name, it in command_line.BINARIES.items()}
-        installed = {name: version for name, version in versions.items() if version is not None}
-        if not installed:
-            missing = ", ".join(command_line.BINARIES.values())
-            return HypervisorCapabilities(
-                accelerator="tcg",
-                accelerator_reason=f"QEMU is not installed: there is no {missing}.",
-                isolates=False,
-                version="",
-                architectures=(),
-            )
-        architecture, version = next(iter(installed.items()))
-        await asyncio.to_thread(self._home.mkdir, parents=True, exist_ok=True)
-        chosen = await accelerators.choose(
-            self._setting,
-            binary=command_line.BINARIES[architecture],
-            version=version,
-            cache=self._home / "accelerator.json",
-            user=self._user,
-        )
-        return HypervisorCapabilities(
-            accelerator=chosen.name,
-            accelerator_reason=chosen.reason,
-            isolates=chosen.isolates,
-            version=version,
-            architectures=tuple(installed),
-        )
-
     async def _launch(self, spec: MachineSpec) -> None:
         capabilities = await self.capabilities()
-        if spec.architecture not in capabilities.architectures:
+        support = capabilities.guests.get(spec.architecture)
+        if support is None:
             raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
+        if spec.boot_mode not in support.boot_modes:
+            raise MachineStartFailed(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
+        platform = PLATFORMS[spec.architecture]
         host = command_line.Host(
-            binary=command_line.BINARIES[spec.architecture],
-            accelerator=capabilities.accelerator,
+            platform=platform,
+            accelerator=support.accelerator,
+            firmware=await asyncio.to_thread(firmware.find, platform) if spec.boot_mode == "uefi" else None,
             flush=self._flush,
         )
         run = self._run(spec.machine_id)

@@ -42,6 +42,7 @@ async def launch(
     if len(spec.interfaces) > command_line.MAX_INTERFACES:
         raise MachineStartFailed(f"a machine has at most {command_line.MAX_INTERFACES} interfaces here")
     machine: Machine | None = None
+    started_before = run.path.exists()
     try:
         name, argv = await _spawn(spec, run, host, user)
         machine = Machine(run, name, on_change)
@@ -56,10 +57,10 @@ async def launch(
         raise MonitorLost(f"another process holds {spec.machine_id}") from err
     except (MonitorLost, OSError, process.ProcessFailed) as err:
         last_words = run.last_words()
-        await _abandon(run, machine)
+        await _abandon(run, machine, started_before=started_before)
         raise MachineStartFailed(f"QEMU did not start: {last_words or err}") from err
     except BaseException:
-        await asyncio.shield(_abandon(run, machine))
+        await asyncio.shield(_abandon(run, machine, started_before=started_before))
         raise
     return machine
 
@@ -79,12 +80,16 @@ async def _spawn(
         run.make()
         lock = kept_until_started(run.take_lock())
         run.qemu_log.unlink(missing_ok=True)
+        variables = None
+        if host.firmware is not None:
+            variables = kept_until_started(run.open_variables(host.firmware.variables))
         descriptors = command_line.Descriptors(
             monitor=listen(MONITOR_SOCKET),
             debug_monitor=listen(DEBUG_SOCKET),
             agent=listen(AGENT_SOCKET),
             console=listen(CONSOLE_SOCKET),
             console_log=kept_until_started(run.open_console_log()),
+            variables=variables,
         )
         taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]
         argv = command_line.build(spec, descriptors, host)
@@ -102,8 +107,8 @@ async def _spawn(
     return ProcessName(pid, started), tuple(argv)
 
 
-async def _abandon(run: RunDirectory, machine: Machine | None) -> None:
-    """Remove every trace of a start that failed."""
+async def _abandon(run: RunDirectory, machine: Machine | None, *, started_before: bool) -> None:
+    """Remove every trace of a start that failed, but what a guest keeps over stops."""
     if machine is not None:
         await machine.end()
-    await asyncio.to_thread(run.remove)
+    await asyncio.to_thread(run.remove_but_variables if started_before else run.remove)

@@ -9,6 +9,7 @@
         console.sock     the serial console, both ways; who connects must read, or the guest's output waits
         console.log      what the guest wrote to it
         qemu.log         what QEMU wrote to its standard error
+        uefi.vars        UEFI's variable store, of a machine that boots by UEFI: what the guest keeps over stops
 
 All of it belongs to the server's user alone (0700). QEMU opens nothing here: it inherits the listening
 sockets, the log and the lock as file descriptors. So QEMU may run as another user, paths may be longer than a
@@ -26,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -45,6 +46,8 @@ CONSOLE_TAIL_BYTES: Final = 256 * 1024
 CONSOLE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
 _LOG_TAIL_BYTES: Final = 4096
+
+_HOLE_BYTES: Final = 64 * 1024
 
 #: A process that is dying cannot be seen for some milliseconds before it lets go of its lock.
 _DYING_DEADLINE_S: Final = 2.0
@@ -83,6 +86,7 @@ class RunDirectory:
         self.qemu_log = path / "qemu.log"
         self._record = path / "machine.json"
         self._lock = path / "lock"
+        self._variables = path / "uefi.vars"
 
     def make(self) -> None:
         """Make the directory, readable by its owner only."""
@@ -139,6 +143,17 @@ class RunDirectory:
         """Begin a new console log and return a descriptor to append to it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.console_log, flags, 0o600)
+
+    def open_variables(self, template: Path) -> int:
+        """Return a descriptor of the UEFI variable store, which is made of a template when there is none."""
+        if not self._variables.exists():
+            new = self._variables.with_suffix(".new")
+            with new.open("wb") as file:
+                _write_sparse(file, template.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._variables)
+        return os.open(self._variables, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def listen(self, name: str) -> socket.socket:
         """Return a listening socket of this name, mode 0600, in place of an earlier one."""
@@ -225,6 +240,25 @@ class RunDirectory:
         """Remove the directory and all in it. Succeeds when there is none."""
         with suppress(FileNotFoundError):
             shutil.rmtree(self.path)
+
+    def remove_but_variables(self) -> None:
+        """Remove all but the UEFI variable store, and the directory too where there is none."""
+        if not self._variables.exists():
+            self.remove()
+            return
+        for path in self.path.iterdir():
+            if path != self._variables:
+                path.unlink()
+
+
+def _write_sparse(file: BinaryIO, content: bytes) -> None:
+    """Write content, leaving holes where it is empty: a variable store is 64 MiB of which little is used."""
+    for offset in range(0, len(content), _HOLE_BYTES):
+        piece = content[offset : offset + _HOLE_BYTES]
+        if piece.count(0) < len(piece):
+            file.seek(offset)
+            file.write(piece)
+    file.truncate(len(content))
 
 
 @contextmanager

@@ -1,0 +1,44 @@
+"""What this host can run: programs, accelerators and firmware, found out once for a server's life."""
+
+import asyncio
+from pathlib import Path
+
+from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
+from bakehouse.drivers.hypervisor.qemu import firmware
+from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
+from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
+from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities
+
+
+async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> HypervisorCapabilities:
+    """Look for QEMU and firmware of every architecture, and prove the accelerator of the host's own."""
+    guests: dict[str, GuestSupport] = {}
+    version = ""
+    chosen = Accelerator("tcg", f"QEMU is not installed: there is no {PLATFORMS['x86_64'].binary}.")
+    # The host's own first, so that it is the one that stands for the host.
+    for platform in sorted(dict.fromkeys(PLATFORMS.values()), key=lambda it: not it.is_native):
+        its_version = await accelerators.qemu_version(platform.binary)
+        boot_modes = await asyncio.to_thread(_boot_modes, platform)
+        if its_version is None or not boot_modes:
+            continue
+        await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+        cache = home / f"accelerator-{platform.firmware_architecture}.json"
+        found = await accelerators.choose(setting, platform, version=its_version, cache=cache, user=user)
+        if not guests:
+            version, chosen = its_version, found
+        support = GuestSupport(accelerator=found.name, accelerator_reason=found.reason, boot_modes=boot_modes)
+        guests |= {architecture: support for architecture, its in PLATFORMS.items() if its == platform}
+    return HypervisorCapabilities(
+        accelerator=chosen.name,
+        accelerator_reason=chosen.reason,
+        isolates=chosen.isolates,
+        version=version,
+        guests=guests,
+    )
+
+
+def _boot_modes(platform: Platform) -> frozenset[str]:
+    found = {"legacy-bios"} if platform.has_bios else set()
+    if firmware.find(platform) is not None:
+        found.add("uefi")
+    return frozenset(found)
