@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 from tests.soundness import assert_sound
 from tests.system.wire import VERSION, Answer
 
-from bakehouse.app.images import ImportImage
+from bakehouse.app.image_imports import ImportImage
 from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.domain.caller import Caller

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.server import RunningServer
 
-from bakehouse.app.images import ImportImage
+from bakehouse.app.image_imports import ImportImage
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 

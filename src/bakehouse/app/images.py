@@ -1,32 +1,27 @@
 """Images: made of an instance or of a file from outside, and by inheritance everything else that is done with them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from bakehouse.app.context import owned
 from bakehouse.app.image_ancestry import last_known
 from bakehouse.app.image_catalogue import check_new_image
 from bakehouse.app.image_copies import ImageCopies
+from bakehouse.app.image_imports import ImageImports
 from bakehouse.app.image_mapping import checked_mapping
-from bakehouse.app.image_registration import ImageRegistration, check_architecture, check_encryption_unsaid
+from bakehouse.app.image_registration import ImageRegistration, check_encryption_unsaid
 from bakehouse.app.image_removal import ImageRemoval
-from bakehouse.app.public_parameters import publish
 from bakehouse.app.snapshots import attached_volumes, pending_snapshot
-from bakehouse.domain.block_device import BlockDeviceRequest, check_device_name, invalid_mapping, merged
+from bakehouse.domain.block_device import BlockDeviceRequest, invalid_mapping, merged
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, invalid_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.public_parameter import check_public_parameter_name
-from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
+from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.tags import check_tags
-from bakehouse.domain.volume import VOLUME_TYPES, Volume, storage_full
-from bakehouse.ports.volumes import StorageFull, UnsafeImage
+from bakehouse.domain.volume import VOLUME_TYPES, Volume
 from bakehouse.sagas.create_image import CREATE_IMAGE, CreateImage
-from bakehouse.sagas.volumes import GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +37,7 @@ class ImageOfInstance:
     snapshot_tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportImage:
-    """An image to be made of a raw or qcow2 file on this host."""
-
-    path: Path
-    name: str
-    description: str = ""
-    architecture: str = "x86_64"
-    root_device_name: str = "/dev/xvda"
-    tags: Mapping[str, str] = field(default_factory=dict)
-    public_parameter: str | None = None
-    """The name under `/aws/service/` that stands for the image from now on."""
-
-
-class Images(ImageCopies, ImageRegistration, ImageRemoval):
+class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
     """Use cases on images: the catalogue, and what comes into it and goes."""
 
     async def create(self, caller: Caller, request: ImageOfInstance) -> Image:
@@ -100,71 +81,6 @@ class Images(ImageCopies, ImageRegistration, ImageRemoval):
             # Whether it failed is told by the image's state, as on EC2.
             await asyncio.wait([making])
         return image
-
-    async def import_file(self, caller: Caller, order: ImportImage, *, progress: Callable[[float], None]) -> Image:
-        """Inspect a disk file, take a copy of it, and return the image made of it, `available`.
-
-        `progress` is called with fractions from 0 to 1. Refuses a name in use before anything is read
-        (InvalidAMIName.Duplicate), a file that is unsafe or no disk (InvalidParameterValue), and any on a full host
-        (InsufficientVolumeCapacity). A crash leaves at most bytes without a record, which the reconciler finds.
-        """
-        check_new_image(self._context, caller, order.name, order.description, order.tags)
-        check_architecture(order.architecture)
-        check_device_name(order.root_device_name)
-        if order.public_parameter is not None:
-            check_public_parameter_name(order.public_parameter)
-        started_at = self._context.now().replace(microsecond=0)
-        snapshot_id = new_id("snapshot")
-        size_gib = await self._copy(order.path, snapshot_id, progress)
-        snapshot = Snapshot(
-            id=snapshot_id,
-            account_id=caller.account_id,
-            region=caller.region,
-            volume_id=NO_VOLUME,
-            volume_size_gib=size_gib,
-            description=f"Imported for {order.name}",
-            state=SnapshotState.COMPLETED,
-            started_at=started_at,
-            completed_at=self._context.now().replace(microsecond=0),
-        )
-        root = BlockDevice(device_name=order.root_device_name, snapshot_id=snapshot_id, size_gib=size_gib)
-        image = Image(
-            id=new_id("image"),
-            account_id=caller.account_id,
-            region=caller.region,
-            name=order.name,
-            description=order.description,
-            state=ImageState.AVAILABLE,
-            architecture=order.architecture,
-            root_device_name=order.root_device_name,
-            block_devices=(root,),
-            created_at=self._context.now().replace(microsecond=0),
-            tags=dict(order.tags),
-        )
-        try:
-            # Another may have taken the name in the meantime.
-            check_new_image(self._context, caller, order.name, order.description, order.tags)
-            async with self._context.store.transaction() as tx:
-                tx.put(snapshot)
-                tx.put(image)
-                if order.public_parameter is not None:
-                    publish(self._context.store, tx, order.public_parameter, image, image.created_at)
-        except Exception:
-            await self._context.volumes.delete_snapshot(snapshot_id)
-            raise
-        return self._context.store.images[image.id]
-
-    async def _copy(self, path: Path, snapshot_id: str, progress: Callable[[float], None]) -> int:
-        """Let the volume store take a file as a snapshot; return its size, rounded up to whole GiB."""
-        try:
-            disk = await self._context.volumes.import_file(snapshot_id, path, progress=progress)
-        except UnsafeImage as err:
-            raise invalid_parameter(f"The file {path} was refused: {err}") from err
-        except StorageFull as err:
-            raise storage_full() from err
-        except OSError as err:
-            raise Ec2Error("InvalidParameterValue", f"The file {path} cannot be read: {err.strerror or err}") from err
-        return -(-disk.size_bytes // GIB)
 
     def _devices_of_instance(
         self,

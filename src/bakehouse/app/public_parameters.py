@@ -4,13 +4,11 @@ A name belongs to a region. An account sees those versions of it whose image it 
 is what the name stands for, so nobody is told of an image that is not there for them.
 """
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import ServiceError
-from bakehouse.domain.image import Image
 from bakehouse.domain.public_parameter import (
     RESOLVE,
     ParameterVersion,
@@ -21,7 +19,6 @@ from bakehouse.domain.public_parameter import (
     parameter_version_not_found,
     public_parameter_id,
 )
-from bakehouse.store.store import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,22 +100,6 @@ def resolved_image_id(context: AppContext, caller: Caller, image_id: str) -> str
         return PublicParameters(context).find(caller, image_id.removeprefix(RESOLVE)).version.image_id
     except ServiceError as err:
         raise cannot_resolve(image_id) from err
-
-
-def publish(store: Store, transaction: Transaction, name: str, image: Image, now: datetime) -> None:
-    """Let a name stand for an image from now on; the image that it stood for before loses it."""
-    record_id = public_parameter_id(image.region, name)
-    known = store.public_parameters.get(record_id)
-    if known is None:
-        first = ParameterVersion(version=1, image_id=image.id, account_id=image.account_id, modified_at=now)
-        parameter = PublicParameter(id=record_id, region=image.region, name=name, versions=(first,))
-    else:
-        parameter = known.moved_on(image.id, image.account_id, now)
-        before = store.images.get(known.versions[-1].image_id)
-        if before is not None and before.public_parameter == name:
-            transaction.put(replace(before, public_parameter=None))
-    transaction.put(parameter)
-    transaction.put(replace(image, public_parameter=name))
 
 
 def _name_of(caller: Caller, asked: str) -> str:

@@ -20,6 +20,10 @@ IMAGE_FORMATS: Final = frozenset({"OVA", "VHD", "VHDX", "VMDK", "RAW", "QCOW2"})
 SNAPSHOT_FORMATS: Final = IMAGE_FORMATS - {"OVA"}
 
 
+#: How many disks a task can have. Source: VM Import/Export User Guide, limitations: up to 21 volumes.
+DISKS_MAX: Final = 21
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSource:
     """Where a disk, or an OVA with several, comes from: exactly one of object, URL, snapshot, or file of this host."""
@@ -82,12 +86,13 @@ class ImportImageTask(ImportTask):
     image_name: str
     image_description: str
     architecture: str
-    root_device_name: str
     boot_mode: str | None = None
     license_type: str | None = None
     platform: str = "Linux"
     usage_operation: str | None = None
     image_tags: dict[str, str] = field(default_factory=dict)
+    public_parameter: str | None = None
+    """The public parameter's name that is to stand for the image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

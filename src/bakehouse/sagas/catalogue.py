@@ -14,11 +14,15 @@ from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS
 from bakehouse.sagas.delete_volume import DELETE_VOLUME
 from bakehouse.sagas.detach_volume import DETACH_VOLUME
 from bakehouse.sagas.engine import Saga
+from bakehouse.sagas.export_disk import EXPORT_DISK
+from bakehouse.sagas.import_disks import IMPORT_DISKS
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE
+from bakehouse.sagas.restore_image import RESTORE_IMAGE
 from bakehouse.sagas.run_instance import RUN_INSTANCE
 from bakehouse.sagas.security_group import APPLY_SECURITY_GROUP
 from bakehouse.sagas.start_instance import START_INSTANCE
 from bakehouse.sagas.stop_instance import STOP_INSTANCE
+from bakehouse.sagas.store_image import STORE_IMAGE
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 
 _ALL: Final[tuple[Saga[Any], ...]] = (
@@ -33,10 +37,14 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     DELETE_SNAPSHOTS,
     DELETE_VOLUME,
     DETACH_VOLUME,
+    EXPORT_DISK,
+    IMPORT_DISKS,
     REBOOT_INSTANCE,
+    RESTORE_IMAGE,
     RUN_INSTANCE,
     START_INSTANCE,
     STOP_INSTANCE,
+    STORE_IMAGE,
     TERMINATE_INSTANCE,
 )
 

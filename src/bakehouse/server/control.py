@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from bakehouse.app.app import App
-from bakehouse.app.images import ImportImage
+from bakehouse.app.image_imports import ImportImage
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error

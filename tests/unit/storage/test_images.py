@@ -7,7 +7,7 @@ from tests.unit.storage.baking import bake, refusal, register, stranger
 from tests.world import World
 
 from bakehouse.app.image_catalogue import ImageChange
-from bakehouse.app.images import ImportImage
+from bakehouse.app.image_imports import ImportImage
 from bakehouse.domain.block_device import BlockDeviceRequest
 from bakehouse.domain.image import Image
 from bakehouse.domain.snapshot import SnapshotState
@@ -95,7 +95,7 @@ async def test_an_import_on_a_full_host_is_refused(world: World, disk: Path) -> 
 async def test_a_name_taken_during_an_import_leaves_no_bytes(world: World, disk: Path) -> None:
     copy = world.volumes.import_file
 
-    async def import_file(snapshot_id: str, path: Path, *, progress: object = None) -> object:  # noqa: ARG001
+    async def import_file(snapshot_id: str, path: Path, **_others: object) -> object:
         done = await copy(snapshot_id, path)
         await world.image(name="imported")
         return done

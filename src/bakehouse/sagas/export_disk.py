@@ -1,0 +1,131 @@
+"""Write a disk as an object: of an image, or of an instance.
+
+Before it begins there is an `active` task that names a snapshot. The disk is written as a file in the task's folder,
+and the file becomes an object, which appears when it is whole. Afterwards the task is `completed`; or it failed or was
+cancelled, is `deleted` with its reason, and there is neither object nor file. The snapshot of an instance's disk was
+taken for the task alone and goes with its end, either way.
+
+A crash leaves the task `active`; the next server writes the file, or sends it, once more.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
+from bakehouse.domain.snapshot import SnapshotState
+from bakehouse.ports.disk_files import ExportFormat
+from bakehouse.ports.objects import AccessDenied, InvalidObjectName, ObjectAt
+from bakehouse.ports.volumes import NoSuchSnapshot
+from bakehouse.sagas import transfer_tasks, volumes
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.transfer_tasks import export_task_of
+from bakehouse.sagas.transfers import Transfer
+
+#: How much of the way writing the file is: it compresses, sending does not.
+_WRITE_SHARE: Final = 0.7
+
+#: How often a snapshot that is being taken is looked at again; that is done in milliseconds.
+_LOOK_AGAIN_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportDisk:
+    """Parameters."""
+
+    task_id: str
+
+
+async def write_file(ctx: SagaContext, params: ExportDisk) -> None:
+    """Write the disk into the task's folder."""
+    task = export_task_of(ctx, params.task_id)
+
+    async def work(transfer: Transfer) -> None:
+        await _snapshot_is_there(ctx, task.snapshot_id)
+        transfer.enters("converting")
+        await ctx.disk_files.export(
+            task.snapshot_id,
+            await _path(ctx, task.id),
+            file_format=ExportFormat(task.format.lower()),
+            progress=transfer.part(0, _WRITE_SHARE),
+        )
+
+    await transfer_tasks.run(ctx, task.id, work)
+
+
+async def give_up(ctx: SagaContext, params: ExportDisk) -> None:
+    """Remove the file, and write down that there is nothing."""
+    if transfer_tasks.can_be_cleaned_up(ctx, params.task_id):
+        await clear_away(ctx, params)
+        await transfer_tasks.note_cleaned_up(ctx, params.task_id)
+
+
+async def put_object(ctx: SagaContext, params: ExportDisk) -> None:
+    """Send the file."""
+    task = export_task_of(ctx, params.task_id)
+
+    async def work(transfer: Transfer) -> None:
+        transfer.enters("updating")
+        await ctx.objects.put(await _path(ctx, task.id), _place(task), progress=transfer.part(_WRITE_SHARE, 1))
+
+    await transfer_tasks.run(ctx, task.id, work)
+
+
+async def remove_object(ctx: SagaContext, params: ExportDisk) -> None:
+    """Remove the object; its key has the task's id, so that it is nobody else's."""
+    if transfer_tasks.can_be_cleaned_up(ctx, params.task_id):
+        with suppress(AccessDenied, InvalidObjectName):  # then none was made
+            await ctx.objects.delete(_place(export_task_of(ctx, params.task_id)))
+
+
+async def clear_away(ctx: SagaContext, params: ExportDisk) -> None:
+    """Remove the task's folder, and the snapshot that was its own."""
+    await ctx.objects.clear_workspace(params.task_id)
+    task = export_task_of(ctx, params.task_id)
+    if isinstance(task, ExportInstanceTask):
+        await volumes.delete_snapshots(ctx, [task.snapshot_id])
+
+
+async def finish(ctx: SagaContext, params: ExportDisk) -> None:
+    """Write down that the object is there; from here on the task cannot be cancelled."""
+    if transfer_tasks.is_finished(ctx, params.task_id):
+        return
+    transfer_tasks.refuse_cancelled(ctx, params.task_id)
+    async with ctx.store.transaction() as tx:
+        transfer_tasks.put_finished(ctx, tx, params.task_id)
+    ctx.transfers.forget(params.task_id)
+
+
+EXPORT_DISK: Final = Saga(
+    name="export_disk",
+    params=ExportDisk,
+    steps=(
+        Step("write_file", do=write_file, undo=give_up),
+        Step("put_object", do=put_object, undo=remove_object),
+        Step("clear_away", do=clear_away),
+        Step("finish", do=finish),  # last, so it needs no undo
+    ),
+    in_background=True,
+)
+
+
+def _place(task: ExportImageTask | ExportInstanceTask) -> ObjectAt:
+    return ObjectAt(bucket=task.bucket, key=task.key)
+
+
+async def _path(ctx: SagaContext, task_id: str) -> Path:
+    return await ctx.objects.workspace(task_id) / "disk"
+
+
+async def _snapshot_is_there(ctx: SagaContext, snapshot_id: str) -> None:
+    """Wait until a snapshot is taken. Of an instance, that is a saga of its own, in the instance's turn."""
+    while True:
+        snapshot = ctx.store.snapshots.get(snapshot_id)
+        if snapshot is None:
+            raise NoSuchSnapshot(snapshot_id)
+        if snapshot.state is not SnapshotState.PENDING:
+            return
+        await asyncio.sleep(_LOOK_AGAIN_S)
