@@ -11,6 +11,7 @@ from botocore.serialize import EC2Serializer
 from tests.protocol.model_values import Values
 from tests.server import RunningServer
 from tests.system.not_implemented import PAGINATED, WAITED_FOR
+from tests.system.recycling import Account
 from tests.system.shop import Shop
 from tests.system.wire import Wire
 
@@ -45,9 +46,19 @@ class World:
             shop.ec2.create_security_group(GroupName=f"group-{number}", Description="d")
         shop.ec2.create_tags(Resources=self.volumes, Tags=[{"Key": "Name", "Value": "data"}])
         shop.ec2.create_key_pair(KeyName="k", KeyType="ed25519")
+        _fill_recycle_bin(shop, self.volumes[0])
         self.used_volume = shop.describe(self.running[0])["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
         self.subnet = shop.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
         self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+
+
+def _fill_recycle_bin(shop: Shop, volume_id: str) -> None:
+    account = Account(shop.running, shop.name)
+    account.rule("EBS_SNAPSHOT")
+    account.rule("EC2_IMAGE")
+    for number in range(6):
+        shop.ec2.delete_snapshot(SnapshotId=shop.ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
+        shop.ec2.deregister_image(ImageId=account.image(f"deregistered-{number}")[0])
 
 
 #: waiter -> what it waits for in the world.
