@@ -7,6 +7,7 @@ Usage: script/reference [--check]
 import argparse
 import ast
 import inspect
+import re
 import sys
 import textwrap
 from collections import defaultdict
@@ -41,6 +42,32 @@ _SERVICE_TITLES: Final = {
     "sts": "Security Token Service",
 }
 
+#: A part of a module's name to the heading of its table; the first that fits. Others are named as their module.
+_NOUNS: Final = {
+    "public_access": "Public access",
+    "image": "Images",
+    "instance_type": "Instance types",
+    "instance": "Instances",
+    "snapshot": "Snapshots",
+    "volume": "Volumes",
+}
+
+#: What is done with images: with AMIs themselves, by VM import and export, in the Recycle Bin.
+_IMAGE_OPERATION: Final = re.compile(
+    r"Image|^Import(Instance|Snapshot|Volume)|^(Cancel|Describe|Create)\w*(Import|Export|Conversion|Bundle)\w*Tasks?$"
+    r"|BundleInstance|FastLaunch|Uefi|RecycleBin"
+)
+
+#: Pattern of names to the reason why such an operation is not answered.
+_NOT_ANSWERED: Final = {
+    r"\w*FpgaImage\w*": "it is about FPGA images, which are no AMIs and need an FPGA that no host here offers",
+    r"BundleInstance|\w+BundleTasks?": "EC2 itself bundles no more, and never bundled what has volumes as here",
+    r"Import(Instance|Volume)|\w+ConversionTasks?": "it is the older way in, by a manifest of retired tools;"
+    " `ImportImage` and `ImportSnapshot` take the same files",
+    r"CreateInstanceExportTask|DescribeExportTasks": "it is the older way out, of an imported instance only;"
+    " `CreateImage` and `ExportImage` do it for every instance",
+}
+
 
 def main() -> int:
     """Write the pages, or check them."""
@@ -62,16 +89,15 @@ def is_current(name: str, text: str) -> bool:
 
 
 def operations() -> str:
-    """Return the page of the operations that are answered, by noun."""
+    """Return the page of the operations: those on images all, those that are answered by service and noun."""
     models: dict[str, ServiceModel] = {name: ServiceModel.load(name) for name in model.API_VERSIONS}
-    by_noun: dict[str, list[str]] = defaultdict(list)
-    for service, operations in sorted(SERVICES.items(), key=lambda item: (item[0] != "ec2", item[0])):
-        for name, operation in sorted(operations.items()):
+    tables: dict[tuple[str, str], list[tuple[Operation, model.Operation]]] = defaultdict(list)
+    for service, answered in SERVICES.items():
+        for name, operation in sorted(answered.items()):
             known = models[service].operation(name)
             if known is None:
                 raise LookupError(f"the model of {service} has no operation {name}")
-            noun = _SERVICE_TITLES.get(service) or _noun(operation.handler.__module__)
-            by_noun[noun].append("\n".join(_operation(operation, known)))
+            tables[service, _noun(service, operation.handler.__module__)].append((operation, known))
     others = ", ".join(
         f"{len(SERVICES[name])} of {_SERVICE_TITLES[name]}" for name in _SERVICE_TITLES if SERVICES[name]
     )
@@ -85,38 +111,59 @@ def operations() -> str:
 {others}.
 
 - An operation that the API has and this page has not is answered `UnsupportedOperation`, any other `InvalidAction`.
-- A member under *refuses* is refused when a request gives it, and so are some values of the members above it (an
-  encrypted volume, for one). The answer names the member. Nothing is ignored.
-- `DryRun` works wherever the API has it. Where *repeats* names a client token, the same token with the same request
-  is answered from what the first one made, and with another request refused: `IdempotentParameterMismatch`.
+- A member that is refused is refused when a request gives it, and so are some values of the members that are honoured
+  (an encrypted volume, for one). The answer names the member. Nothing is ignored.
+- `DryRun` works wherever the API has it. Where an operation *repeats* a client token, the same token with the same
+  request is answered from what the first one made, and with another request refused: `IdempotentParameterMismatch`.
 - `A.(B, C)` stands for the members `A.B` and `A.C`. A member without an inside is honoured with all that is in it.
 - In filters `*` and `?` are wildcards; the values of one filter are alternatives, several filters must all hold.
 """
-    return "\n".join([head, *chain.from_iterable((f"## {noun}\n", *texts) for noun, texts in sorted(by_noun.items()))])
+    order = sorted(tables, key=lambda it: (it[0] != "ec2", _SERVICE_TITLES.get(it[0], ""), it[1]))
+    texts = chain.from_iterable(_table(noun, tables[service, noun]) for service, noun in order)
+    return "\n".join([head, *_images(models["ec2"]), *texts])
 
 
-def _noun(module: str) -> str:
+def _noun(service: str, module: str) -> str:
+    """Return the heading of the table that the operations of a module stand in."""
+    if service in _SERVICE_TITLES:
+        return _SERVICE_TITLES[service]
     name = module.rpartition(".")[2]
-    noun = name.removesuffix("_attributes").removesuffix("_status")
-    noun = noun if noun.endswith("s") else f"{noun}s"
-    return noun.replace("_", " ").capitalize()
+    title = next((title for part, title in _NOUNS.items() if part in name), None)
+    return title or name.replace("_", " ").capitalize()
 
 
-def _operation(operation: Operation, known: model.Operation) -> Iterator[str]:
-    yield f"### {operation.name}\n"
-    summary = (inspect.getdoc(operation.handler) or "").partition("\n\n")[0]
-    yield summary.partition(" Source: ")[0] + "\n"
-    token = known.client_token_member
-    shared = {"DryRun"} | ({token} if token and operation.replay else set())
-    yield from _item("honours", _written(operation.honours))
-    yield from _item("refuses", _refused(operation.honours, known.input_shape, shared))
-    filters = sorted({name for table in _filters_of(operation.handler) for name in table.names})
-    if ("Filters" in operation.honours.tree) != bool(filters):
-        raise LookupError(f"{operation.name} honours Filters and has no table of them, or the other way round")
-    yield from _item("filters", [f"`{name}`" for name in filters])
-    if token and operation.replay:
-        yield from _item("repeats", [f"`{token}`"])
+def _images(ec2: ServiceModel) -> Iterator[str]:
+    """Write the table of every operation that the model has on images, with the reason of those that are refused."""
+    yield "## Everything on images that the API has\n\n| operation | |\n|---|---|"
+    for name in sorted(filter(_IMAGE_OPERATION.search, ec2.operation_names)):
+        reason = next((text for pattern, text in _NOT_ANSWERED.items() if re.fullmatch(pattern, name)), "not yet")
+        yield f"| `{name}` | {'answered' if name in OPERATIONS else f'refused, `UnsupportedOperation`: {reason}'} |"
     yield ""
+
+
+def _table(title: str, operations: Sequence[tuple[Operation, model.Operation]]) -> Iterator[str]:
+    """Write the table of a noun, and below it the filters of its lists."""
+    yield f"## {title}\n\n| operation | honours | refuses |\n|---|---|---|"
+    filters: list[str] = []
+    for operation, known in operations:
+        yield _row(operation, known)
+        names = sorted({name for table in _filters_of(operation.handler) for name in table.names})
+        if ("Filters" in operation.honours.tree) != bool(names):
+            raise LookupError(f"{operation.name} honours Filters and has no table of them, or the other way round")
+        filters += _item(f"filters of `{operation.name}`", [f"`{name}`" for name in names])
+    yield "\n".join(["", *filters, ""] if filters else [""])
+
+
+def _row(operation: Operation, known: model.Operation) -> str:
+    """Return an operation with the members of its request: those honoured and those refused, the nested ones too."""
+    summary = (inspect.getdoc(operation.handler) or "").partition("\n\n")[0].partition(" Source: ")[0]
+    token = known.client_token_member
+    repeats = token if token and operation.replay else None
+    shared = {"DryRun", repeats} if repeats else {"DryRun"}
+    text = f"`{operation.name}`: {' '.join(summary.split())}" + (f" Repeats `{repeats}`." if repeats else "")
+    honoured = ", ".join(_written(operation.honours))
+    refused = ", ".join(_refused(operation.honours, known.input_shape, shared))
+    return f"| {text.replace('|', '&#124;')} | {honoured} | {refused} |".replace("  ", " ")
 
 
 def _item(title: str, entries: Sequence[str]) -> Iterator[str]:
