@@ -32,7 +32,7 @@ def results(answer: Any) -> dict[str, str]:
 def test_snapshots_stay_unless_more_is_asked(shop: Shop) -> None:
     before = snapshot_ids(shop.ec2)
 
-    answer = shop.ec2.deregister_image(ImageId=shop.image_id)
+    answer: Any = shop.ec2.deregister_image(ImageId=shop.image_id)
 
     assert answer["Return"] is True
     assert "DeleteSnapshotResults" not in answer

@@ -8,6 +8,7 @@ from bakehouse.app.host import Host
 from bakehouse.app.image_ancestry import ImageAncestry
 from bakehouse.app.image_instance_types import ImageInstanceTypes
 from bakehouse.app.image_lifecycle import ImageLifecycle
+from bakehouse.app.image_parameters import ImageParameters
 from bakehouse.app.image_references import ImageReferences
 from bakehouse.app.image_usage_reports import ImageUsageReports
 from bakehouse.app.image_watermarks import ImageWatermarks
@@ -43,6 +44,7 @@ class App:
         self.image_lifecycle = ImageLifecycle(context, self.images)
         self.image_ancestry = ImageAncestry(context, self.images)
         self.image_instance_types = ImageInstanceTypes(context, self.images)
+        self.image_parameters = ImageParameters(context)
         self.image_references = ImageReferences(context)
         self.image_usage_reports = ImageUsageReports(context, self.images)
         self.image_watermarks = ImageWatermarks(context, self.images)

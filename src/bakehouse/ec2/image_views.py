@@ -1,6 +1,6 @@
 """Images on the wire: filters and views."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -82,18 +82,26 @@ def moment(at: datetime) -> str:
 
 
 def image_test(
-    request: Request, account_id: str, allowed: Callable[[Image], bool] | None = None
+    request: Request,
+    account_id: str,
+    allowed: Callable[[Image], bool] | None = None,
+    parameters: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[Image], bool]:
     """Return the test that a request's filters make, for what an account sees of each image.
 
-    `allowed` tells which images meet the account's criteria for Allowed AMIs; None: all do.
+    `allowed` tells which images meet the account's criteria for Allowed AMIs; None: all do. `parameters` are the public
+    parameters that ever named an image, by its id.
     """
-    own, others = FILTERS.compile(request), _FILTERS_OF_OTHERS.compile(request)
-    if allowed is not None:
-        values = {**_VALUES, "image-allowed": lambda image: (flag(allowed(image)),)}
-        own = Filters(values, tags=lambda image: image.tags).compile(request)
-        others = Filters(values, tags=lambda _image: {}).compile(request)
-    return lambda image: own(image) if image.account_id == account_id else others(image)
+    own, others = FILTERS, _FILTERS_OF_OTHERS
+    if allowed is not None or parameters:
+        values = dict(_VALUES)
+        if allowed is not None:
+            values["image-allowed"] = lambda image: (flag(allowed(image)),)
+        if parameters:
+            values["public-ssm-parameter-name"] = lambda image: parameters.get(image.id, ())
+        own, others = Filters(values, tags=lambda image: image.tags), Filters(values, tags=lambda _image: {})
+    own_test, others_test = own.compile(request), others.compile(request)
+    return lambda image: own_test(image) if image.account_id == account_id else others_test(image)
 
 
 def image_view(image: Image, account_id: str) -> View:

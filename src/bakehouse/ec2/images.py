@@ -1,6 +1,6 @@
 """Image operations: made, listed, deregistered. Their attributes: `image_attributes.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bakehouse.app.image_registration import ImageOfSnapshots
@@ -62,9 +62,16 @@ async def deregister_image(ctx: RequestContext, request: Request) -> Response:
 )
 async def describe_images(ctx: RequestContext, request: Request) -> Response:
     """List the images that the caller may launch."""
-    allowed = ctx.app.allowed_images.verdict(ctx.caller)
-    matches = image_test(request, ctx.caller.account_id, allowed)
     warn_of_name_alone(ctx, request)
+    allowed = ctx.app.allowed_images.verdict(ctx.caller)
+    images = _found(ctx, request, allowed)
+    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000), ids="ImageIds")
+    return {"Images": [_shown(ctx, image, allowed) for image in shown], "NextToken": token}
+
+
+def _found(ctx: RequestContext, request: Request, allowed: Callable[[Image], bool] | None) -> Sequence[Image]:
+    names = ctx.app.image_parameters.names(ctx.caller.region)
+    matches = image_test(request, ctx.caller.account_id, allowed, names.ever)
     images = ctx.app.images.describe(
         ctx.caller,
         request.get("ImageIds"),
@@ -73,16 +80,16 @@ async def describe_images(ctx: RequestContext, request: Request) -> Response:
         include_deprecated=request.get("IncludeDeprecated", False),
         include_disabled=request.get("IncludeDisabled", False),
     )
-    if request.get("Filters"):
-        images = [image for image in images if matches(image)]
-    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000), ids="ImageIds")
-    return {"Images": [_shown(ctx, image, allowed) for image in shown], "NextToken": token}
+    return [image for image in images if matches(image)] if request.get("Filters") else images
 
 
 def _shown(ctx: RequestContext, image: Image, allowed: Callable[[Image], bool] | None) -> Response:
     """Return an image as the caller sees it now, which is more than the view that is kept of it."""
     view = image_view(image, ctx.caller.account_id)
     fresh: dict[str, Any] = {} if allowed is None else {"ImageAllowed": allowed(image)}
+    name = ctx.app.image_parameters.names(image.region).now.get(image.id)
+    if name is not None:
+        fresh["PublicSsmParameterName"] = name
     if image.protected_until is not None:
         cools_down = ctx.app.image_lifecycle.cools_down(image)
         fresh["DeregistrationProtection"] = protection_view(image, cools_down=cools_down)
