@@ -66,18 +66,6 @@ def vmdk_descriptor_of_a_host_file(path: Path) -> None:
     )
 
 
-def sparse_vmdk(path: Path) -> None:
-    qemu_img("create", "-f", "vmdk", path, "1M")
-
-
-def vhdx(path: Path) -> None:
-    qemu_img("create", "-f", "vhdx", path, "1M")
-
-
-def vhd(path: Path) -> None:
-    qemu_img("create", "-f", "vpc", path, "1M")
-
-
 def qed(path: Path) -> None:
     qemu_img("create", "-f", "qed", path, "1M")
 
@@ -123,10 +111,7 @@ REFUSALS: dict[Callable[[Path], None], str] = {
     with_data_file: "keeps its data in another file",
     with_unknown_feature: "features that are not known",
     encrypted: "encrypted",
-    vmdk_descriptor_of_a_host_file: "vmdk file that may name other files",
-    sparse_vmdk: "it is a vmdk file; convert it first",
-    vhdx: "it is a vhdx file; convert it first",
-    vhd: "convert -f vpc",
+    vmdk_descriptor_of_a_host_file: "names other files",
     qed: "format qed, which is no disk",
     qcow2_of_100_tib: "100 TiB",
     raw_of_no_bytes: "empty",

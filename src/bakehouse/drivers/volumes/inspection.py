@@ -1,41 +1,42 @@
 """Looking into a file from outside before any program opens it as a disk.
 
-What is a format is decided by oslo.utils, as in Glance, Nova and Cinder, from the content alone. Only what
-stands alone passes: a file that could make QEMU open another file of this host is refused.
+What is a format is decided by oslo.utils, as in Glance, Nova and Cinder, from the content alone; what stands in its
+header, by the modules of `foreign`. Only what stands alone passes: a file that could make QEMU open another file of
+this host is refused.
 """
 
 import os
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final
+from typing import IO, Final, cast
 
 from oslo_utils.imageutils import format_inspector
 
 from bakehouse.drivers.volumes import qcow2_header
-from bakehouse.drivers.volumes.sizes import SECTOR_BYTES, whole_sectors
+from bakehouse.drivers.volumes.foreign import ovf, tar, vhd, vhdx, vmdk
+from bakehouse.drivers.volumes.foreign.window import Window, whole
+from bakehouse.drivers.volumes.sizes import whole_sectors
 from bakehouse.ports.disk_files import DiskInFile, ExaminedFile, ImportFormat
 from bakehouse.ports.volumes import UnsafeImage
 
-#: The largest disk that is taken. Source: EBS, the largest gp2 volume, 16 TiB.
-MAX_SIZE_BYTES: Final = 16 << 40
+#: The largest disk that is taken. Source: EBS, the largest gp3 volume, 64 TiB.
+MAX_SIZE_BYTES: Final = 64 << 40
 
 #: Every format shows itself before this; a file that keeps an inspector waiting longer is hostile.
 _READ_LIMIT_BYTES: Final = 8 << 20
 _CHUNK_BYTES: Final = 64 << 10
 
-#: What somebody may mistake for a disk image: offset, magic, name. Source: file(1)'s magic.
+#: What somebody may mistake for a disk image: magic, name. Source: file(1)'s magic.
 _PACKED: Final = (
-    (0, b"\x1f\x8b", "gzip"),
-    (0, b"\xfd7zXZ\x00", "xz"),
-    (0, b"\x28\xb5\x2f\xfd", "zstd"),
-    (0, b"BZh", "bzip2"),
-    (0, b"PK\x03\x04", "zip"),
-    (257, b"ustar", "tar"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"PK\x03\x04", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
 )
-
-#: Disks of other programs: oslo's name, qemu-img's name.
-_CONVERTIBLE: Final = {"vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi"}
 
 #: oslo's names of what fails, and what that means to a reader.
 _FINDINGS: Final = {
@@ -43,14 +44,37 @@ _FINDINGS: Final = {
     "unknown_features": "has features that are not known to be safe",
 }
 
+#: The end of a stream-optimised VMDK, which oslo looks at, is that long.
+_TAIL_BYTES: Final = 1536
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
-    """A file that may be opened as a disk, in this format and no other."""
+class Part:
+    """A disk in a file, and how its bytes are to be read."""
 
-    format: str
-    size_bytes: int
-    """Virtual size, a multiple of 512."""
+    disk: DiskInFile
+    window: Window
+    """Where in the file it is."""
+    driver: str
+    """QEMU's name of the format of what is in the window; the only one to read it as."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file whose disks may be taken."""
+
+    format: ImportFormat
+    parts: tuple[Part, ...]
+
+    def part(self, number: int) -> Part:
+        """Return one disk, counted from 0.
+
+        Raises:
+            UnsafeImage: There is none of that number.
+        """
+        if not 0 <= number < len(self.parts):
+            raise UnsafeImage(f"it holds {len(self.parts)} disks, and none of number {number}")
+        return self.parts[number]
 
 
 def open_regular(path: Path) -> int:
@@ -68,119 +92,190 @@ def open_regular(path: Path) -> int:
     return fd
 
 
-def inspect_file(path: Path) -> Inspected:
-    """Find out what a file is. Blocks, for some milliseconds.
-
-    Raises:
-        UnsafeImage: As `inspect` and `open_regular`.
-        OSError: It cannot be opened.
-    """
-    fd = open_regular(path)
-    try:
-        return inspect(fd)
-    finally:
-        os.close(fd)
-
-
 def examine(path: Path) -> ExaminedFile:
     """Find out what disks a file holds. Blocks, for some milliseconds.
 
     Raises:
-        UnsafeImage: As `inspect` and `open_regular`.
+        UnsafeImage: As `look` and `open_regular`.
         OSError: It cannot be opened.
     """
-    return examined(inspect_file(path))
+    fd = open_regular(path)
+    try:
+        found = look(fd)
+    finally:
+        os.close(fd)
+    return ExaminedFile(format=found.format, disks=tuple(part.disk for part in found.parts))
 
 
-def examined(found: Inspected) -> ExaminedFile:
-    """Return what a file that is one disk holds."""
-    kind = ImportFormat(found.format)
-    return ExaminedFile(format=kind, disks=(DiskInFile(name="", format=kind, size_bytes=found.size_bytes),))
+def look(fd: int, expected_format: str | None = None) -> Found:
+    """Find out what disks an open file holds. Blocks, for some milliseconds.
 
-
-def chosen_disk(found: ExaminedFile, disk: int, expected_format: str | None) -> DiskInFile:
-    """Return one disk of a file, counted from 0.
+    Args:
+        fd: A regular file.
+        expected_format: A value of `ImportFormat` that the file must have; any by default.
 
     Raises:
-        UnsafeImage: The file is of another format than expected, or has no such disk.
+        UnsafeImage: It names another file, has unknown features, is no disk, is too large, or of another format.
     """
+    file = whole(fd)
+    if file.read(tar.MAGIC_AT, len(tar.MAGIC)) == tar.MAGIC:
+        found = Found(format=ImportFormat.OVA, parts=_parts_of_archive(file))
+    else:
+        part = look_at_disk(file, expected_format)
+        found = Found(format=part.disk.format, parts=(part,))
     if expected_format not in (None, found.format):
         raise UnsafeImage(f"it is a file of format {found.format}, not {expected_format}")
-    if not 0 <= disk < len(found.disks):
-        raise UnsafeImage(f"it holds {len(found.disks)} disks, and none of number {disk}")
-    return found.disks[disk]
+    return found
 
 
-def inspect(fd: int) -> Inspected:
-    """Find out what an open file is. Blocks, for some milliseconds.
+def look_at_disk(file: Window, expected_format: str | None = None) -> Part:
+    """Find out what a disk is, without what may be around it. Blocks, for some milliseconds.
 
     Raises:
         UnsafeImage: It names another file, has unknown features, is no disk or is too large.
     """
-    found = _detect(fd)
-    if found is None or str(found) in ("raw", "gpt"):
-        # oslo's checks of a partition table are left out: only the guest reads it, QEMU gets the format `raw`.
-        inspected = _raw(fd)
-    elif str(found) == "qcow2":
-        inspected = _qcow2(fd, found)
+    found = _detect(file)
+    name = "raw" if found is None else str(found)
+    # oslo's checks of a partition table are left out: only the guest reads it, QEMU gets the format `raw`.
+    if found is None or name in ("raw", "gpt"):
+        part = _raw(file, expected_format)
+    elif name in _SIZES:
+        part = _convertible(file, found, ImportFormat(name))
+    elif name == "luks":
+        raise UnsafeImage("it is an encrypted disk (LUKS)")
     else:
-        raise UnsafeImage(_why_not(found))
-    if inspected.size_bytes > MAX_SIZE_BYTES:
-        raise UnsafeImage(f"its virtual size is {inspected.size_bytes / (1 << 40):.0f} TiB; 16 TiB are the most")
-    if inspected.size_bytes == 0:
+        raise UnsafeImage(f"it is a file of format {name}, which is no disk that can be taken")
+    size_bytes = part.disk.size_bytes
+    if size_bytes > MAX_SIZE_BYTES:
+        raise UnsafeImage(
+            f"its virtual size is {size_bytes / (1 << 40):.0f} TiB; {MAX_SIZE_BYTES >> 40} TiB are the most"
+        )
+    if size_bytes == 0:
         raise UnsafeImage("it is an empty disk")
-    return inspected
+    return part
 
 
-def _detect(fd: int) -> format_inspector.FileInspector | None:
-    with open(os.dup(fd), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        file.seek(0)
-        stream = format_inspector.InspectWrapper(file)
-        try:
-            left = _READ_LIMIT_BYTES
-            while left > 0 and stream.format is None and (chunk := stream.read(_CHUNK_BYTES)):
-                left -= len(chunk)
-            stream.close()
-            found: format_inspector.FileInspector | None = stream.format
-        except format_inspector.ImageFormatError as err:
-            raise UnsafeImage(f"its format is not clear ({err})") from err
+def _detect(file: Window) -> format_inspector.FileInspector | None:
+    stream = format_inspector.InspectWrapper(cast("IO[bytes]", _Stream(file)))
+    try:
+        left = _READ_LIMIT_BYTES
+        while left > 0 and stream.format is None and (chunk := stream.read(_CHUNK_BYTES)):
+            left -= len(chunk)
+        stream.close()
+        found: format_inspector.FileInspector | None = stream.format
+    except format_inspector.ImageFormatError as err:
+        raise UnsafeImage(f"its format is not clear ({err})") from err
     return found
 
 
-def _why_not(found: format_inspector.FileInspector) -> str:
-    name = str(found)
-    if name not in _CONVERTIBLE:
-        return f"it is a file of format {name}, which is no disk that can be taken"
-    try:
-        found.safety_check()
-    except (format_inspector.SafetyCheckFailed, format_inspector.ImageFormatError):
-        return f"it is a {name} file that may name other files to keep its data in; only whole disks are taken"
-    return f"it is a {name} file; convert it first, by `qemu-img convert -f {_CONVERTIBLE[name]} -O qcow2`"
+class _Stream(RawIOBase):
+    """What oslo reads."""
+
+    def __init__(self, file: Window) -> None:
+        super().__init__()
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(self._at, size)
+        self._at += len(data)
+        return data
 
 
-def _raw(fd: int) -> Inspected:
-    start = os.pread(fd, SECTOR_BYTES, 0)
-    for offset, magic, name in _PACKED:
-        if start[offset:].startswith(magic):
+def _raw(file: Window, expected_format: str | None) -> Part:
+    start = file.read(0, 16)
+    for magic, name in _PACKED:
+        if start.startswith(magic):
             raise UnsafeImage(f"it is packed by {name}; unpack it first")
-    size = os.fstat(fd).st_size
-    return Inspected(format="raw", size_bytes=whole_sectors(size))
+    # A fixed VHD is a raw disk with a footer. A raw disk may end so by chance, or by the will of a guest.
+    size_bytes = None if expected_format == ImportFormat.RAW else vhd.fixed_size(file)
+    if size_bytes is not None:
+        return _part(ImportFormat.VHD, whole_sectors(size_bytes), file.inside(0, size_bytes), "raw")
+    return _part(ImportFormat.RAW, whole_sectors(file.length), file, "raw")
 
 
-def _qcow2(fd: int, found: format_inspector.FileInspector) -> Inspected:
+def _convertible(file: Window, found: format_inspector.FileInspector, name: ImportFormat) -> Part:
+    size_of, driver = _SIZES[name]
+    size_bytes = size_of(file)
     try:
-        head, backing = qcow2_header.read(fd)
+        _inspector_of(found, file).safety_check()
+    except format_inspector.SafetyCheckFailed as err:
+        what = " and ".join(_FINDINGS.get(check, str(reason)) for check, reason in err.failures.items())
+        raise UnsafeImage(f"it is a {name} file that {what}") from err
+    except format_inspector.ImageFormatError as err:
+        raise UnsafeImage(f"it is a damaged {name} file: {err}") from err
+    return _part(name, whole_sectors(size_bytes), file, driver)
+
+
+def _inspector_of(found: format_inspector.FileInspector, file: Window) -> format_inspector.FileInspector:
+    """Return oslo's inspector, having seen what it wants to see.
+
+    It reads a VMDK to the end to see its footer; what lies between the descriptor and that is only data, so it is
+    shown a file without.
+    """
+    if str(found) != ImportFormat.VMDK:
+        return found
+    inspector = format_inspector.VMDKInspector()
+    start = file.read(0, min(2 * format_inspector.VMDKInspector.DESC_MAX_SIZE, max(file.length - _TAIL_BYTES, 0)))
+    try:
+        inspector.eat_chunk(start)
+        inspector.eat_chunk(file.read(max(file.length - _TAIL_BYTES, 0), _TAIL_BYTES))
+        inspector.finish()
+    except Exception as err:
+        raise UnsafeImage(f"it is a damaged vmdk file: {err}") from err
+    return inspector
+
+
+def _qcow2_size(file: Window) -> int:
+    try:
+        head, backing = qcow2_header.read_by(file.read, file.length)
     except qcow2_header.NotQcow2 as err:
         raise UnsafeImage(f"it is a damaged qcow2 file: {err}") from err
     if backing is not None:
         raise UnsafeImage(f"it is a qcow2 file over a backing file, `{backing}`; only whole disks are taken")
     if head.encrypted:
         raise UnsafeImage("it is an encrypted qcow2 file")
-    try:
-        found.safety_check()
-    except format_inspector.SafetyCheckFailed as err:
-        what = " and ".join(_FINDINGS.get(name, str(reason)) for name, reason in err.failures.items())
-        raise UnsafeImage(f"it is a qcow2 file that {what}") from err
-    except format_inspector.ImageFormatError as err:
-        raise UnsafeImage(f"it is a damaged qcow2 file: {err}") from err
-    return Inspected(format="qcow2", size_bytes=whole_sectors(head.size_bytes))
+    if head.snapshots:
+        raise UnsafeImage(f"it is a qcow2 file with {head.snapshots} snapshots inside; delete them first")
+    return head.size_bytes
+
+
+def _parts_of_archive(archive: Window) -> tuple[Part, ...]:
+    members = {member.name: member.content for member in tar.files(archive)}
+    descriptions = [content for name, content in members.items() if name.lower().endswith(".ovf")]
+    if len(descriptions) != 1:
+        raise UnsafeImage(f"it is a tar archive with {len(descriptions)} machine descriptions (OVF); an OVA has one")
+    if descriptions[0].length > ovf.BYTES_MAX:
+        raise UnsafeImage("its machine description is too long")
+    parts = []
+    for name, told_bytes in ovf.disk_files(descriptions[0].read(0, ovf.BYTES_MAX)).items():
+        content = members.get(name)
+        if content is None:
+            raise UnsafeImage(f"its disk {name[:80]!r} is not in the archive")
+        if told_bytes not in (None, content.length):
+            raise UnsafeImage(f"its disk {name[:80]!r} is of another size than its description says")
+        try:
+            part = look_at_disk(content)
+        except UnsafeImage as err:
+            raise UnsafeImage(f"its disk {name[:80]!r}: {err}") from err
+        if part.disk.format is not ImportFormat.VMDK:
+            raise UnsafeImage(f"its disk {name[:80]!r} is a file of format {part.disk.format}, not vmdk")
+        disk = DiskInFile(name=name, format=part.disk.format, size_bytes=part.disk.size_bytes)
+        parts.append(Part(disk=disk, window=part.window, driver=part.driver))
+    return tuple(parts)
+
+
+def _part(name: ImportFormat, size_bytes: int, window: Window, driver: str) -> Part:
+    return Part(disk=DiskInFile(name="", format=name, size_bytes=size_bytes), window=window, driver=driver)
+
+
+#: What tells the virtual size of a disk that stands alone, and QEMU's name of its format.
+_SIZES: Final = {
+    ImportFormat.QCOW2: (_qcow2_size, "qcow2"),
+    ImportFormat.VHD: (vhd.size_of, "vpc"),
+    ImportFormat.VHDX: (vhdx.size_of, "vhdx"),
+    ImportFormat.VMDK: (vmdk.size_of, "vmdk"),
+}

@@ -6,14 +6,16 @@ Source: QEMU's `docs/interop/qcow2.rst`, section "Header". All numbers are big-e
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 MAGIC: Final = b"QFI\xfb"
 
-#: magic, version, backing_file_offset, backing_file_size, cluster_bits, size, crypt_method
-_FIELDS: Final = struct.Struct(">4sIQIIQI")
+#: magic, version, backing_file_offset, backing_file_size, cluster_bits, size, crypt_method, l1_size, l1_table_offset,
+#: refcount_table_offset, refcount_table_clusters, nb_snapshots
+_FIELDS: Final = struct.Struct(">4sIQIIQIIQQII")
 
 #: A backing file's name must not be longer. Source: as above, `backing_file_size`.
 MAX_BACKING_NAME_BYTES: Final = 1023
@@ -33,6 +35,8 @@ class Header:
     version: int
     size_bytes: int
     encrypted: bool
+    snapshots: int
+    """How many snapshots QEMU keeps inside."""
     backing_offset: int
     """Where in the file the backing file's name is; 0 without one."""
     backing_length: int
@@ -46,13 +50,16 @@ def parse(data: bytes) -> Header:
     """
     if len(data) < _FIELDS.size:
         raise NotQcow2(f"{len(data)} bytes are too few for a header")
-    magic, version, backing_offset, backing_length, _, size_bytes, crypt_method = _FIELDS.unpack_from(data)
+    magic, version, backing_offset, backing_length, _, size_bytes, crypt_method, _, _, _, _, snapshots = (
+        _FIELDS.unpack_from(data)
+    )
     if magic != MAGIC:
         raise NotQcow2(f"it begins with {magic!r}")
     return Header(
         version=version,
         size_bytes=size_bytes,
         encrypted=crypt_method != 0,
+        snapshots=snapshots,
         backing_offset=backing_offset,
         backing_length=backing_length if backing_offset else 0,
     )
@@ -64,13 +71,21 @@ def read(fd: int) -> tuple[Header, str | None]:
     Raises:
         NotQcow2: It has none, or names a backing file where no name can be.
     """
-    data = os.pread(fd, READ_BYTES, 0)
-    header = parse(data)
+    return read_by(lambda at, length: os.pread(fd, length, at), os.fstat(fd).st_size)
+
+
+def read_by(read_at: Callable[[int, int], bytes], file_bytes: int) -> tuple[Header, str | None]:
+    """Do as `read` for a file of which `read_at` gives bytes, by offset and length.
+
+    Raises:
+        NotQcow2: As `read`.
+    """
+    header = parse(read_at(0, READ_BYTES))
     if not header.backing_offset:
         return header, None
-    if header.backing_length > MAX_BACKING_NAME_BYTES or header.backing_offset > os.fstat(fd).st_size:
+    if header.backing_length > MAX_BACKING_NAME_BYTES or header.backing_offset > file_bytes:
         raise NotQcow2("its backing file's name lies outside of the file")
-    name = os.pread(fd, header.backing_length, header.backing_offset)
+    name = read_at(header.backing_offset, header.backing_length)
     return header, name.decode(errors="replace")
 
 

@@ -54,9 +54,13 @@ def _vhd(size_bytes: int) -> bytes:
     )  # fmt: skip
     blocks = -(-size_bytes // (2 << 20))
     header = _VHD_DYNAMIC_HEADER.pack(b"cxsparse", (1 << 64) - 1, 1536, 0x10000, blocks, 2 << 20, 0)
-    start = footer.ljust(_SECTOR, b"\0")
+    start = _with_checksum(footer.ljust(_SECTOR, b"\0"), 64)
     table = b"\xff" * (-(-blocks * 4 // _SECTOR) * _SECTOR)
-    return start + header.ljust(1024, b"\0") + table + start
+    return start + _with_checksum(header.ljust(1024, b"\0"), 36) + table + start
+
+
+def _with_checksum(data: bytes, at: int) -> bytes:
+    return data[:at] + struct.pack(">I", ~sum(data) & 0xFFFFFFFF) + data[at + 4 :]
 
 
 _STARTS: Final = {

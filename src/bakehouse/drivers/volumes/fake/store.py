@@ -1,6 +1,7 @@
 """The volume port without bytes: it keeps what the contract lets a caller see, in memory or in one file."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 
 from bakehouse.drivers.volumes import inspection, sizes
 from bakehouse.drivers.volumes.fake.upkeep import FakeUpkeep
+from bakehouse.drivers.volumes.inspection import Found, Part
 from bakehouse.ports.volumes import (
     ImportedDisk,
     NoSuchSnapshot,
@@ -70,6 +72,17 @@ class FakeVolumeStore:
         self._state.volume_sizes[volume_id] = size_bytes
         self._save()
 
+    async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
+        """Enlarge a volume: see the port. One that only `in_use` knows a holder of is held by a stranger."""
+        former = self._size(volume_id)
+        sizes.check(size_bytes, at_least=former)
+        if size_bytes == former:
+            return
+        if machine_id is None and volume_id in self.in_use:
+            raise VolumeInUse(volume_id)
+        self._state.volume_sizes[volume_id] = size_bytes
+        self._save()
+
     async def delete(self, volume_id: str) -> None:
         """Forget a volume: see the port."""
         if volume_id in self.in_use:
@@ -124,9 +137,8 @@ class FakeVolumeStore:
         if snapshot is None:
             if stage is not None:
                 stage("validating")
-            found = await asyncio.to_thread(inspection.examine, path)
-            chosen = inspection.chosen_disk(found, disk, expected_format)
-            snapshot = _Snapshot(size_bytes=chosen.size_bytes, source_format=found.format)
+            found, part = await asyncio.to_thread(_looked_at, path, disk, expected_format)
+            snapshot = _Snapshot(size_bytes=part.disk.size_bytes, source_format=found.format)
             self.put_snapshot(snapshot_id, snapshot.size_bytes, snapshot.source_format)
             if progress is not None:
                 progress(1.0)
@@ -169,3 +181,12 @@ class FakeVolumeStore:
         unfinished = self._state_file.with_name(self._state_file.name + ".tmp")
         unfinished.write_bytes(msgspec.json.encode(self._state))
         unfinished.replace(self._state_file)
+
+
+def _looked_at(path: Path, disk: int, expected_format: str | None) -> tuple[Found, Part]:
+    fd = inspection.open_regular(path)
+    try:
+        found = inspection.look(fd, expected_format)
+    finally:
+        os.close(fd)
+    return found, found.part(disk)

@@ -6,12 +6,14 @@ nothing, and opens no other file than the one named, whatever its content says.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bakehouse.drivers import process
+from bakehouse.drivers.volumes.foreign.window import Window
 from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.drivers.volumes.sizes import SECTOR_BYTES
 from bakehouse.ports.volumes import StorageFull, UnsafeImage
 
 Progress = Callable[[float], None]
@@ -21,27 +23,34 @@ Progress = Callable[[float], None]
 _CPU_START_S: Final = 60
 _CPU_BYTES_PER_S: Final = 2 << 20
 
+#: What else is said to QEMU of a format: no backing file, whatever the header says; and the size of a VHD by its
+#: bytes, not by the geometry that some programs write, which may be smaller.
+_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "qcow2": {"backing": None},
+    "vhdx": {},
+    "vmdk": {"backing": None},
+    "vpc": {"force_size_calc": "current_size"},
+}
+
 #: What `qemu-img convert -p` prints.
 _PERCENT: Final = re.compile(r"\((\d+(?:\.\d+)?)/100%\)")
 _REQUIRED: Final = re.compile(r"required size: (\d+)")
 
 
-def alone(path: Path, driver: str, *, offset: int | None = None, length: int | None = None) -> str:
-    """Describe an image file that stands alone, for qemu-img in the place of a file name.
-
-    Args:
-        path: The file.
-        driver: QEMU's name of the format.
-        offset: Where the image begins in the file; at its start by default.
-        length: How long it is, with an offset.
-    """
-    file: dict[str, Any] = {"driver": "file", "filename": str(path)}
-    if offset is not None:
-        file = {"driver": "raw", "offset": offset, "size": length, "file": file}
-    node: dict[str, Any] = {"driver": driver, "file": file}
-    if driver in ("qcow2", "vmdk"):
-        node["backing"] = None
+def alone(path: Path, driver: str) -> str:
+    """Describe a disk's file that stands alone, for qemu-img in the place of a file name."""
+    node: dict[str, Any] = {"driver": driver, "file": {"driver": "file", "filename": str(path)}, **_OPTIONS[driver]}
     return "json:" + json.dumps(node)
+
+
+def bytes_of(path: Path, window: Window) -> tuple[str, str, str]:
+    """Describe the bytes of a part of a file as a raw disk, for qemu-img: its arguments for the source."""
+    # Of archives the part ends at whole sectors, as their files do; QEMU takes no other part.
+    if window.length % SECTOR_BYTES == 0:
+        file = {"driver": "file", "filename": str(path)}
+        node = {"driver": "raw", "offset": window.offset, "size": window.length, "file": file}
+        return "-f", "raw", "json:" + json.dumps(node)
+    return "-f", "raw", str(path)
 
 
 def percent_to(progress: Progress) -> Callable[[str], None]:
@@ -54,7 +63,7 @@ def percent_to(progress: Progress) -> Callable[[str], None]:
     return on_line
 
 
-async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, name: str) -> int:
+async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, names: Sequence[str]) -> int:
     """Return what the data of a disk takes, in bytes, zeros left out.
 
     Tables may name one cluster many times over: a file of a few MiB can hold terabytes of data.
@@ -62,7 +71,7 @@ async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, nam
     Args:
         source: The disk, as qemu-img's arguments.
         owner: Whom to read it as.
-        name: Of the file, which the messages leave out.
+        names: Of the file, which the messages leave out.
 
     Raises:
         UnsafeImage: The disk cannot be read.
@@ -70,7 +79,7 @@ async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, nam
     sizes = await tools.confined_qemu_img("measure", *source, "-O", "qcow2", "--output", "human", owner=owner)
     required = _REQUIRED.search(sizes.text)
     if sizes.returncode != 0 or required is None:
-        raise failure(sizes, name)
+        raise failure(sizes, *names)
     return int(required[1])
 
 

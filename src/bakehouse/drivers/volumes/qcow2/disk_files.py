@@ -147,13 +147,13 @@ class Qcow2DiskFiles:
         layer, layer_format = self._layers.path(snapshot.layer), format_of(snapshot.layer)
         try:
             needed_bytes = await conversion.required_bytes(
-                "-f", layer_format, layer, owner=self._owner, name=str(layer)
+                "-f", layer_format, layer, owner=self._owner, names=[str(layer)]
             )
         except UnsafeImage as err:
             raise RuntimeError(f"the layer {snapshot.layer} cannot be read") from err
         self._scratch.require_space(needed_bytes)
         done = await tools.confined_qemu_img(
-            *("convert", "-p", "-f", layer_format, *_WRITTEN[file_format], layer, made),
+            *("convert", "-p", "-f", layer_format, *_WRITTEN[file_format], str(layer), str(made)),
             owner=self._owner,
             cpu_s=conversion.cpu_limit_s(needed_bytes),
             on_line=conversion.percent_to(progress),
