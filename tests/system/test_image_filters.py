@@ -169,7 +169,7 @@ def test_ids_are_filters_too(catalogue: Catalogue) -> None:
 
 
 def test_a_copy_is_found_by_its_source(catalogue: Catalogue) -> None:
-    source = {"SourceRegion": "us-east-1", "SourceImageId": catalogue.plain_id}
+    source: Any = {"SourceRegion": "us-east-1", "SourceImageId": catalogue.plain_id}
     copy_id = catalogue.ec2.copy_image(Name="copy", **source)["ImageId"]
 
     assert catalogue.found(("source-image-id", catalogue.plain_id)) == {copy_id}
@@ -179,7 +179,7 @@ def test_a_copy_is_found_by_its_source(catalogue: Catalogue) -> None:
 def test_a_failed_copy_is_found_by_the_reason(catalogue: Catalogue) -> None:
     running = catalogue.shop.running
     running.call(running.drivers.volumes.delete_snapshot(catalogue.snapshot_id))
-    source = {"SourceRegion": "us-east-1", "SourceImageId": catalogue.plain_id}
+    source: Any = {"SourceRegion": "us-east-1", "SourceImageId": catalogue.plain_id}
     copy_id = catalogue.ec2.copy_image(Name="copy", **source)["ImageId"]
 
     assert catalogue.found(("state", "failed")) == {copy_id}

@@ -113,23 +113,6 @@ def test_a_stranger_pages_through_the_public_ones(filled: RunningServer) -> None
     assert [name for page in pages for name in page] == [f"web-{number:05}" for number in range(0, COUNT, 3)]
 
 
-def test_what_is_deregistered_between_two_pages_shifts_nothing(filled: RunningServer, many: Any) -> None:
-    first = many.describe_images(Filters=filters(name="web-09*"), MaxResults=400)
-    store, last_id = filled.server.context.store, first["Images"][-1]["ImageId"]
-    last = store.images[last_id]
-    many.deregister_image(ImageId=last_id)
-
-    second = many.describe_images(Filters=filters(name="web-09*"), MaxResults=400, NextToken=first["NextToken"])
-
-    async def put_back() -> None:
-        async with store.transaction() as tx:
-            tx.put(last)
-
-    filled.call(put_back())
-    assert last.name == "web-09399"
-    assert [image["Name"] for image in second["Images"]] == [f"web-0{number}" for number in range(9400, 9800)]
-
-
 def test_snapshots_come_in_pages_as_well(many: Any) -> None:
     wanted = filters(description="of web-0*", status="completed", volume_size="4")
 
@@ -144,3 +127,21 @@ def test_snapshots_come_in_pages_as_well(many: Any) -> None:
     expected = [f"of web-{number:05}" for number in range(3, COUNT, 4)]
     assert [len(page) for page in pages] == [1000, 1000, 500]
     assert sorted(found) == expected
+
+
+def test_what_is_deregistered_between_two_pages_shifts_nothing(filled: RunningServer, many: Any) -> None:
+    """Last here: the image that is put back stands at the end from now on."""
+    first = many.describe_images(Filters=filters(name="web-09*"), MaxResults=400)
+    store, last_id = filled.server.context.store, first["Images"][-1]["ImageId"]
+    last = store.images[last_id]
+    many.deregister_image(ImageId=last_id)
+
+    second = many.describe_images(Filters=filters(name="web-09*"), MaxResults=400, NextToken=first["NextToken"])
+
+    async def put_back() -> None:
+        async with store.transaction() as tx:
+            tx.put(last)
+
+    filled.call(put_back())
+    assert last.name == "web-09399"
+    assert [image["Name"] for image in second["Images"]] == [f"web-0{number}" for number in range(9400, 9800)]
