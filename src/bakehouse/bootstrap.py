@@ -183,6 +183,9 @@ async def running_server(
         host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
         chores=[
             app.client_tokens.forget_old,
+            app.export_tasks.forget_old,
+            app.import_tasks.forget_old,
+            app.store_image_tasks.forget_old,
             app.recycle_bin.delete_due,
             app.image_ancestry.forget_unneeded,
             app.image_usage_reports.forget_expired,
@@ -331,6 +334,7 @@ class BuildFailed(Exception):
 async def build_image(
     settings: Settings,
     recipe: str,
+    architecture: str,
     mirror: str | None,
     progress: Callable[[Progress], None],
 ) -> BuiltImage:
@@ -338,7 +342,12 @@ async def build_image(
     sources = Path(settings.apt_sources) if settings.apt_sources else None
     try:
         return await builder.build(
-            recipe, cache=default_cache(os.environ), apt_sources=sources, mirror=mirror, progress=progress
+            recipe,
+            cache=default_cache(os.environ),
+            architecture=architecture,
+            apt_sources=sources,
+            mirror=mirror,
+            progress=progress,
         )
     except (builder.UnknownRecipe, NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
         raise BuildFailed(str(err)) from err

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qemu.qmp import QMPClient
+from qemu.qmp import ConnectError, QMPClient
 
 from bakehouse.drivers import process
 
@@ -88,9 +88,11 @@ class Guest:
         assert await process.wait_until_gone(self.pid, born, timeout_s=timeout_s), "the guest did not switch off"
         return time.monotonic() - pressed
 
-    async def monitor_is_there(self) -> None:
+    async def connect_monitor(self) -> None:
+        """Connect once QEMU listens; its socket has a name a moment before."""
         while True:
-            if (self.folder / "qmp").exists():
+            with suppress(ConnectError):
+                await self.qmp.connect(str(self.folder / "qmp"))
                 return
             assert process.start_time(self.pid), (self.folder / "qemu.log").read_text()
             await asyncio.sleep(0.01)
@@ -183,8 +185,7 @@ async def booted(
     guest = Guest(folder, key, user, port, started, pid)
     try:
         async with asyncio.timeout(20):
-            await guest.monitor_is_there()
-        await guest.qmp.connect(str(folder / "qmp"))
+            await guest.connect_monitor()
         yield guest
     finally:
         if born := process.start_time(pid):

@@ -11,6 +11,7 @@ from tests.vm.image_guest import Guest, booted
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import builder, host, minimal
+from bakehouse.drivers.images.architecture import ARCHITECTURES
 from bakehouse.drivers.images.recipe import BuiltImage, RecipeName
 
 #: Images are kept between runs: the first run of all builds them.
@@ -172,7 +173,7 @@ async def assert_clean(disk: Path, folder: Path) -> None:
     """Check the file system of a minimal machine that was switched off: unmounted, nothing to repair."""
     raw = folder / "raw"
     await process.run(["qemu-img", "convert", "-O", "raw", disk, raw])
-    root = f"{raw}?offset={minimal._ROOT.offset}"
+    root = f"{raw}?offset={minimal.root_partition(ARCHITECTURES['x86_64']).offset}"
     state = await process.run(["dumpe2fs", "-h", root], env=host.environment())
     assert "needs_recovery" not in state.text
     await process.run(["e2fsck", "-f", "-n", root], env=host.environment())

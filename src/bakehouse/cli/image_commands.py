@@ -27,6 +27,7 @@ _BLOCK: Final = 1024 * 1024
 def build(
     recipe: Annotated[str, typer.Argument(help="minimal or debian-12")],
     home: HomeOption = None,
+    architecture: Annotated[str, typer.Option("--arch", help="x86_64, i386 or arm64")] = "x86_64",
     mirror: Annotated[str | None, typer.Option(help="A Debian mirror, instead of the host's own sources.")] = None,
     name: Annotated[str | None, typer.Option(help="The image's name.")] = None,
 ) -> None:
@@ -43,7 +44,11 @@ def build(
         try:
             built = asyncio.run(
                 bootstrap.build_image(
-                    settings_of(where), recipe, mirror, lambda step: bar.move(step.fraction, step.step)
+                    settings_of(where),
+                    recipe,
+                    architecture,
+                    mirror,
+                    lambda step: bar.move(step.fraction, step.step),
                 )
             )
         except bootstrap.BuildFailed as err:

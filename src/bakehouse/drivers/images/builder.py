@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.images import debian12, minimal, sources
+from bakehouse.drivers.images.architecture import ARCHITECTURES, Architecture
 from bakehouse.drivers.images.cache import ImageCache
 from bakehouse.drivers.images.packages import Archive, Package
 from bakehouse.drivers.images.recipe import RECIPES, BuiltImage, Job, Progress, Recipe, RecipeName, Report
@@ -27,13 +28,14 @@ _BAKERS: Final = {RecipeName.MINIMAL: minimal.bake, RecipeName.DEBIAN_12: debian
 
 
 class UnknownRecipe(Exception):
-    """There is no recipe of this name."""
+    """There is no recipe of this name, or none for this architecture."""
 
 
 async def build(
     recipe: str,
     *,
     cache: Path,
+    architecture: str = "x86_64",
     apt_sources: Path | None = None,
     mirror: str | None = None,
     progress: Report = lambda _progress: None,
@@ -45,6 +47,7 @@ async def build(
 
     Args:
         recipe: `minimal` or `debian-12`.
+        architecture: `x86_64`, `i386` or `arm64`.
         cache: Folder for finished images, package lists and packages; made if it is not there.
         apt_sources: A file in one of apt's formats that names the mirrors; the host's Debian sources by default.
         mirror: Address of a Debian mirror to use instead of the host's sources.
@@ -56,31 +59,31 @@ async def build(
         packages.PackagesUnavailable: The mirror cannot be reached or lacks a package, and no older list is there.
         process.ProcessFailed: A tool of the host is missing (`ProgramNotFound`) or failed.
     """
-    chosen = _find_recipe(recipe)
+    chosen, made_for = _find_recipe(recipe, architecture)
     store = ImageCache.at(cache)
     progress(Progress("looking for newer packages", 0.0))
-    archive = Archive(store.apt, await sources.choose(apt_sources, mirror))
-    names, closure = chosen.words("packages"), chosen.with_dependencies
+    archive = Archive(store.apt(made_for.debian), await sources.choose(apt_sources, mirror), made_for.debian)
+    names, closure = chosen.words("packages", made_for), chosen.with_dependencies
     resolved = archive.remembered(names, closure=closure)
-    if resolved is None or not store.has(chosen, content_key(chosen, resolved)):
+    if resolved is None or not store.has(chosen, content_key(chosen, made_for, resolved)):
         async with store.workspace() as workspace:
             resolved = await archive.resolve(names, closure=closure)
             # Another build may have made it while this one waited for its turn.
-            if not store.has(chosen, content_key(chosen, resolved)):
-                await _bake(chosen, store, archive, resolved, workspace, progress)
+            if not store.has(chosen, content_key(chosen, made_for, resolved)):
+                await _bake(chosen, made_for, store, archive, resolved, workspace, progress)
     progress(Progress("done", 1.0))
-    return _built(chosen, store, content_key(chosen, resolved))
+    return _built(chosen, made_for, store, content_key(chosen, made_for, resolved))
 
 
-def content_key(recipe: Recipe, packages: Sequence[Package]) -> str:
+def content_key(recipe: Recipe, architecture: Architecture, packages: Sequence[Package]) -> str:
     """Return the hash over all that makes the image what it is."""
-    sha = hashlib.sha256(recipe.digest().encode())
+    sha = hashlib.sha256(f"{recipe.digest()} {architecture.name}\n".encode())
     for package in packages:
         sha.update(f"{package.file} {package.digest}\n".encode())
     return sha.hexdigest()
 
 
-def _built(recipe: Recipe, store: ImageCache, key: str) -> BuiltImage:
+def _built(recipe: Recipe, architecture: Architecture, store: ImageCache, key: str) -> BuiltImage:
     path = store.path_of(recipe, key)
     return BuiltImage(
         recipe=recipe.name,
@@ -88,15 +91,21 @@ def _built(recipe: Recipe, store: ImageCache, key: str) -> BuiltImage:
         size_bytes=path.stat().st_size,
         content_key=key,
         root_device_name=ROOT_DEVICE_NAME,
-        architecture="x86_64",
-        boot_mode=recipe.boot_mode,
+        architecture=architecture.name,
+        boot_mode=recipe.boot_mode if architecture.has_bios else "uefi",
         description=recipe.description,
         default_user=recipe.default_user,
     )
 
 
 async def _bake(
-    recipe: Recipe, store: ImageCache, archive: Archive, resolved: Sequence[Package], workspace: Path, report: Report
+    recipe: Recipe,
+    architecture: Architecture,
+    store: ImageCache,
+    archive: Archive,
+    resolved: Sequence[Package],
+    workspace: Path,
+    report: Report,
 ) -> None:
     report(Progress("fetching packages", 0.0))
     files = await archive.fetch(resolved, lambda fraction: report(Progress("fetching packages", fraction * _FETCHED)))
@@ -107,8 +116,9 @@ async def _bake(
         packages=tuple(files),
         sources=archive.sources_file,
         lists=archive.lists,
-        content_key=content_key(recipe, resolved),
+        content_key=content_key(recipe, architecture, resolved),
         when=EPOCH_S,
+        architecture=architecture,
         report=report,
     )
     await _BAKERS[recipe.name](job)
@@ -116,9 +126,13 @@ async def _bake(
     store.keep(job.disk, recipe, job.content_key)
 
 
-def _find_recipe(name: str) -> Recipe:
+def _find_recipe(name: str, architecture: str) -> tuple[Recipe, Architecture]:
     try:
-        return RECIPES[RecipeName(name)]
+        recipe = RECIPES[RecipeName(name)]
     except ValueError as err:
-        known = ", ".join(f"`{recipe}`" for recipe in RecipeName)
+        known = ", ".join(f"`{it}`" for it in RecipeName)
         raise UnknownRecipe(f"there is no recipe `{name}`; known are {known}") from err
+    if architecture not in recipe.architectures:
+        known = ", ".join(f"`{it}`" for it in recipe.architectures)
+        raise UnknownRecipe(f"the recipe `{name}` is not for `{architecture}`; it is for {known}")
+    return recipe, ARCHITECTURES[architecture]

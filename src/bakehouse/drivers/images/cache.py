@@ -3,7 +3,7 @@
     images/minimal-<key>.raw   finished; never written again
     baking/                    a build at work, or what a killed one left behind
     lock                       held by the one build at work
-    apt/                       lists and packages (see `packages.py`)
+    apt/ARCHITECTURE/          lists and packages (see `packages.py`)
 
 A file appears in `images/` by rename, complete and on disk, or not at all.
 """
@@ -39,10 +39,9 @@ class ImageCache:
         """Return the cache in a folder, known by its full path, so that it is one cache for every process."""
         return cls(folder.resolve())
 
-    @property
-    def apt(self) -> Path:
-        """Where the package lists and packages are kept."""
-        return self.folder / "apt"
+    def apt(self, architecture: str) -> Path:
+        """Return where an architecture's package lists and packages are kept."""
+        return self.folder / "apt" / architecture
 
     @property
     def scratch(self) -> Path:

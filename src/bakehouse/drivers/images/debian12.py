@@ -114,7 +114,7 @@ def mmdebstrap_command(
         mke2fs.replace("TREE", '"$1/mnt"'),
         'umount --lazy "$1/mnt"',
     )
-    included = [word for word in DEBIAN_12.words("packages") if not word.startswith("?")]
+    included = [word for word in DEBIAN_12.words("packages", job.architecture) if not word.startswith("?")]
     return [
         "mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=null", "--architectures=amd64",
         "--skip=update,download/empty,essential/unlink,cleanup",

@@ -1,31 +1,32 @@
-"""The recipe `minimal`: a kernel that needs no initrd, busybox, dropbear and a boot script of our own.
+"""The recipe `minimal`: a kernel, busybox, dropbear and a boot script of our own.
 
-No package is installed, only unpacked, and no program of the image runs on the host. Booted by syslinux from a
-FAT partition, because it reads a kernel several times faster than GRUB under an emulated BIOS.
+No package is installed, only unpacked, and no program of the image runs on the host, so that it is baked for any
+architecture on any host. By BIOS it is booted by syslinux from a FAT partition, because that reads a kernel several
+times faster than GRUB under an emulated BIOS; by UEFI by GRUB from the same partition.
 """
 
 import asyncio
+import os
 import re
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import disk, ext4, host
+from bakehouse.drivers.images.architecture import Architecture
 from bakehouse.drivers.images.disk import MIB, SECTOR, Partition
 from bakehouse.drivers.images.recipe import MINIMAL, Job, Progress
 
 #: Of the host's package syslinux-common.
 _BOOT_CODE: Final = Path("/usr/lib/syslinux/mbr/mbr.bin")
 
-_BOOT: Final = Partition(start=2048, sectors=20 * MIB // SECTOR, kind="e", extra="bootable")
-_ROOT: Final = Partition(
-    start=_BOOT.start + _BOOT.sectors,
-    sectors=MINIMAL.disk_mib * MIB // SECTOR - _BOOT.start - _BOOT.sectors,
-    kind="83",
-)
+#: The partition that firmware and boot loader read. An uncompressed kernel, as ARM's is, takes 27 MiB.
+_BOOT_MIB: Final = {"x86_64": 20, "i386": 20, "arm64": 30}
+
+_GRUB_MODULES: Final = ("part_msdos", "fat", "linux")
 
 #: Folders that no file of the recipe brings along.
 _FOLDERS: Final = (
@@ -59,26 +60,48 @@ async def bake(job: Job) -> None:
     unpacked.mkdir()
     for package in job.packages:
         await process.run(["dpkg-deb", "-x", package, unpacked], env=host.environment())
-    await asyncio.to_thread(stage, root, unpacked)
+    await asyncio.to_thread(stage, root, unpacked, job.architecture)
     job.report(Progress("writing the file systems", 0.8))
     disk_id = disk.derived_uuid(job.content_key, "disk").hex[:8]
-    await disk.create(job.disk, MINIMAL.disk_mib * MIB, "dos", f"0x{disk_id}", (_BOOT, _ROOT))
-    await _fill_boot_partition(job, root, disk_id)
-    await ext4.make_owned_by_root(job.disk, _ROOT, disk.derived_uuid(job.content_key, "root"), root, job.when)
-    disk.write_boot_code(job.disk, host.read(_BOOT_CODE, "syslinux-common"))
+    root_id = disk.derived_uuid(job.content_key, "root")
+    boot = boot_partition(job.architecture)
+    rest = root_partition(job.architecture)
+    await disk.create(job.disk, MINIMAL.disk_mib * MIB, "dos", f"0x{disk_id}", (boot, rest))
+    places = {"DISK_ID": disk_id, "ROOT_UUID": str(root_id), "CONSOLE": job.architecture.console}
+    await _fill_boot_partition(job, boot, root, unpacked, places)
+    await ext4.make_owned_by_root(job.disk, rest, root_id, root, job.when)
+    if job.architecture.has_bios:
+        disk.write_boot_code(job.disk, host.read(_BOOT_CODE, "syslinux-common"))
 
 
-def stage(root: Path, unpacked: Path) -> None:
+def boot_partition(architecture: Architecture) -> Partition:
+    """Return the first partition: a FAT one for either firmware, marked as the system partition where UEFI is all."""
+    kind = "e" if architecture.has_bios else "ef"
+    return Partition(start=2048, sectors=_BOOT_MIB[architecture.name] * MIB // SECTOR, kind=kind, extra="bootable")
+
+
+def root_partition(architecture: Architecture) -> Partition:
+    """Return the second partition: the rest of the disk."""
+    start = boot_partition(architecture).start + boot_partition(architecture).sectors
+    return Partition(start=start, sectors=MINIMAL.disk_mib * MIB // SECTOR - start, kind="83")
+
+
+def stage(root: Path, unpacked: Path, architecture: Architecture) -> None:
     """Put the image's root file system together from the unpacked packages and the recipe's own files."""
     for folder in _FOLDERS:
         (root / folder).mkdir(parents=True)
-    for pattern in MINIMAL.words("files"):
-        _take(pattern, unpacked, root)
+    for pattern in MINIMAL.words("files", architecture):
+        _take(pattern.replace("@TRIPLET@", architecture.triplet), unpacked, root)
     _install_modules(root, unpacked)
     _link_applets(root)
     for link, target in _LINKS.items():
         (root / link).symlink_to(target)
     shutil.copytree(MINIMAL.folder / "rootfs", root, dirs_exist_ok=True)
+    for path in (MINIMAL.folder / "rootfs").rglob("*"):
+        if path.is_file():
+            (root / path.relative_to(MINIMAL.folder / "rootfs")).write_text(
+                path.read_text().replace("@CONSOLE@", architecture.console)
+            )
     # busybox may change the user only as a file of its own with the mode for it.
     shutil.copyfile(root / "bin/busybox", root / "bin/su")
     for path in root.rglob("*"):
@@ -87,23 +110,80 @@ def stage(root: Path, unpacked: Path) -> None:
     root.chmod(0o755)
 
 
-async def _fill_boot_partition(job: Job, root: Path, disk_id: str) -> None:
-    """Move the kernel into the FAT partition that the boot loader reads."""
-    image = f"{job.disk}@@{_BOOT.offset}"
-    config, kernel = job.workspace / "syslinux.cfg", job.workspace / "vmlinuz"
-    config.write_text((MINIMAL.folder / "syslinux.cfg").read_text().replace("@DISK_ID@", disk_id))
-    next((root / "boot").glob("vmlinuz-*")).rename(kernel)
+async def _fill_boot_partition(
+    job: Job, boot: Partition, root: Path, unpacked: Path, places: Mapping[str, str]
+) -> None:
+    """Move the kernel into the partition that the boot loaders read, and put them there."""
+    image = f"{job.disk}@@{boot.offset}"
     environment = host.environment(SOURCE_DATE_EPOCH=str(job.when), TMPDIR=str(job.workspace))
+    kernel = job.workspace / "vmlinuz"
+    next((root / "boot").glob("vmlinuz-*")).rename(kernel)
+    files = [kernel]
+    modules = _modules(unpacked)
+    needed = [it for name in MINIMAL.words("modules.initrd") for it in with_dependencies(name, modules)]
+    if needed:
+        files.append(await _make_initrd(job, root, [modules[it] for it in dict.fromkeys(needed)], places))
+    places = {**places, "CMDLINE": _filled_in((MINIMAL.folder / "cmdline").read_text().strip(), places)}
     await process.run(
         [
             "mkfs.vfat", "--invariant", "-F", "16",
-            "-h", str(_BOOT.start), "--offset", str(_BOOT.start),
-            job.disk, str(_BOOT.size // 1024),
+            "-h", str(boot.start), "--offset", str(boot.start),
+            job.disk, str(boot.size // 1024),
         ],
         env=environment,
     )  # fmt: skip
-    await process.run(["mcopy", "-i", image, kernel, config, "::/"], env=environment)
-    await process.run(["syslinux", "--install", "--offset", str(_BOOT.offset), job.disk], env=environment)
+    if job.architecture.has_bios:
+        config = job.workspace / "syslinux.cfg"
+        initrd = "  INITRD /initrd\n" if needed else ""
+        config.write_text(_filled_in((MINIMAL.folder / "syslinux.cfg").read_text(), {**places, "INITRD": initrd}))
+        files.append(config)
+    await process.run(["mcopy", "-i", image, *files, "::/"], env=environment)
+    if job.architecture.has_bios:
+        await process.run(["syslinux", "--install", "--offset", str(boot.offset), job.disk], env=environment)
+    if job.architecture.grub_target is not None:
+        config = job.workspace / "grub.cfg"
+        initrd = "initrd /initrd\n" if needed else ""
+        config.write_text(_filled_in((MINIMAL.folder / "grub.cfg").read_text(), {**places, "INITRD": initrd}))
+        loader = job.workspace / job.architecture.removable_loader
+        await process.run(_grub_mkimage(unpacked, job.architecture.grub_target, config, loader))
+        await process.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], env=environment)
+        await process.run(["mcopy", "-i", image, loader, "::/EFI/BOOT/"], env=environment)
+
+
+def _grub_mkimage(unpacked: Path, target: str, config: Path, out: Path) -> list[str | Path]:
+    modules = unpacked / "usr/lib/grub" / target
+    return [
+        "grub-mkimage", "-O", target, "-d", modules, "-c", config, "-p", "/", "-o", out, *_GRUB_MODULES,
+    ]  # fmt: skip
+
+
+async def _make_initrd(job: Job, root: Path, modules: Sequence[Path], places: Mapping[str, str]) -> Path:
+    """Pack what mounts the root file system of a kernel that has the drivers for it as modules."""
+    tree, initrd = job.workspace / "initrd.tree", job.workspace / "initrd"
+    for folder in ("bin", "dev", "modules", "root"):
+        (tree / folder).mkdir(parents=True)
+    shutil.copy(root / "bin/busybox", tree / "bin")
+    for number, module in enumerate(modules):
+        (tree / "modules" / f"{number:02}-{module.name}").write_bytes(quick_to_load(module.read_bytes()))
+    (tree / "init").write_text(_filled_in((MINIMAL.folder / "initrd").read_text(), places))
+    (tree / "init").chmod(0o755)
+    names = sorted(tree.rglob("*"))
+    for path in (tree, *names):
+        os.utime(path, (job.when, job.when))
+    done = await process.run(
+        ["cpio", "--quiet", "--create", "--format=newc", "--reproducible", "--owner=0:0"],
+        stdin="".join(f"{path.relative_to(tree)}\n" for path in names).encode(),
+        cwd=tree,
+        env=host.environment(),
+    )
+    initrd.write_bytes(done.stdout)
+    return initrd
+
+
+def _filled_in(text: str, places: Mapping[str, str]) -> str:
+    for name, value in places.items():
+        text = text.replace(f"@{name}@", value)
+    return text
 
 
 def _take(pattern: str, unpacked: Path, root: Path) -> None:
@@ -128,10 +208,8 @@ def _link_applets(root: Path) -> None:
 
 def _install_modules(root: Path, unpacked: Path) -> None:
     """Install the modules that the boot loads, and the list of them in loading order."""
-    release = next((unpacked / "lib/modules").iterdir()).name
-    there = unpacked / "lib/modules" / release
-    modules = {path.stem.replace("-", "_"): path for path in there.rglob("*.ko")}
-    here = root / "lib/modules" / release
+    modules = _modules(unpacked)
+    here = root / "lib/modules" / _release(unpacked)
     here.mkdir(parents=True)
     order: dict[str, None] = {}
     for name in MINIMAL.words("modules"):
@@ -139,6 +217,16 @@ def _install_modules(root: Path, unpacked: Path) -> None:
     for name in order:
         (here / modules[name].name).write_bytes(quick_to_load(modules[name].read_bytes()))
     (here / "load").write_text("".join(f"{modules[name].name}\n" for name in order))
+
+
+def _release(unpacked: Path) -> str:
+    return next((unpacked / "lib/modules").iterdir()).name
+
+
+def _modules(unpacked: Path) -> dict[str, Path]:
+    """Return the kernel's modules by the names that they call each other."""
+    there = unpacked / "lib/modules" / _release(unpacked)
+    return {path.stem.replace("-", "_"): path for path in there.rglob("*.ko")}
 
 
 def with_dependencies(name: str, modules: dict[str, Path]) -> Iterator[str]:

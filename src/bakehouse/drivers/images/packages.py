@@ -20,8 +20,6 @@ from bakehouse.drivers.images import host
 #: How long a resolved list of packages is believed before the mirror is asked again.
 FRESH_S: Final = 24 * 60 * 60
 
-ARCHITECTURE: Final = "amd64"
-
 #: A line of `apt-get --print-uris`: 'URI' FILE SIZE ALGORITHM:DIGEST. Source: apt-get(8), --print-uris. A mirror
 #: without the kind of digest that is printed leaves the blank before it.
 _URI_LINE: Final = re.compile(r"^'[^']+' (?P<file>\S+\.deb) (?P<size>\d+)(?: (?:\S+:(?P<digest>[0-9a-f]+))?)?$")
@@ -59,10 +57,12 @@ class Archive:
     Attributes:
         folder: Holds the lists, resolved names and downloaded packages; all can be fetched again.
         sources: Text of a sources.list.
+        architecture: Whose packages, as Debian names it.
     """
 
     folder: Path
     sources: str
+    architecture: str
 
     @property
     def sources_file(self) -> Path:
@@ -196,8 +196,8 @@ class Archive:
     def _config(self) -> str:
         """Everything that would lead apt to the host's own state, led here instead."""
         own = {
-            "APT::Architecture": ARCHITECTURE,
-            "APT::Architectures": ARCHITECTURE,
+            "APT::Architecture": self.architecture,
+            "APT::Architectures": self.architecture,
             "APT::Sandbox::User": "root",
             # What --print-uris prints: MD5 otherwise, which Debian's security archive has not.
             "Acquire::ForceHash": "sha256",

@@ -7,8 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from bakehouse.drivers.images.architecture import Architecture
+
 #: Raised by hand whenever code of this package would make another image of the same recipe and packages.
-BUILDER_VERSION: Final = 1
+BUILDER_VERSION: Final = 2
 
 #: The release whose packages both recipes are made of.
 SUITE: Final = "bookworm"
@@ -34,6 +36,7 @@ class Recipe:
         boot_mode: As EC2 writes it.
         disk_mib: Virtual size of the disk.
         with_dependencies: Whether the packages are installed with all that they depend on, or only unpacked.
+        architectures: What it can be baked for, as EC2 writes it.
     """
 
     name: RecipeName
@@ -42,15 +45,18 @@ class Recipe:
     boot_mode: str
     disk_mib: int
     with_dependencies: bool
+    architectures: tuple[str, ...] = ("x86_64", "i386", "arm64")
 
     @property
     def folder(self) -> Path:
         """Where the recipe's own files are."""
         return _RECIPES / self.name
 
-    def words(self, file: str) -> list[str]:
-        """Return the words of one of the recipe's lists, without its comments."""
+    def words(self, file: str, architecture: Architecture | None = None) -> list[str]:
+        """Return the words of one of the recipe's lists, without its comments, and those for an architecture only."""
         lines = (self.folder / file).read_text().splitlines()
+        if architecture is not None:
+            lines += (self.folder / f"{file}.{architecture.name}").read_text().splitlines()
         return [word for line in lines if not line.startswith("#") for word in line.split()]
 
     def digest(self) -> str:
@@ -77,6 +83,7 @@ DEBIAN_12: Final = Recipe(
     boot_mode="uefi-preferred",
     disk_mib=2048,
     with_dependencies=True,
+    architectures=("x86_64",),
 )
 RECIPES: Final = {recipe.name: recipe for recipe in (MINIMAL, DEBIAN_12)}
 
@@ -106,6 +113,7 @@ class Job:
         lists: Folder with apt's lists of these mirrors.
         content_key: Ids of disk and file systems derive from it.
         when: Time of everything in the image, seconds since 1970.
+        architecture: What it is baked for.
         report: Told about each step.
     """
 
@@ -117,6 +125,7 @@ class Job:
     lists: Path
     content_key: str
     when: int
+    architecture: Architecture
     report: Report
 
 

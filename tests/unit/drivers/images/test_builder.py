@@ -7,11 +7,13 @@ import pytest
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import builder, packages
+from bakehouse.drivers.images.architecture import ARCHITECTURES
 from bakehouse.drivers.images.cache import ImageCache
 from bakehouse.drivers.images.packages import Archive, Package, Resolved
 from bakehouse.drivers.images.recipe import DEBIAN_12, MINIMAL, RECIPES, Recipe
 
 SOURCES = "deb http://mirror.test/debian bookworm main\n"
+X86_64 = ARCHITECTURES["x86_64"]
 BREAD = Package("bread_1%3a2.0-1_amd64.deb", 1000, "ab12")
 
 
@@ -25,11 +27,11 @@ def sources(tmp_path: Path) -> Path:
 def remember(cache: Path, recipe: Recipe, *, when: float) -> str:
     """Leave what an earlier build would have left: the resolved packages and the image."""
     store = ImageCache.at(cache)
-    archive = Archive(store.apt, SOURCES)
-    memory = archive._memory(recipe.words("packages"), closure=recipe.with_dependencies)
+    archive = Archive(store.apt("amd64"), SOURCES, "amd64")
+    memory = archive._memory(recipe.words("packages", X86_64), closure=recipe.with_dependencies)
     memory.parent.mkdir(parents=True)
     memory.write_bytes(msgspec.json.encode(Resolved(when, (BREAD,))))
-    key = builder.content_key(recipe, [BREAD])
+    key = builder.content_key(recipe, X86_64, [BREAD])
     store.path_of(recipe, key).parent.mkdir(parents=True)
     store.path_of(recipe, key).write_bytes(b"crust")
     return key
@@ -45,6 +47,11 @@ async def unreachable(_archive: Archive, *words: str, check: bool = True) -> pro
 async def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(builder.UnknownRecipe, match="`minimal`, `debian-12`"):
         await builder.build("sourdough", cache=tmp_path)
+
+
+async def test_a_recipe_is_refused_for_an_architecture_that_it_is_not_for(tmp_path: Path) -> None:
+    with pytest.raises(builder.UnknownRecipe, match="not for `vax`; it is for `x86_64`"):
+        await builder.build("minimal", cache=tmp_path, architecture="vax")
 
 
 async def test_a_baked_image_is_found_without_starting_a_program(
@@ -96,14 +103,15 @@ async def test_progress_ends_at_one(tmp_path: Path, sources: Path, monkeypatch: 
 
 def test_the_content_key_depends_on_recipe_and_on_each_package() -> None:
     keys = {
-        builder.content_key(MINIMAL, [BREAD]),
-        builder.content_key(DEBIAN_12, [BREAD]),
-        builder.content_key(replace(MINIMAL, disk_mib=64), [BREAD]),
-        builder.content_key(MINIMAL, []),
-        builder.content_key(MINIMAL, [Package(BREAD.file, BREAD.size, "cd34")]),
+        builder.content_key(MINIMAL, X86_64, [BREAD]),
+        builder.content_key(DEBIAN_12, X86_64, [BREAD]),
+        builder.content_key(replace(MINIMAL, disk_mib=64), X86_64, [BREAD]),
+        builder.content_key(MINIMAL, X86_64, []),
+        builder.content_key(MINIMAL, X86_64, [Package(BREAD.file, BREAD.size, "cd34")]),
+        builder.content_key(MINIMAL, ARCHITECTURES["i386"], [BREAD]),
     }
 
-    assert len(keys) == 5
+    assert len(keys) == 6
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
@@ -118,7 +126,17 @@ async def test_the_scripts_of_a_recipe_have_no_syntax_error(recipe: Recipe) -> N
 
 
 def test_a_list_of_a_recipe_has_no_comments_in_it() -> None:
-    assert all(word.startswith("/") for word in MINIMAL.words("files"))
+    assert all(word.startswith("/") for word in MINIMAL.words("files", X86_64))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
+def test_a_recipe_names_a_kernel_for_each_of_its_architectures(recipe: Recipe) -> None:
+    kernels = [
+        [word for word in recipe.words("packages", ARCHITECTURES[name]) if word.startswith("linux-image-")]
+        for name in recipe.architectures
+    ]
+
+    assert all(len(named) == 1 for named in kernels)
 
 
 def test_a_package_file_gives_the_name_and_version_that_apt_takes() -> None:
