@@ -32,6 +32,7 @@ from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.objects.store import BucketStore
 from bakehouse.drivers.process import ProcessFailed, spawn_detached
+from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
@@ -156,6 +157,7 @@ async def running_server(
         now,
         drivers.objects,
         drivers.disk_files,
+        PackedArchive(home / "archive", drivers.disk_files),
         stop_deadline_s=settings.stop_timeout_s,
         terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
     )
@@ -187,6 +189,7 @@ async def running_server(
             app.import_tasks.forget_old,
             app.store_image_tasks.forget_old,
             app.recycle_bin.delete_due,
+            app.snapshot_tiers.end_restorations,
             app.image_ancestry.forget_unneeded,
             app.image_usage_reports.forget_expired,
         ],

@@ -4,6 +4,7 @@ from bakehouse.app.accounts import Accounts
 from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.context import AppContext
+from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.host import Host
 from bakehouse.app.image_ancestry import ImageAncestry
 from bakehouse.app.image_instance_types import ImageInstanceTypes
@@ -13,6 +14,7 @@ from bakehouse.app.image_references import ImageReferences
 from bakehouse.app.image_usage_reports import ImageUsageReports
 from bakehouse.app.image_watermarks import ImageWatermarks
 from bakehouse.app.images import Images
+from bakehouse.app.import_tasks import ImportTasks
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
@@ -25,8 +27,10 @@ from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_copies import SnapshotCopies
+from bakehouse.app.snapshot_tiers import SnapshotTiers
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
+from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.tags import Tags
 from bakehouse.app.volumes import Volumes
 
@@ -41,6 +45,7 @@ class App:
         self.client_tokens = ClientTokens(context)
         self.host = Host(context)
         self.images = Images(context)
+        self.export_tasks = ExportTasks(context, self.images)
         self.image_lifecycle = ImageLifecycle(context, self.images)
         self.image_ancestry = ImageAncestry(context, self.images)
         self.image_instance_types = ImageInstanceTypes(context, self.images)
@@ -49,6 +54,7 @@ class App:
         self.image_usage_reports = ImageUsageReports(context, self.images)
         self.image_watermarks = ImageWatermarks(context, self.images)
         self.instance_images = InstanceImages(context, self.allowed_images)
+        self.import_tasks = ImportTasks(context)
         self.instances = Instances(context)
         self.key_pairs = KeyPairs(context)
         self.metadata = Metadata(context)
@@ -62,5 +68,7 @@ class App:
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
         self.storage = Storage(context)
+        self.store_image_tasks = StoreImageTasks(context, self.images)
+        self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
         self.volumes = Volumes(context)

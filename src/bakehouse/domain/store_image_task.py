@@ -1,5 +1,6 @@
 """Store tasks: an image with its snapshots on its way to one object in a bucket."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +10,9 @@ from bakehouse.domain.errors import Ec2Error
 
 #: How long a task is shown. Source: EC2 API Reference, DescribeStoreImageTasks: the past 31 days.
 STORE_TASK_SHOWN: Final = timedelta(days=31)
+
+#: The largest image that is stored, in GiB. Source: EC2 User Guide, "Store and restore an AMI using S3", limitations.
+STORE_MAX_GIB: Final = 5_000
 
 #: Source: EC2 API Reference, S3ObjectTag; Amazon S3 User Guide, object tags: up to 10 of them.
 OBJECT_TAGS_MAX: Final = 10
@@ -34,6 +38,8 @@ class StoreImageTask:
     region: str
     image_id: str
     bucket: str
+    path: str
+    """What the object's key begins with, without slashes at its ends; or nothing."""
     started_at: datetime
     state: StoreTaskState = StoreTaskState.IN_PROGRESS
     failure_reason: str | None = None
@@ -45,7 +51,8 @@ class StoreImageTask:
     @property
     def key(self) -> str:
         """The object's key. Source: EC2 User Guide, "How AMI store and restore works"."""
-        return f"{self.image_id}.bin"
+        name = f"{self.image_id}.bin"
+        return f"{self.path}/{name}" if self.path else name
 
 
 def store_under_way(image_id: str, bucket: str) -> Ec2Error:
@@ -58,7 +65,7 @@ def object_unusable(bucket: str, key: str, reason: str) -> Ec2Error:
     return Ec2Error("InvalidParameterValue", f"The object '{key}' of the bucket '{bucket}' cannot be used: {reason}")
 
 
-def check_object_tags(tags: dict[str, str]) -> None:
+def check_object_tags(tags: Mapping[str, str]) -> None:
     """Refuse tags that S3 would refuse: InvalidParameterValue."""
     if len(tags) > OBJECT_TAGS_MAX:
         raise Ec2Error("InvalidParameterValue", f"An object can have up to {OBJECT_TAGS_MAX} tags, not {len(tags)}.")
