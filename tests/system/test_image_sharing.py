@@ -1,183 +1,209 @@
-"""Three accounts and an image of the first: each sees, launches, copies and changes what permissions say, always."""
+"""What a friend and a stranger get of an image after each thing that its owner can do with it: every pair of three."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
-from tests.server import RunningServer
-from tests.system.shop import Shop, refusal
+from tests.system.image_permission_rules import DONE, NOT_FOUND, STORAGE_DENIED
+from tests.system.image_stage import NAMES, RUNS, Stage, answer_of, launch
+from tests.system.sharing import account_of, listed, share, snapshot_of, unshare
+from tests.system.shop import Shop
 
-NOT_FOUND = "InvalidAMIID.NotFound"
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
 
 
-class Reader:
-    """An account beside the owner's, and what it may do with the image. Each question is answered `ok` or by a code."""
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """A server whose clock can be moved."""
+    made = Stage()
+    yield made
+    made.close()
 
-    def __init__(self, running: RunningServer, name: str, image_id: str) -> None:
-        self.ec2: Any = running.ec2(name)
-        self.account_id = running.access_key(name).account_id
-        self.image_id = image_id
-        self._copies = 0
 
-    def may(self) -> dict[str, str]:
-        return {
-            "see": _outcome(lambda: self.ec2.describe_images(ImageIds=[self.image_id])),
-            "find": "ok" if self._found() else "nothing",
-            "launch": _outcome(self._launch),
-            "copy": _outcome(self._copy),
-            "read": _outcome(
-                lambda: self.ec2.describe_image_attribute(ImageId=self.image_id, Attribute="launchPermission")
+@dataclass
+class Scene:
+    """An owner with an image, a friend, and a stranger."""
+
+    stage: Stage
+    owner: "EC2Client"
+    friend: "EC2Client"
+    image_id: str
+
+    @property
+    def friend_id(self) -> str:
+        return account_of(self.friend)
+
+    def share_snapshot(self, *readers: str) -> None:
+        added: Any = [{"Group": "all"} if reader == "all" else {"UserId": reader} for reader in readers]
+        snapshot_id = snapshot_of(self.owner, self.image_id)
+        self.owner.modify_snapshot_attribute(SnapshotId=snapshot_id, CreateVolumePermission={"Add": added})
+
+    def share(self, *launchers: str) -> None:
+        share(self.owner, self.image_id, *launchers)
+
+    def share_whole(self, *accounts: str) -> None:
+        self.share_snapshot(*accounts)
+        self.share(*accounts)
+
+    def deprecate(self) -> None:
+        at = self.stage.clock() + timedelta(hours=1)
+        self.owner.enable_image_deprecation(ImageId=self.image_id, DeprecateAt=at)
+        self.stage.clock.advance(hours=2)
+
+
+Act = Callable[[Scene], object]
+
+#: What an account gets: whether lists show the image, and the answers to its id, to a launch, and to a copy.
+NOTHING = (False, NOT_FOUND, NOT_FOUND, NOT_FOUND)
+EVERYTHING = (True, DONE, DONE, DONE)
+LAUNCHES = (True, DONE, DONE, STORAGE_DENIED)
+
+#: What was done, and what a friend and a stranger get then.
+CASES: dict[str, tuple[list[Act], tuple[object, ...], tuple[object, ...]]] = {
+    "nothing": ([], NOTHING, NOTHING),
+    "shared": ([lambda it: it.share(it.friend_id)], LAUNCHES, NOTHING),
+    "shared with its snapshot": ([lambda it: it.share_whole(it.friend_id)], EVERYTHING, NOTHING),
+    "its snapshot alone shared": ([lambda it: it.share_snapshot(it.friend_id)], NOTHING, NOTHING),
+    "public": ([lambda it: it.share("all")], LAUNCHES, LAUNCHES),
+    "public, its snapshot shared": (
+        [lambda it: it.share("all"), lambda it: it.share_snapshot(it.friend_id)],
+        EVERYTHING,
+        LAUNCHES,
+    ),
+    "public with its snapshot": ([lambda it: it.share_whole("all")], EVERYTHING, EVERYTHING),
+    "public, then blocked": (
+        [
+            lambda it: it.share_whole("all"),
+            lambda it: it.owner.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing"),
+            lambda it: it.owner.enable_snapshot_block_public_access(State="block-new-sharing"),
+        ],
+        EVERYTHING,
+        EVERYTHING,
+    ),
+    "public, then all snapshots blocked": (
+        [
+            lambda it: it.share_whole("all"),
+            lambda it: it.owner.enable_snapshot_block_public_access(State="block-all-sharing"),
+        ],
+        LAUNCHES,
+        LAUNCHES,
+    ),
+    "shared and taken back": (
+        [lambda it: it.share_whole(it.friend_id), lambda it: unshare(it.owner, it.image_id, it.friend_id)],
+        NOTHING,
+        NOTHING,
+    ),
+    "shared and public, then no more public": (
+        [
+            lambda it: it.share_whole(it.friend_id),
+            lambda it: it.share("all"),
+            lambda it: unshare(it.owner, it.image_id, "all"),
+        ],
+        EVERYTHING,
+        NOTHING,
+    ),
+    "shared and public, then reset": (
+        [
+            lambda it: it.share_whole(it.friend_id, "all"),
+            lambda it: it.owner.reset_image_attribute(ImageId=it.image_id, Attribute="launchPermission"),
+        ],
+        NOTHING,
+        NOTHING,
+    ),
+    "shared and given back": (
+        [
+            lambda it: it.share_whole(it.friend_id),
+            lambda it: it.friend.cancel_image_launch_permission(ImageId=it.image_id),
+        ],
+        NOTHING,
+        NOTHING,
+    ),
+    "public, then disabled": (
+        [lambda it: it.share_whole("all"), lambda it: it.owner.disable_image(ImageId=it.image_id)],
+        NOTHING,
+        NOTHING,
+    ),
+    "public, then disabled and enabled": (
+        [
+            lambda it: it.share_whole("all"),
+            lambda it: it.owner.disable_image(ImageId=it.image_id),
+            lambda it: it.owner.enable_image(ImageId=it.image_id),
+        ],
+        NOTHING,
+        NOTHING,
+    ),
+    "shared, then deprecated": (
+        [lambda it: it.share_whole(it.friend_id), lambda it: it.deprecate()],
+        (False, DONE, DONE, DONE),
+        NOTHING,
+    ),
+    "public, then deregistered": (
+        [lambda it: it.share_whole("all"), lambda it: it.owner.deregister_image(ImageId=it.image_id)],
+        NOTHING,
+        NOTHING,
+    ),
+    "public, and not allowed by the friend": (
+        [
+            lambda it: it.share_whole("all"),
+            lambda it: it.friend.enable_allowed_images_settings(AllowedImagesSettingsState="enabled"),
+        ],
+        NOTHING,
+        EVERYTHING,
+    ),
+    "public, and allowed by the friend": (
+        [
+            lambda it: it.share_whole("all"),
+            lambda it: it.friend.replace_image_criteria_in_allowed_images_settings(
+                ImageCriteria=[{"ImageProviders": [account_of(it.owner)]}]
             ),
-            "change": _outcome(
-                lambda: self.ec2.modify_image_attribute(ImageId=self.image_id, Description={"Value": "mine"})
-            ),
-            "deregister": _outcome(lambda: self.ec2.deregister_image(ImageId=self.image_id)),
-        }
-
-    def _found(self) -> bool:
-        images = self.ec2.describe_images(Filters=[{"Name": "image-id", "Values": [self.image_id]}])["Images"]
-        return bool(images)
-
-    def _launch(self) -> None:
-        (instance,) = self.ec2.run_instances(ImageId=self.image_id, MinCount=1, MaxCount=1)["Instances"]
-        self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
-
-    def _copy(self) -> None:
-        self._copies += 1
-        name = f"copy {self._copies}"
-        self.ec2.copy_image(Name=name, SourceRegion="us-east-1", SourceImageId=self.image_id)
-
-
-def _outcome(ask: Callable[[], object]) -> str:
-    try:
-        ask()
-    except ClientError as err:
-        return str(err.response["Error"]["Code"])
-    return "ok"
-
-
-#: To the owner's words: what those outside may do.
-NOTHING = {
-    "see": NOT_FOUND,
-    "find": "nothing",
-    "launch": NOT_FOUND,
-    "copy": NOT_FOUND,
-    "read": NOT_FOUND,
-    "change": NOT_FOUND,
-    "deregister": NOT_FOUND,
+            lambda it: it.friend.enable_allowed_images_settings(AllowedImagesSettingsState="enabled"),
+        ],
+        EVERYTHING,
+        EVERYTHING,
+    ),
 }
-LAUNCH = {
-    "see": "ok",
-    "find": "ok",
-    "launch": "ok",
-    "copy": "InvalidRequest",
-    "read": "AuthFailure",
-    "change": "AuthFailure",
-    "deregister": "AuthFailure",
-}
-LAUNCH_AND_COPY = {**LAUNCH, "copy": "ok"}
 
 
-@pytest.fixture
-def bob(shop: Shop, shared: RunningServer, request: pytest.FixtureRequest) -> Reader:
-    return Reader(shared, f"bob of {request.node.nodeid}", shop.image_id)
+def gets(ec2: "EC2Client", image_id: str) -> tuple[object, ...]:
+    """Return what an account gets of an image."""
+    return (
+        image_id in listed(ec2),
+        answer_of(ec2.describe_images, ImageIds=[image_id]),
+        launch(ec2, image_id),
+        answer_of(ec2.copy_image, Name=f"copy of {image_id}", SourceImageId=image_id, SourceRegion="us-east-1"),
+    )
 
 
-@pytest.fixture
-def carol(shop: Shop, shared: RunningServer, request: pytest.FixtureRequest) -> Reader:
-    return Reader(shared, f"carol of {request.node.nodeid}", shop.image_id)
+@pytest.mark.parametrize("case", CASES)
+def test_friend_and_stranger_get_what_they_are_given_whoever_is_who(stage: Stage, case: str) -> None:
+    acts, friends, strangers = CASES[case]
+    run = next(RUNS)
+    for pair, (owner_name, friend_name, stranger_name) in enumerate(permutations(NAMES)):
+        owner, friend, stranger = (
+            Shop(stage.running, f"{name} {run} {pair}", stage.disk) for name in (owner_name, friend_name, stranger_name)
+        )
+        scene = Scene(stage, owner.ec2, friend.ec2, owner.image_id)
+
+        for act in acts:
+            act(scene)
+
+        assert gets(friend.ec2, owner.image_id) == friends
+        assert gets(stranger.ec2, owner.image_id) == strangers
+        if case != "public, then deregistered":
+            owner.ec2.disable_image(ImageId=owner.image_id)  # so that no later one finds it
 
 
-def permit(shop: Shop, operation: Any, *, image: bool = True, snapshot: bool = True, **who: Any) -> None:
-    """Add or remove `UserId` or `Group` for the image, its snapshot, or both."""
-    (described,) = shop.ec2.describe_images(ImageIds=[shop.image_id])["Images"]
-    snapshot_id = described["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    if image:
-        change: Any = {operation: [who]}
-        shop.ec2.modify_image_attribute(ImageId=shop.image_id, LaunchPermission=change)
-    if snapshot:
-        change = {operation: [who]}
-        shop.ec2.modify_snapshot_attribute(SnapshotId=snapshot_id, CreateVolumePermission=change)
+def test_a_copy_is_its_maker_s_alone_and_outlives_its_source(stage: Stage) -> None:
+    run = next(RUNS)
+    owner, friend, stranger = (Shop(stage.running, f"{name} {run}", stage.disk) for name in NAMES)
+    Scene(stage, owner.ec2, friend.ec2, owner.image_id).share_whole("all")
+    copy_id = friend.ec2.copy_image(Name="copy", SourceImageId=owner.image_id, SourceRegion="us-east-1")["ImageId"]
 
-
-def test_a_private_image_is_its_owners_alone(bob: Reader, carol: Reader) -> None:
-    assert (bob.may(), carol.may()) == (NOTHING, NOTHING)
-
-
-def test_one_account_of_two_may_launch(shop: Shop, bob: Reader, carol: Reader) -> None:
-    permit(shop, "Add", snapshot=False, UserId=bob.account_id)
-
-    assert (bob.may(), carol.may()) == (LAUNCH, NOTHING)
-
-
-def test_one_account_of_two_may_copy_too(shop: Shop, bob: Reader, carol: Reader) -> None:
-    permit(shop, "Add", snapshot=False, Group="all")
-    permit(shop, "Add", image=False, UserId=carol.account_id)
-
-    assert (bob.may(), carol.may()) == (LAUNCH, LAUNCH_AND_COPY)
-
-
-def test_who_may_read_the_snapshot_alone_may_do_nothing_with_the_image(shop: Shop, bob: Reader, carol: Reader) -> None:
-    permit(shop, "Add", image=False, Group="all")
-
-    assert (bob.may(), carol.may()) == (NOTHING, NOTHING)
-
-
-def test_a_public_image_is_everybodys_until_it_is_not(shop: Shop, bob: Reader, carol: Reader) -> None:
-    permit(shop, "Add", Group="all")
-    public = bob.may(), carol.may()
-
-    permit(shop, "Remove", Group="all")
-    private = bob.may(), carol.may()
-
-    assert (public, private) == ((LAUNCH_AND_COPY, LAUNCH_AND_COPY), (NOTHING, NOTHING))
-
-
-def test_what_is_taken_from_one_stays_with_the_other(shop: Shop, bob: Reader, carol: Reader) -> None:
-    for reader in (bob, carol):
-        permit(shop, "Add", UserId=reader.account_id)
-
-    permit(shop, "Remove", UserId=bob.account_id)
-
-    assert (bob.may(), carol.may()) == (NOTHING, LAUNCH_AND_COPY)
-
-
-def test_a_share_that_is_given_back_is_gone_for_one_alone(shop: Shop, bob: Reader, carol: Reader) -> None:
-    for reader in (bob, carol):
-        permit(shop, "Add", UserId=reader.account_id)
-
-    bob.ec2.cancel_image_launch_permission(ImageId=shop.image_id)
-
-    assert (bob.may(), carol.may()) == (NOTHING, LAUNCH_AND_COPY)
-
-
-def test_reset_takes_everything_from_everybody(shop: Shop, bob: Reader, carol: Reader) -> None:
-    permit(shop, "Add", Group="all")
-    permit(shop, "Add", UserId=bob.account_id)
-
-    shop.ec2.reset_image_attribute(ImageId=shop.image_id, Attribute="launchPermission")
-
-    assert (bob.may(), carol.may()) == (NOTHING, NOTHING)
-
-
-def test_a_copy_of_the_second_account_is_closed_to_the_first_and_the_third(
-    shop: Shop, bob: Reader, carol: Reader, shared: RunningServer, request: pytest.FixtureRequest
-) -> None:
-    permit(shop, "Add", UserId=bob.account_id)
-    copy_id = bob.ec2.copy_image(Name="bob's", SourceRegion="us-east-1", SourceImageId=shop.image_id)["ImageId"]
-
-    owner = Reader(shared, request.node.nodeid, copy_id)
-    carol.image_id = copy_id
-
-    assert (owner.may(), carol.may()) == (NOTHING, NOTHING)
-
-
-def test_nobody_learns_of_another_accounts_image_whether_it_is_there(shop: Shop, bob: Reader) -> None:
-    def message(image_id: str) -> str:
-        with pytest.raises(ClientError) as error:
-            bob.ec2.describe_images(ImageIds=[image_id])
-        assert refusal(error) == NOT_FOUND
-        return str(error.value.response["Error"]["Message"]).replace(image_id, "ID")
-
-    assert message(shop.image_id) == message("ami-00000000000000000")
+    for other in (owner, stranger):
+        assert gets(other.ec2, copy_id) == NOTHING
+    owner.ec2.deregister_image(ImageId=owner.image_id, DeleteAssociatedSnapshots=True)
+    assert gets(friend.ec2, copy_id) == EVERYTHING

@@ -6,7 +6,6 @@ from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.image import Image, ImageState, image_unavailable
-from bakehouse.domain.image_watermark import public_image_has_no_watermarks
 from bakehouse.domain.public_access import PublicAccess, public_image_blocked, public_snapshot_blocked
 from bakehouse.domain.snapshot import Snapshot
 
@@ -16,16 +15,14 @@ _EVERYBODY = "all"
 def check_image_sharing(context: AppContext, image: Image, launchers: Collection[str]) -> None:
     """Refuse to share an image with these: account ids, or `all`.
 
-    A disabled image is shared with nobody (InvalidAMIID.Unavailable), and nothing is made public that has watermarks or
-    whose account blocks that (OperationNotPermitted). To take permissions away is always right.
+    A disabled image is shared with nobody (InvalidAMIID.Unavailable), and nothing is made public whose account blocks
+    that (OperationNotPermitted). To take permissions away is always right.
     """
     if launchers and image.state is ImageState.DISABLED:
         raise image_unavailable(image.id)
-    if _EVERYBODY in launchers:
-        if settings_of(context, image.account_id, image.region).image_public_access is not PublicAccess.UNBLOCKED:
-            raise public_image_blocked()
-        if image.watermarks:
-            raise public_image_has_no_watermarks(image.id)
+    access = settings_of(context, image.account_id, image.region).image_public_access
+    if _EVERYBODY in launchers and access is not PublicAccess.UNBLOCKED:
+        raise public_image_blocked()
 
 
 def check_snapshot_sharing(context: AppContext, snapshot: Snapshot, readers: Collection[str]) -> None:
