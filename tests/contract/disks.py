@@ -79,6 +79,7 @@ class DiskMachine:
         self.opened: dict[str, list[Path]] = {}
         self.switched: list[frozenset[str]] = []
         self.refuse: Exception | None = None
+        self.sizes_are_fixed = False
         self.lose_after_switch: Exception | None = None
 
     def start(self, connections: Mapping[str, VolumeConnection]) -> None:
@@ -97,6 +98,13 @@ class DiskMachine:
 
     async def chain_depths(self) -> Mapping[str, int]:
         return {volume_id: len(opened) for volume_id, opened in self.opened.items()}
+
+    async def resize_disk(self, machine_id: str, volume_id: str, size_bytes: int) -> bool:
+        assert machine_id == self.machine_id
+        if self.sizes_are_fixed:
+            return False
+        qemu_img("resize", "-q", "-f", "qcow2", self.tops[volume_id], str(size_bytes))
+        return True
 
     async def reopen_chain(self, below: Below) -> bool:
         if self.tops.get(below.volume_id) != below.top_path:

@@ -25,6 +25,15 @@ class DeviceBusy(Exception):
     """The guest did not let go of a device in time; it is still attached. Ask again or force."""
 
 
+class DiskBus(StrEnum):
+    """How a guest sees a disk."""
+
+    NVME = "nvme"
+    """As on Nitro. Its size cannot change, nor its machine's memory be saved, while it is plugged in."""
+    VIRTIO = "virtio"
+    """A virtio block device: its guest sees a new size at once."""
+
+
 class MachineState(StrEnum):
     """What a machine is doing, as its monitor and its process tell."""
 
@@ -42,6 +51,7 @@ class MachineDisk:
 
     volume_id: str
     connection: VolumeConnection
+    bus: DiskBus = DiskBus.NVME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

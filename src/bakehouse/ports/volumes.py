@@ -85,6 +85,19 @@ class VolumeStore(Protocol):
         """
         ...
 
+    async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
+        """Enlarge a volume; the new part reads as zeroes. It has that size already: nothing happens.
+
+        With `machine_id` it is a volume of that machine, whose guest sees the new size at once if the machine is live.
+
+        Raises:
+            NoSuchVolume: There is none.
+            ValueError: It would become smaller, or has no whole sectors. Nothing changed.
+            VolumeInUse: A process holds it that cannot be made to see another size. Ask again when it let go.
+            StorageFull: Nothing changed.
+        """
+        ...
+
     async def delete(self, volume_id: str) -> None:
         """Forget a volume; its own bytes go with the next sweep, those that snapshots need stay. No volume: nothing.
 

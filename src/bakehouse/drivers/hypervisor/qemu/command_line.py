@@ -178,7 +178,7 @@ def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str
     """
     name = block_nodes.NodeName(disk.volume_id, 0)
     node = block_nodes.node_options(name, disk.connection.path, disk.connection.format, flush=flush)
-    device = block_nodes.disk_options(position, name) | {"bootindex": position + 1}
+    device = block_nodes.disk_options(position, name, disk.bus) | {"bootindex": position + 1}
     return ["-blockdev", _json(node), "-device", _json(device)]
 
 

@@ -202,6 +202,17 @@ class QemuHypervisor:
                 found |= await chains.depths(machine.monitor)
         return found
 
+    async def resize_disk(self, machine_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Enlarge a volume's file and tell the guest; False when its device is of a kind that cannot be told.
+
+        Raises:
+            CommandRefused: Nothing changed.
+            MonitorLost: Whether it was enlarged is unknown, or the machine is gone.
+        """
+        machine = await self._needed(machine_id)
+        async with machine.disks_lock:
+            return await live_disks.resize(machine.monitor, volume_id, size_bytes)
+
     async def reopen_chain(self, below: chains.Below) -> bool:
         """Let the machine that writes to a volume open what is below its top anew; False when none does.
 

@@ -16,6 +16,10 @@ from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
 from bakehouse.ports.hypervisor import DeviceBusy, MachineDisk, MonitorLost
 
 _POLL_S: Final = 0.002
+
+#: QOM type of the device whose size never changes.
+_FIXED_SIZE_TYPE: Final = "nvme"
+
 #: A node can be in use for a moment after its device is gone: QEMU frees devices when all threads have seen it.
 _RELEASE_DEADLINE_S: Final = 2.0
 #: Taking a disk by force needs the requests in flight to end, no more.
@@ -105,10 +109,34 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
     options = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
     await monitor.execute("blockdev-add", options)
     try:
-        await monitor.execute("device_add", block_nodes.disk_options(port, name))
+        await monitor.execute("device_add", block_nodes.disk_options(port, name, disk.bus))
     except CommandRefused:
         await _delete_node(monitor, str(name))
         raise
+
+
+async def resize(monitor: Monitor, volume_id: str, size_bytes: int) -> bool:
+    """Enlarge the file that a disk is written to, and tell the guest.
+
+    QEMU's NVMe device has the size for good that it was plugged in with, and refuses (QEMU 7.2, `hw/nvme/ctrl.c`,
+    "Cannot resize NVMe devices"); virtio's tells its driver.
+
+    Returns:
+        Whether the device can; False: nothing happened.
+
+    Raises:
+        CommandRefused: Nothing happened.
+    """
+    disk = (await look(monitor)).disks[volume_id]
+    if await _type_of(monitor, disk.device) == _FIXED_SIZE_TYPE:
+        return False
+    await monitor.execute("block_resize", {"node-name": str(disk.top), "size": size_bytes})
+    return True
+
+
+async def _type_of(monitor: Monitor, device: str) -> str:
+    children = await monitor.execute("qom-list", {"path": "/machine/peripheral"})
+    return str(next(child["type"] for child in children if child["name"] == device)).partition("<")[2].rstrip(">")
 
 
 async def request_unplug(monitor: Monitor, device: str) -> None:

@@ -51,6 +51,13 @@ class LiveDisks(Protocol):
         """Return how many files each volume of a live machine is read through, by volume id."""
         ...
 
+    async def resize_disk(self, machine_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Enlarge the top that a live machine writes a volume to; its guest sees that at once.
+
+        False when the kind of its device cannot change its size: nothing happened.
+        """
+        ...
+
     async def reopen_chain(self, below: Below) -> bool:
         """Let the machine that writes to a volume's top open the layers below it anew, and let go of the former ones.
 
@@ -73,6 +80,11 @@ class NoLiveDisks:
     async def chain_depths(self) -> Mapping[str, int]:
         """Return none: no machine is live."""
         return {}
+
+    async def resize_disk(self, machine_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Refuse, since nothing is live."""
+        asked = f"to resize {volume_id} to {size_bytes}"
+        raise RuntimeError(f"no machine is live here, {machine_id} neither; asked {asked}")
 
     async def reopen_chain(self, below: Below) -> bool:  # noqa: ARG002 - the protocol's shape
         """Do nothing: no machine is live."""

@@ -85,6 +85,16 @@ class PointInTime:
             await self._take(missing, machine_id, tops)
         await at_once(self._forget_pending(v, s) for v, s in wanted.items())
 
+    async def settle(self, volume_id: str, machine_id: str | None) -> bool:
+        """Come to an end with an unfinished snapshot of a volume; return whether a live machine writes to the volume.
+
+        Raises:
+            MachineWritesElsewhere: Nothing changed.
+        """
+        tops = await self._active_tops(machine_id)
+        await self._settle_other(volume_id, "", tops)
+        return volume_id in tops
+
     async def _take(self, missing: Mapping[str, str], machine_id: str | None, tops: Mapping[str, str]) -> None:
         takings = await self._put_on_new_tops(missing)
         live = [taking for taking in takings if taking.volume_id in tops]

@@ -16,6 +16,7 @@ from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import sweeping, tools
 from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
+from bakehouse.drivers.volumes.qcow2.growing import Growing
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
@@ -99,6 +100,9 @@ class Qcow2VolumeStore:
             threads=self._threads,
             live=live,
         )
+        self._growing = Growing(
+            volumes=self._volumes, layers=self._layers, threads=self._threads, live=live, settle=self._point_in_time
+        )
         #: What the store does for itself in the background.
         self.upkeep = Qcow2Upkeep(
             root=root,
@@ -129,6 +133,25 @@ class Qcow2VolumeStore:
                 top = await self._threads.run(self._layers.new_name, volume_id, QCOW2)
                 with self._pins.hold(top):
                     await self._make_volume(volume_id, top, base.layer if base else None, size_bytes)
+
+    async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
+        """Enlarge a volume: see the port, and `growing` for how.
+
+        Raises:
+            NoSuchVolume: There is none.
+            ValueError: Nothing changed.
+            VolumeInUse: Nothing changed.
+            StorageFull: Nothing changed.
+            Exception: What `LiveDisks` raised. Repeating the call is safe.
+        """
+        async with self._locked([volume_id]):
+            volume = self._volumes.get(volume_id)
+            if volume is None:
+                raise NoSuchVolume(volume_id)
+            sizes.check(size_bytes, at_least=volume.size_bytes)
+            if size_bytes > volume.size_bytes:
+                with tools.full_disk_named():
+                    await self._growing.grow(volume_id, size_bytes, machine_id)
 
     async def delete(self, volume_id: str) -> None:
         """Forget a volume: see the port."""
