@@ -86,6 +86,14 @@ class DiskMachine:
         self.tops = {volume_id: Path(connection.path) for volume_id, connection in connections.items()}
         self.opened = {volume_id: chain(path) for volume_id, path in self.tops.items()}
 
+    def take(self, volume_id: str, connection: VolumeConnection) -> None:
+        self.tops[volume_id] = Path(connection.path)
+        self.opened[volume_id] = chain(self.tops[volume_id])
+
+    def let_go(self, volume_id: str) -> None:
+        self.tops.pop(volume_id, None)
+        self.opened.pop(volume_id, None)
+
     def end(self) -> None:
         self.tops = {}
         self.opened = {}

@@ -1,10 +1,11 @@
 """Random histories of volumes, snapshots, a live machine and crashes, held against a model of the bytes.
 
-Quick by default; for a night's run: `pytest --hypothesis-profile=...` with a profile of more examples, of
-which this takes a fifth, since each is some hundred programs.
+Quick by default. `BAKEHOUSE_HISTORY_STEPS=2000 pytest tests/contract/test_qcow2_history.py` takes that many steps in
+histories of 50, which is some three minutes; each step is a few programs.
 """
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -19,17 +20,23 @@ from tests.contract import disks
 from tests.contract.disks import DiskMachine, snapshot_content, volume_content
 from tests.contract.killing import Killed, killed_at
 
-from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
+from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, run_choice
+from bakehouse.ports.storage_upkeep import Tended
 
 T = TypeVar("T")
 
 BLOCK = 64 << 10
 BLOCKS = 4
 SIZE = BLOCKS * BLOCK
+#: A volume grows by a block at a time.
+MOST_BLOCKS = 8
+
+STEPS = int(os.environ.get("BAKEHOUSE_HISTORY_STEPS", "160"))
+STEPS_A_HISTORY = 20 if STEPS < 1000 else 50
 
 
 class VolumeHistory(RuleBasedStateMachine):
-    """The model: for each volume and snapshot, the value that fills each of its blocks."""
+    """The model: for each volume and snapshot, the value that fills each of its blocks; a volume grows by blocks."""
 
     volumes = Bundle("volumes")
     snapshots = Bundle("snapshots")
@@ -69,7 +76,8 @@ class VolumeHistory(RuleBasedStateMachine):
     @rule(target=volumes, snapshot_id=snapshots)
     def make_volume_from_snapshot(self, snapshot_id: str) -> str:
         volume_id = self.new_id("vol")
-        self.run(self.store.create(volume_id, size_bytes=SIZE, snapshot_id=snapshot_id))
+        size = len(self.snapshot_bytes[snapshot_id]) * BLOCK
+        self.run(self.store.create(volume_id, size_bytes=size, snapshot_id=snapshot_id))
         self.volume_bytes[volume_id] = list(self.snapshot_bytes[snapshot_id])
         return volume_id
 
@@ -79,9 +87,62 @@ class VolumeHistory(RuleBasedStateMachine):
         disks.write(path, value, at=block * BLOCK, length=BLOCK)
         self.volume_bytes[volume_id][block] = value
 
+    @rule(volume_id=volumes, block=st.integers(0, BLOCKS - 1))
+    def discard_a_block(self, volume_id: str, block: int) -> None:
+        path = self.machine.tops.get(volume_id) or self.run(self.store.connect(volume_id)).path
+        disks.qemu_io(path, f"discard {block * BLOCK} {BLOCK}")
+        self.volume_bytes[volume_id][block] = 0
+
+    @rule(volume_id=volumes, step=st.none() | st.integers(0, 8))
+    def grow(self, volume_id: str, step: int | None) -> None:
+        blocks = len(self.volume_bytes[volume_id]) + 1
+        if blocks > MOST_BLOCKS:
+            return
+
+        def call() -> Coroutine[Any, Any, None]:
+            return self.store.grow(volume_id, size_bytes=blocks * BLOCK, machine_id=self.machine.machine_id)
+
+        if step is not None:
+            self.die_at(step, call())
+        self.run(call())
+        self.volume_bytes[volume_id].append(0)
+
+    @rule(steps=st.integers(1, 4))
+    def tend(self, steps: int) -> None:
+        for _ in range(steps):
+            done = self.run(self.store.upkeep.tend())
+            assert done is None or done.did is not Tended.FAILED, done
+
+    @rule(step=st.integers(0, 20))
+    def tend_and_die(self, step: int) -> None:
+        self.die_at(step, self.store.upkeep.tend())
+
+    @rule(volume_id=volumes, count=st.integers(4, 9))
+    def make_a_long_chain(self, volume_id: str, count: int) -> None:
+        """Snapshots that are deleted at once, as an image that is baked anew every hour leaves them."""
+        for _ in range(count):
+            wanted = self.of_one_machine(volume_id)
+            self.run(self.store.snapshot(wanted, machine_id=self.machine.machine_id))
+            for snapshot_id in wanted.values():
+                self.run(self.store.delete_snapshot(snapshot_id))
+
+    @rule()
+    def nothing_is_found_by_a_check(self) -> None:
+        report = self.run(self.store.upkeep.check(repair=True))
+        assert all(finding.repaired for finding in report.findings), report.findings
+
     @rule(volume_ids=st.sets(volumes, min_size=1, max_size=2))
     def start_machine(self, volume_ids: set[str]) -> None:
         self.machine.start({v: self.run(self.store.connect(v)) for v in volume_ids})
+
+    @rule(volume_id=volumes)
+    def attach(self, volume_id: str) -> None:
+        if volume_id not in self.machine.tops:
+            self.machine.take(volume_id, self.run(self.store.connect(volume_id)))
+
+    @rule(volume_id=volumes)
+    def detach(self, volume_id: str) -> None:
+        self.machine.let_go(volume_id)
 
     @rule()
     def end_machine(self) -> None:
@@ -111,9 +172,16 @@ class VolumeHistory(RuleBasedStateMachine):
         self.write_a_block(volume_id, 0, value)
         return taken
 
+    @rule(target=snapshots, snapshot_id=snapshots)
+    def copy_snapshot(self, snapshot_id: str) -> str:
+        copy_id = self.new_id("snap")
+        self.run(self.store.copy_snapshot(snapshot_id, copy_id))
+        self.snapshot_bytes[copy_id] = list(self.snapshot_bytes[snapshot_id])
+        return copy_id
+
     @rule(volume_id=consumes(volumes))
     def delete_volume(self, volume_id: str) -> None:
-        self.machine.tops.pop(volume_id, None)
+        self.machine.let_go(volume_id)
         self.run(self.store.delete(volume_id))
         del self.volume_bytes[volume_id]
 
@@ -139,8 +207,8 @@ class VolumeHistory(RuleBasedStateMachine):
 
     @rule(snapshot_id=snapshots)
     def read_snapshot(self, snapshot_id: str) -> None:
-        read = self.run(snapshot_content(self.store, snapshot_id, SIZE, self.scratch))
-        assert read == filled(self.snapshot_bytes[snapshot_id])
+        wanted = filled(self.snapshot_bytes[snapshot_id])
+        assert self.run(snapshot_content(self.store, snapshot_id, len(wanted), self.scratch)) == wanted
 
     @precondition(lambda self: self.volume_bytes)
     @rule()
@@ -152,6 +220,12 @@ class VolumeHistory(RuleBasedStateMachine):
         try:
             self.machine.end()
             self.run(self.store.sweep(remove=True))
+            while self.run(self.store.upkeep.tend()) is not None:
+                pass
+            self.run(self.store.sweep(remove=True))
+            layout = self.run(self.store.upkeep.layout())
+            longest = max(map(len, [*layout.volumes.values(), *layout.snapshots.values()]), default=0)
+            assert longest <= run_choice.MAX_DEPTH
             for volume_id in self.volume_bytes:
                 self.read_volume(volume_id)
             for snapshot_id in self.snapshot_bytes:
@@ -165,7 +239,7 @@ class VolumeHistory(RuleBasedStateMachine):
         together = self.machine.tops if volume_id in self.machine.tops else [volume_id]
         return {v: self.new_id("snap") for v in together}
 
-    def die_at(self, step: int, call: Coroutine[Any, Any, None]) -> None:
+    def die_at(self, step: int, call: Coroutine[Any, Any, Any]) -> None:
         with killed_at(step), suppress(Killed):
             self.run(call)
         self.store = self.opened()
@@ -181,8 +255,8 @@ def filled(blocks: list[int]) -> bytes:
 
 
 VolumeHistory.TestCase.settings = settings(
-    max_examples=max(8, settings().max_examples // 5),
-    stateful_step_count=20,
+    max_examples=STEPS // STEPS_A_HISTORY,
+    stateful_step_count=STEPS_A_HISTORY,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
