@@ -1,9 +1,12 @@
 """What must hold whenever no saga is under way: the records and the host agree."""
 
+from collections.abc import Collection
+
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.retention_rule import RetainedType
-from bakehouse.domain.snapshot import SnapshotState
+from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.volume import VolumeState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
@@ -35,18 +38,29 @@ async def assert_sound(
 def _assert_settled(store: Store) -> None:
     settled = {InstanceState.RUNNING, InstanceState.STOPPED, InstanceState.TERMINATED}
     assert {instance.state for instance in store.instances} <= settled
-    assert {image.state for image in store.images} <= {ImageState.AVAILABLE, ImageState.FAILED}
+    made = {ImageState.AVAILABLE, ImageState.DISABLED, ImageState.FAILED}
+    assert {image.state for image in store.images} <= made
     assert {snapshot.state for snapshot in store.snapshots} <= {SnapshotState.COMPLETED}
     assert {volume.state for volume in store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
+
+
+def assert_archived(store: Store, archived: Collection[str]) -> None:
+    """Compare the records of snapshots with what is in the archive."""
+    assert set(archived) == {snapshot.id for snapshot in _all_snapshots(store) if snapshot.is_archived}
+
+
+def _all_snapshots(store: Store) -> list[Snapshot]:
+    recycled = [it.snapshot for it in store.recycle_bin if it.snapshot is not None]
+    return [*store.snapshots, *recycled]
 
 
 async def _assert_bytes(store: Store, volumes: FakeVolumeStore) -> None:
     inventory = await volumes.inventory()
     recycled = list(store.recycle_bin)
     recycled_volumes = {it.id for it in recycled if it.type is RetainedType.VOLUME}
-    recycled_snapshots = {it.id for it in recycled if it.type is RetainedType.SNAPSHOT}
     assert inventory.volume_ids == {volume.id for volume in store.volumes} | recycled_volumes
-    assert inventory.snapshot_ids == {snapshot.id for snapshot in store.snapshots} | recycled_snapshots
+    standard = {snapshot.id for snapshot in _all_snapshots(store) if snapshot.tier is StorageTier.STANDARD}
+    assert inventory.snapshot_ids == standard
     assert {it.id for it in recycled}.isdisjoint(
         resource.id for records in (store.images, store.snapshots, store.volumes) for resource in records
     )

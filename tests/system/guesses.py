@@ -59,6 +59,23 @@ OF_TYPE = {
     "timestamp": ["2026-11-23T06:18:09Z"],
 }
 
+#: Kind of record to the members that take ids of it.
+KINDS = {
+    "image_usage_reports": ("ReportId", "ReportIds"),
+    "images": ("ImageId", "ImageIds", "SourceImageId"),
+    "instances": ("InstanceId", "InstanceIds"),
+    "key_pairs": ("KeyPairId", "KeyPairIds"),
+    "network_interfaces": ("NetworkInterfaceId", "NetworkInterfaceIds"),
+    "security_groups": ("GroupId", "GroupIds", "Groups", "SecurityGroupIds"),
+    "snapshots": ("SnapshotId", "SnapshotIds", "SourceSnapshotId"),
+    "subnets": ("SubnetId", "SubnetIds"),
+    "volumes": ("SourceVolumeId", "VolumeId", "VolumeIds"),
+    "vpcs": ("VpcId", "VpcIds"),
+}
+
+#: Texts of a shape that some of its members could take, where the model does not say which.
+OF_SHAPE = {"ImageUsageResourceTypeName": ["ec2:Instance", "ec2:LaunchTemplate"]}
+
 #: Texts that some member of this name could take. What is not here takes words.
 WORDS: dict[str, list[str]] = {
     "AvailabilityZone": ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1z", "eu-west-1a"],
@@ -72,12 +89,17 @@ WORDS: dict[str, list[str]] = {
     "InstanceTypes": ["t2.micro", "t3.small", "p5.48xlarge"],
     "IpProtocol": ["tcp", "udp", "icmp", "icmpv6", "-1", "47", "all", "256"],
     "Key": TAG_KEYS,
+    "OptionValues": ["running", "stopped", "10", "0"],
     "Owners": ["self", "amazon", "aws-marketplace", "123456789012"],
     "MaxCount": MOST,
     "MinCount": LEAST,
     "PrivateIpAddress": ["172.31.0.4", "172.31.0.0", "172.31.5.6", "10.0.0.1", "172.31.0.300"],
     "RegionNames": ["us-east-1", "eu-west-1", "mars-1"],
     "RootDeviceName": ["/dev/xvda", "/dev/sda1"],
+    "SourceRegion": ["us-east-1", "us-east-1", "eu-west-1", "mars-1"],
+    "SupportedInstanceTypes": ["t3.*", "*.micro", "m5.large", "**"],
+    "UnsupportedInstanceTypes": ["t3.*", "t2.nano", "*", "**"],
+    "WatermarkName": ["approved", "checked", "a:b"],
     "ZoneIds": ["use1-az1", "use1-az9"],
     "ZoneNames": ["us-east-1a", "us-east-1z"],
 }
@@ -140,7 +162,7 @@ class Guesses:
     def _scalar(self, name: str, shape: Shape) -> str:
         if self._chance(0.03):
             return self._random.choice(NASTY)
-        choices = WORDS.get(name) or sorted(shape.enum) or OF_TYPE.get(shape.type)
+        choices = WORDS.get(name) or OF_SHAPE.get(shape.name) or sorted(shape.enum) or OF_TYPE.get(shape.type)
         return self._text(name) if choices is None else self._random.choice(choices)
 
     def _text(self, name: str) -> str:
@@ -186,44 +208,19 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
         for kind, records in everything.items()
     }
     ids = {kind: sorted(records)[:40] for kind, records in contents.items()}
-    key_names = sorted({pair.name for pair in contents["key_pairs"].values()})
-    group_names = sorted({group.name for group in contents["security_groups"].values()})
+    names = {
+        kind: sorted({record.name for record in contents[kind].values()}) for kind in ("key_pairs", "security_groups")
+    }
     rules = sorted(rule.id for group in contents["security_groups"].values() for rule in group.rules)[:40]
-    resources = (
-        [
-            resource_id
-            for kind in ("images", "instances", "key_pairs", "network_interfaces", "security_groups", "snapshots")
-            for resource_id in ids[kind]
-        ]
-        + ids["subnets"]
-        + ids["volumes"]
-        + ids["vpcs"]
-    )
+    watermarks = sorted({mark.key for image in contents["images"].values() for mark in image.watermarks})
+    resources = [resource_id for kind in KINDS for resource_id in ids[kind]]
     return {
         "Any": resources,
-        "GroupId": ids["security_groups"],
-        "GroupIds": ids["security_groups"],
-        "GroupName": group_names,
-        "GroupNames": group_names,
-        "Groups": ids["security_groups"],
-        "ImageId": ids["images"],
-        "ImageIds": ids["images"],
-        "InstanceId": ids["instances"],
-        "InstanceIds": ids["instances"],
-        "KeyName": key_names,
-        "KeyNames": key_names,
-        "KeyPairId": ids["key_pairs"],
-        "KeyPairIds": ids["key_pairs"],
         "Resources": resources,
-        "SecurityGroupIds": ids["security_groups"],
+        **{member: ids[kind] for kind, members in KINDS.items() for member in members},
+        **dict.fromkeys(("AccountIds", "UserId", "UserIds"), sorted(everything["accounts"])),
+        **dict.fromkeys(("GroupName", "GroupNames", "SecurityGroups"), names["security_groups"]),
+        **dict.fromkeys(("KeyName", "KeyNames"), names["key_pairs"]),
         "SecurityGroupRuleIds": rules,
-        "SecurityGroups": group_names,
-        "SnapshotId": ids["snapshots"],
-        "SnapshotIds": ids["snapshots"],
-        "SubnetId": ids["subnets"],
-        "SubnetIds": ids["subnets"],
-        "VolumeId": ids["volumes"],
-        "VolumeIds": ids["volumes"],
-        "VpcId": ids["vpcs"],
-        "VpcIds": ids["vpcs"],
+        "WatermarkKey": watermarks,
     }

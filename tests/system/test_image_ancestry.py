@@ -83,6 +83,17 @@ def test_ancestry_is_told_to_those_who_may_launch_the_image(shop: Shop, bob: "EC
         carol.get_image_ancestry(ImageId=baked)
 
 
+def test_ancestry_of_a_disabled_image_is_told_to_its_owner(shop: Shop, bob: "EC2Client") -> None:
+    baked = bake(shop.ec2, shop.image_id, "baked")
+    share(shop.ec2, baked, account_id(bob))
+
+    shop.ec2.disable_image(ImageId=baked)
+
+    assert lineage(shop.ec2, baked) == [baked, shop.image_id]
+    with refused("InvalidAMIID.NotFound"):
+        lineage(bob, baked)
+
+
 def test_a_list_has_fifty_images_at_most(shop: Shop) -> None:
     image_id = shop.image_id
     for number in range(51):

@@ -1,6 +1,7 @@
 """Whatever is asked: never an internal error. What is refused leaves nothing behind, what is done a sound world."""
 
 import random
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -16,18 +17,6 @@ from tests.system.in_process import InProcess
 from tests.system.wire import Answer
 from tests.system.worlds import Worlds
 
-from bakehouse.ec2 import (
-    images,
-    instance_filters,
-    instance_types,
-    key_pairs,
-    networks,
-    regions,
-    security_groups,
-    snapshots,
-    tags,
-    volumes,
-)
 from bakehouse.ec2.filters import Filters
 from bakehouse.ec2.operations import OPERATIONS
 from bakehouse.protocol.model import ServiceModel
@@ -35,22 +24,11 @@ from bakehouse.protocol.model import ServiceModel
 MODEL = ServiceModel.load("ec2")
 BOTOCORE: Any = BotocoreModel(Loader().load_service_model("ec2", "service-2"))
 NAMES = sorted(name for name in OPERATIONS if MODEL.operation(name) is not None)
-MODULES = [
-    images,
-    instance_filters,
-    instance_types,
-    key_pairs,
-    networks,
-    regions,
-    security_groups,
-    snapshots,
-    tags,
-    volumes,
-]
 FILTER_NAMES = sorted(
     {
         name
-        for module in MODULES
+        for path, module in list(sys.modules.items())
+        if path.startswith("bakehouse.ec2.")
         for value in vars(module).values()
         if isinstance(value, Filters)
         for name in value.names

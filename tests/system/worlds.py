@@ -51,6 +51,8 @@ def furnish(server: InProcess, disk: Path) -> None:
             ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "1"}),
             ("StopInstances", {"InstanceId.1": launched[1], "Force": "true"}),
             ("CreateImage", {"InstanceId": launched[1], "Name": "made"}),
+            ("AttachImageWatermark", {"ImageId": image_id, "WatermarkName": "approved"}),
+            ("CreateImageUsageReport", {"ImageId": image_id, "ResourceType.1.ResourceType": "ec2:Instance"}),
         ]:
             answer = server.ask(action, list(parameters.items()), account=account)
             assert answer.status == 200, answer
