@@ -19,7 +19,7 @@ from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from tests.soundness import assert_sound
+from tests.soundness import assert_archived, assert_sound
 
 from bakehouse.app.accounts import Accounts
 from bakehouse.app.app import App
@@ -35,12 +35,14 @@ from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.objects.store import BucketStore
+from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor, MachineState
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
+from bakehouse.ports.snapshot_archive import SnapshotArchive
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -158,6 +160,8 @@ class World:
         self.disk_files = FakeDiskFiles(self.volumes)
         self.fragile_objects = Fragile(self.objects)
         self.fragile_disk_files = Fragile(self.disk_files)
+        self.archive = PackedArchive(self.folder / "archive", self.disk_files)
+        self.fragile_archive = Fragile(self.archive)
         self.checkpoint: Checkpoint = no_checkpoint
         self._closed = True
 
@@ -192,6 +196,7 @@ class World:
             now=self.clock,
             objects=objects,
             disk_files=cast("DiskFiles", self.fragile_disk_files),
+            archive=cast("SnapshotArchive", self.fragile_archive),
             stop_deadline_s=self.stop_deadline_s,
             terminate_deadline_s=self.stop_deadline_s,
         )
@@ -251,6 +256,7 @@ class World:
         self.fragile_network.heal()
         self.fragile_objects.heal()
         self.fragile_disk_files.heal()
+        self.fragile_archive.heal()
         self.start_server()
         await self.reconciler.start()
         await self.sagas.settle()
@@ -329,6 +335,7 @@ class World:
     async def assert_sound(self) -> None:
         """Assert what must hold whenever no saga is under way: records and host agree."""
         await assert_sound(self.store, self.hypervisor, self.volumes, self.network)
+        assert_archived(self.store, await self.archive.ids())
 
 
 async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:

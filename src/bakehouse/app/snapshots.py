@@ -13,6 +13,7 @@ from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import user_id_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
+from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState, storage_full, volume_not_available
 from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
@@ -188,10 +189,12 @@ def readable_snapshot(context: AppContext, caller: Caller, snapshot_id: str) -> 
 
 
 def completed_snapshot(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot:
-    """Return a snapshot to make something from; one that is not complete is refused: IncorrectState."""
+    """Return a snapshot to make something from; one that is not complete, or archived, is refused: IncorrectState."""
     snapshot = readable_snapshot(context, caller, snapshot_id)
     if snapshot.state is not SnapshotState.COMPLETED:
         raise incorrect_state(f"Snapshot is in invalid state - {snapshot.state}")
+    if snapshot.tier is StorageTier.ARCHIVE:
+        raise snapshot_archived(snapshot_id)
     return snapshot
 
 

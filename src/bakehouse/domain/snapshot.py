@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
-
+from bakehouse.domain.snapshot_tier import StorageTier, Tiering
 
 #: What a snapshot names as its volume when it came from a file or from another snapshot, as on EC2.
 NO_VOLUME: Final = "vol-ffffffff"
@@ -41,7 +41,17 @@ class Snapshot:
     """Of a copy, `standard` or `time-based`."""
     completion_duration_minutes: int | None = None
     """Of a time-based copy, how long it was given."""
+    tier: StorageTier = StorageTier.STANDARD
+    """Where it can be read from; of one that is restored for some days, a copy is in the archive too."""
+    tiering: Tiering | None = None
+    """Its last move between tiers."""
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the archive has it, restored for some days or not."""
+        restored = self.tiering is not None and self.tiering.restore_expires_at is not None
+        return self.tier is StorageTier.ARCHIVE or restored
 
     def readable_by(self, account_id: str) -> bool:
         """Whether this account may see it and make volumes from it."""

@@ -22,7 +22,7 @@ _VALUES: Final[Mapping[str, Callable[[Snapshot], Iterable[str | None]]]] = {
     "snapshot-id": lambda snapshot: (snapshot.id,),
     "start-time": lambda snapshot: (moment(snapshot.started_at),),
     "status": lambda snapshot: (snapshot.state,),
-    "storage-tier": lambda _snapshot: ("standard",),
+    "storage-tier": lambda snapshot: (snapshot.tier,),
     "transfer-type": lambda snapshot: (snapshot.transfer_type,),
     "volume-id": lambda snapshot: (snapshot.volume_id,),
     "volume-size": lambda snapshot: (str(snapshot.volume_size_gib),),
@@ -114,7 +114,8 @@ def _info_view(snapshot: Snapshot) -> Response:
 def _own_view(snapshot: Snapshot) -> Response:
     return {
         **_info_view(snapshot),
-        "StorageTier": "standard",
+        "StorageTier": snapshot.tier,
+        "RestoreExpiryTime": snapshot.tiering and snapshot.tiering.restore_expires_at,
         "CompletionTime": snapshot.completed_at,
         "TransferType": snapshot.transfer_type,
         "CompletionDurationMinutes": snapshot.completion_duration_minutes,

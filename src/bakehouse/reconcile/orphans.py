@@ -29,6 +29,8 @@ class Orphans:
     """Logs of machines whose instances are forgotten."""
     volumes: frozenset[str] = field(default_factory=frozenset)
     snapshots: frozenset[str] = field(default_factory=frozenset)
+    archives: frozenset[str] = field(default_factory=frozenset)
+    """Snapshots that only the archive has."""
     interfaces: frozenset[str] = field(default_factory=frozenset)
     segments: frozenset[str] = field(default_factory=frozenset)
     workspaces: frozenset[str] = field(default_factory=frozenset)
@@ -36,7 +38,7 @@ class Orphans:
 
     def __iter__(self) -> Iterator[str]:
         """Yield all ids."""
-        volumes = (self.volumes, self.snapshots, self.workspaces)
+        volumes = (self.volumes, self.snapshots, self.archives, self.workspaces)
         for ids in (self.machines, self.machine_remains, *volumes, self.interfaces, self.segments):
             yield from sorted(ids)
 
@@ -48,6 +50,7 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
     inventory = await context.volumes.inventory()
     fabric = await context.network.observe()
     workspaces = await context.objects.workspaces()
+    archived = await context.archive.ids()
     # From here on nothing is awaited: the records are of one moment, and not older than what was seen.
     wanted = {instance.id for instance in store.instances if instance.state in _ALIVE or sagas.is_changing(instance.id)}
     plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in wanted}
@@ -57,6 +60,7 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
         machine_remains=frozenset(machine_id for machine_id in gone if machine_id not in store.instances),
         volumes=frozenset(_unrecorded(inventory.volume_ids, store.volumes, store.recycle_bin)),
         snapshots=frozenset(_unrecorded(inventory.snapshot_ids, store.snapshots, store.recycle_bin)),
+        archives=frozenset(_unrecorded(archived, store.snapshots, store.recycle_bin)),
         interfaces=frozenset(fabric.interface_ids - plugged),
         segments=frozenset(vpc_id for vpc_id in fabric.vpc_ids if vpc_id not in store.vpcs),
         workspaces=frozenset(task_id for task_id in workspaces if not sagas.is_changing(task_id)),
@@ -84,12 +88,19 @@ async def remove_orphans(context: SagaContext, orphans: Orphans) -> None:
         _log.warning("a segment has no VPC; removing it", segment=vpc_id)
         await context.metadata.close(vpc_id)
         await context.network.delete_segment(vpc_id)
+    await _remove_disks(context, orphans)
+    for task_id in sorted(orphans.workspaces):
+        _log.warning("a folder belongs to no task; removing it", task=task_id)
+        await context.objects.clear_workspace(task_id)
+
+
+async def _remove_disks(context: SagaContext, orphans: Orphans) -> None:
     for volume_id in sorted(orphans.volumes):
         _log.warning("a volume has no record; deleting it", volume=volume_id)
         await context.volumes.delete(volume_id)
     for snapshot_id in sorted(orphans.snapshots):
         _log.warning("a snapshot has no record; deleting it", snapshot=snapshot_id)
         await context.volumes.delete_snapshot(snapshot_id)
-    for task_id in sorted(orphans.workspaces):
-        _log.warning("a folder belongs to no task; removing it", task=task_id)
-        await context.objects.clear_workspace(task_id)
+    for snapshot_id in sorted(orphans.archives):
+        _log.warning("an archived snapshot has no record; deleting it", snapshot=snapshot_id)
+        await context.archive.discard(snapshot_id)

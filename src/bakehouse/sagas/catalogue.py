@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bakehouse.sagas.archive_snapshot import ARCHIVE_SNAPSHOT
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
 from bakehouse.sagas.copy_image import COPY_IMAGE
 from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT
@@ -18,8 +19,10 @@ from bakehouse.sagas.export_disk import EXPORT_DISK
 from bakehouse.sagas.import_disks import IMPORT_DISKS
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE
 from bakehouse.sagas.restore_image import RESTORE_IMAGE
+from bakehouse.sagas.restore_snapshot import RESTORE_SNAPSHOT
 from bakehouse.sagas.run_instance import RUN_INSTANCE
 from bakehouse.sagas.security_group import APPLY_SECURITY_GROUP
+from bakehouse.sagas.settle_snapshot import SETTLE_SNAPSHOT
 from bakehouse.sagas.start_instance import START_INSTANCE
 from bakehouse.sagas.stop_instance import STOP_INSTANCE
 from bakehouse.sagas.store_image import STORE_IMAGE
@@ -27,6 +30,7 @@ from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 
 _ALL: Final[tuple[Saga[Any], ...]] = (
     APPLY_SECURITY_GROUP,
+    ARCHIVE_SNAPSHOT,
     ATTACH_VOLUME,
     COPY_IMAGE,
     COPY_SNAPSHOT,
@@ -41,7 +45,9 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     IMPORT_DISKS,
     REBOOT_INSTANCE,
     RESTORE_IMAGE,
+    RESTORE_SNAPSHOT,
     RUN_INSTANCE,
+    SETTLE_SNAPSHOT,
     START_INSTANCE,
     STOP_INSTANCE,
     STORE_IMAGE,

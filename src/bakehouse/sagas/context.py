@@ -11,6 +11,7 @@ from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.metadata import MetadataListener
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
+from bakehouse.ports.snapshot_archive import SnapshotArchive
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.sagas.transfers import Transfers
 from bakehouse.store.store import Store
@@ -29,6 +30,7 @@ class SagaContext:
     """Always in UTC."""
     objects: ObjectStore
     disk_files: DiskFiles
+    archive: SnapshotArchive
     transfers: Transfers = field(default_factory=Transfers)
     """Imports, exports, stores and restores at work."""
     segments: set[str] = field(default_factory=set)

@@ -21,8 +21,9 @@ class DeleteSnapshots:
 
 
 async def delete_bytes(ctx: SagaContext, params: DeleteSnapshots) -> None:
-    """Forget them in the volume store."""
+    """Forget them in the volume store, and in the archive."""
     await asyncio.gather(*(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in params.snapshot_ids))
+    await asyncio.gather(*(ctx.archive.discard(snapshot_id) for snapshot_id in params.snapshot_ids))
 
 
 DELETE_SNAPSHOTS: Final = Saga(

@@ -49,6 +49,10 @@ def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an a
     return record.account_id, record.region
 
 
+def _is_restored_for_days(snapshot: Snapshot) -> bool | None:
+    return True if snapshot.tiering is not None and snapshot.tiering.restore_expires_at is not None else None
+
+
 class Transaction:
     """Changes that become visible at once and durable together."""
 
@@ -144,7 +148,10 @@ class Store:
         self.sagas: Records[SagaRecord] = Records(subject=lambda saga: saga.subject_id)
         self.security_groups: Records[SecurityGroup] = Records(scope=_scope, vpc=lambda group: group.vpc_id)
         self.snapshots: Records[Snapshot] = Records(
-            scope=_scope, region=lambda snapshot: snapshot.region, volume=lambda snapshot: snapshot.volume_id
+            scope=_scope,
+            region=lambda snapshot: snapshot.region,
+            volume=lambda snapshot: snapshot.volume_id,
+            restored=_is_restored_for_days,
         )
         self.store_image_tasks: Records[StoreImageTask] = Records(scope=_scope)
         self.subnets: Records[Subnet] = Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id)

@@ -77,7 +77,7 @@ class Server:
     def __init__(self, host: Host) -> None:
         self.store: Store = host.disk.store()
         nothing = cast("Any", None)
-        context = SagaContext(self.store, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+        context = SagaContext(self.store, *[nothing] * 8)
         self.saga = Saga(name="light", params=House, steps=tuple(host.step(light) for light in LIGHTS))
         self.engine = SagaEngine(context, {"light": self.saga}, host.checkpoint)
 
