@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bakehouse.ports.snapshot_blocks import SnapshotBlocks
 from bakehouse.ports.storage_upkeep import StorageUpkeep
 
 
@@ -74,6 +75,11 @@ class VolumeStore(Protocol):
     @property
     def upkeep(self) -> StorageUpkeep:
         """What the store does for itself in the background, and tells of its inside."""
+        ...
+
+    @property
+    def blocks(self) -> SnapshotBlocks:
+        """Blocks of snapshots, read and written one by one."""
         ...
 
     async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bakehouse.drivers.volumes import inspection, sizes
+from bakehouse.drivers.volumes.fake.snapshot_blocks import FakeSnapshotBlocks, Lineage
 from bakehouse.drivers.volumes.fake.upkeep import FakeUpkeep
 from bakehouse.drivers.volumes.inspection import Found, Part
 from bakehouse.ports.volumes import (
@@ -31,6 +32,7 @@ class _State(msgspec.Struct, kw_only=True):
 
     volume_sizes: dict[str, int] = {}
     snapshots: dict[str, _Snapshot] = {}
+    lineage: Lineage = msgspec.field(default_factory=Lineage)
 
 
 class FakeVolumeStore:
@@ -50,6 +52,13 @@ class FakeVolumeStore:
         self._state_file = state_file
         self._state = _State()
         self.upkeep = FakeUpkeep(lambda: self._state.volume_sizes, lambda: self._state.snapshots)
+        self.blocks = FakeSnapshotBlocks(
+            None if state_file is None else state_file.with_name(state_file.name + ".blocks"),
+            lineage=lambda: self._state.lineage,
+            size_of=self.snapshot_size,
+            put=self.put_snapshot,
+            save=self._save,
+        )
         if state_file is not None and state_file.exists():
             self._state = msgspec.json.decode(state_file.read_bytes(), type=_State)
 
@@ -70,6 +79,8 @@ class FakeVolumeStore:
             at_least = snapshot.size_bytes
         sizes.check(size_bytes, at_least=at_least)
         self._state.volume_sizes[volume_id] = size_bytes
+        if snapshot_id is not None:
+            self._state.lineage.bases[volume_id] = snapshot_id
         self._save()
 
     async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
@@ -99,6 +110,8 @@ class FakeVolumeStore:
         missing = {v: s for v, s in snapshots.items() if s not in self._state.snapshots}
         taken = {s: _Snapshot(size_bytes=self._size(v)) for v, s in missing.items()}
         if taken:
+            for volume_id, snapshot_id in missing.items():
+                self._state.lineage.snapshot_taken(volume_id, snapshot_id)
             self._state.snapshots.update(taken)
             self._save()
 
@@ -110,10 +123,12 @@ class FakeVolumeStore:
         if source is None:
             raise NoSuchSnapshot(source_id)
         self._state.snapshots[snapshot_id] = source
+        self._state.lineage.parents[snapshot_id] = source_id
         self._save()
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port."""
+        await self.blocks.cancel(snapshot_id)
         if self._state.snapshots.pop(snapshot_id, None) is not None:
             self._save()
 

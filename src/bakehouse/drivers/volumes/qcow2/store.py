@@ -24,6 +24,7 @@ from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifes
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.snapshot_blocks import Qcow2SnapshotBlocks
 from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
 from bakehouse.ports.volumes import (
     ImportedDisk,
@@ -91,6 +92,15 @@ class Qcow2VolumeStore:
             scratch=scratch,
             adopt=self._adopt,
             owner=owner,
+        )
+        #: Blocks of snapshots, read and written one by one.
+        self.blocks = Qcow2SnapshotBlocks(
+            root=root,
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            reserve_bytes=reserve_bytes,
         )
         self._point_in_time = PointInTime(
             volumes=self._volumes,
@@ -202,6 +212,7 @@ class Qcow2VolumeStore:
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port. Its layer stays for as long as something is above it."""
         async with self._locked([snapshot_id]):
+            await self.blocks.cancel(snapshot_id)
             await self._snapshots.remove(snapshot_id)
 
     async def import_file(

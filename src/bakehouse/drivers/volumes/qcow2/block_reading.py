@@ -1,0 +1,136 @@
+"""Reading snapshots by blocks: through the layers of a chain, each opened once and kept open while it is used."""
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from bakehouse.drivers.volumes.qcow2.block_maps import LayerReader, open_layer
+from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, UnrelatedSnapshots
+
+#: A backup reads a snapshot within minutes of listing it; a forgotten one holds its files open no longer than this.
+IDLE_S: Final = 60.0
+
+
+class ChainReader:
+    """A snapshot's layers, open, the upper first."""
+
+    def __init__(self, names: Sequence[str], layers: Sequence[LayerReader], size_bytes: int) -> None:
+        """Take over open layers."""
+        self.names = tuple(names)
+        self.size_bytes = size_bytes
+        self.used_at = time.monotonic()
+        self.users = 0
+        self._layers = tuple(layers)
+        self._blocks: Sequence[int] | None = None
+
+    @classmethod
+    def open(cls, directory: Path, name: str, size_bytes: int, below: Callable[[str], str | None]) -> "ChainReader":
+        """Open all layers of a chain. Blocks.
+
+        Raises:
+            BlocksUnreadable: Single blocks of one cannot be read.
+            OSError: One cannot be read.
+        """
+        names: list[str] = []
+        layers: list[LayerReader] = []
+        try:
+            at: str | None = name
+            while at is not None:
+                layers.append(open_layer(directory / at))
+                names.append(at)
+                at = below(at)
+        except BaseException:
+            for layer in layers:
+                layer.close()
+            raise
+        return cls(names, layers, size_bytes)
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for layer in self._layers:
+            layer.close()
+
+    def blocks(self) -> Sequence[int]:
+        """Return the indexes of the blocks with data, ascending. Blocks, the first time."""
+        if self._blocks is None:
+            self._blocks = _with_data(self._layers, self.size_bytes)
+        return self._blocks
+
+    def written_above(self, names: Iterable[str]) -> set[int]:
+        """Return the blocks of which the layers above the first of these have something. Blocks."""
+        shared = set(names)
+        found: set[int] = set()
+        for name, layer in zip(self.names, self._layers, strict=True):
+            if name in shared:
+                break
+            for start, end, _ in layer.extents():
+                found.update(range(start // BLOCK_BYTES, -(-min(end, self.size_bytes) // BLOCK_BYTES)))
+        return found
+
+    def read(self, index: int) -> tuple[bytes, bytes]:
+        """Return a block and its digest. Blocks."""
+        block = bytearray(BLOCK_BYTES)
+        start = index * BLOCK_BYTES
+        length = max(0, min(BLOCK_BYTES, self.size_bytes - start))
+        with memoryview(block) as view:
+            parts = [(start, length)] if length else []
+            for layer in self._layers:
+                missing: list[tuple[int, int]] = []
+                for at, size in parts:
+                    missing += layer.read(at, view[at - start : at - start + size])
+                parts = missing
+                if not parts:
+                    break
+        return bytes(block), sha256(block).digest()
+
+
+def changed(first: ChainReader, second: ChainReader) -> Sequence[int]:
+    """Return the blocks that were written in either chain above their common ancestor, ascending. Blocks.
+
+    A layer's name stands for what it reads, whatever is merged below it, so the ancestor is known by its name.
+
+    Raises:
+        UnrelatedSnapshots: They have none.
+    """
+    if not set(first.names) & set(second.names):
+        raise UnrelatedSnapshots
+    return sorted(first.written_above(second.names) | second.written_above(first.names))
+
+
+def _with_data(layers: Sequence[LayerReader], size_bytes: int) -> Sequence[int]:
+    """Return the blocks of which something is data, as one reads it through the layers.
+
+    From below upwards each layer covers what it has. Only a block of which a layer hides a part with zeros needs a
+    closer look; it is rare.
+    """
+    count = -(-size_bytes // BLOCK_BYTES)
+    state = bytearray(count)
+    partly: set[int] = set()
+    for layer in reversed(layers):
+        for start, end, is_data in layer.extents():
+            stop = min(end, size_bytes)
+            if start >= stop:
+                continue
+            first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
+            if is_data:
+                state[first:last] = b"\1" * (last - first)
+                continue
+            whole_first, whole_last = -(-start // BLOCK_BYTES), stop // BLOCK_BYTES
+            if stop == size_bytes:
+                whole_last = last
+            if whole_last > whole_first:
+                state[whole_first:whole_last] = bytes(whole_last - whole_first)
+            partly.update(index for index in (first, last - 1) if not whole_first <= index < whole_last)
+    for index in partly:
+        if state[index] and not _has_data(layers, index, size_bytes):
+            state[index] = 0
+    return array("I", [index for index, has_data in enumerate(state) if has_data])
+
+
+def _has_data(layers: Sequence[LayerReader], index: int, size_bytes: int) -> bool:
+    """Look closer at one block: whether anything in it is not zero."""
+    reader = ChainReader([""] * len(layers), layers, size_bytes)
+    return any(reader.read(index)[0])

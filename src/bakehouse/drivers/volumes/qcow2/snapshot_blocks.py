@@ -1,0 +1,283 @@
+"""The snapshot blocks port, by qcow2 layers: see `block_reading` and `block_writing` for how.
+
+An upload lives in `uploads/` below the store's root until it is complete. Then its file becomes a frozen layer and a
+manifest names it; the journal goes last, so that a crash at any point leaves an upload or a snapshot.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, NoReturn
+
+from bakehouse.drivers.volumes.durable import DiskThreads
+from bakehouse.drivers.volumes.qcow2 import block_reading, block_writing, tools
+from bakehouse.drivers.volumes.qcow2.block_reading import ChainReader
+from bakehouse.drivers.volumes.qcow2.block_writing import JOURNAL_SUFFIX, Lost, Plan, Upload
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, TOP_MODE, LayerDirectory, format_of, prepare_directory
+from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
+from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, NoSuchUpload, WrittenBlocks
+from bakehouse.ports.volumes import NoSuchSnapshot
+
+#: A chain that is merged while it is opened is opened anew; that it happens again and again means something else.
+_OPENINGS: Final = 5
+
+
+class _Writing:
+    """An upload in use: how many calls write to it, and whether it takes more."""
+
+    def __init__(self, upload: Upload, pinned: ExitStack) -> None:
+        self.upload = upload
+        self.pinned = pinned
+        self.writers = 0
+        self.is_sealed = False
+        self.quiet = asyncio.Condition()
+
+    async def left(self) -> None:
+        """Wake who waits for the last writer, if this was it."""
+        if self.is_sealed and not self.writers:
+            async with self.quiet:
+                self.quiet.notify_all()
+
+
+class Qcow2SnapshotBlocks:
+    """Reads and writes blocks. Fulfils `bakehouse.ports.snapshot_blocks.SnapshotBlocks`."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        snapshots: Manifests[SnapshotManifest],
+        layers: LayerDirectory,
+        pins: Pins,
+        threads: DiskThreads,
+        reserve_bytes: int,
+        idle_s: float = block_reading.IDLE_S,
+    ) -> None:
+        """Go on with the uploads of an earlier server. Blocks; for the start of one."""
+        self._directory = root / "uploads"
+        self._snapshots = snapshots
+        self._layers = layers
+        self._pins = pins
+        self._threads = threads
+        self._reserve_bytes = reserve_bytes
+        self._idle_s = idle_s
+        self._readers: dict[str, ChainReader] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+        self._writings: dict[str, _Writing] = {}
+        prepare_directory(self._directory, None)
+        self._resume()
+
+    async def blocks(self, snapshot_id: str) -> Sequence[int]:
+        """Return the blocks with data: see the port."""
+        async with self._reader(snapshot_id) as reader:
+            return await self._threads.run(reader.blocks)
+
+    async def changed_blocks(self, first_id: str, second_id: str) -> Sequence[int]:
+        """Return the blocks that were written: see the port."""
+        async with self._reader(first_id) as first, self._reader(second_id) as second:
+            return await self._threads.run(block_reading.changed, first, second)
+
+    async def read(self, snapshot_id: str, index: int) -> tuple[bytes, bytes]:
+        """Return a block and its digest: see the port."""
+        async with self._reader(snapshot_id) as reader:
+            return await self._threads.run(reader.read, index)
+
+    async def begin(self, snapshot_id: str, *, size_bytes: int, parent_id: str | None) -> None:
+        """Begin an upload: see the port.
+
+        Raises:
+            ValueError: The size is no number of blocks, or less than the parent's.
+            NoSuchSnapshot: Nothing was begun.
+            StorageFull: Nothing was begun.
+        """
+        if snapshot_id in self._writings or self._snapshots.get(snapshot_id) is not None:
+            return
+        parent = None
+        if parent_id is not None:
+            parent = self._snapshots.get(parent_id)
+            if parent is None:
+                raise NoSuchSnapshot(parent_id)
+        if size_bytes <= 0 or size_bytes % BLOCK_BYTES or (parent is not None and size_bytes < parent.size_bytes):
+            raise ValueError(f"a snapshot cannot have {size_bytes} bytes")
+        layer = None if parent is None else parent.layer
+        plan = Plan(size_bytes=size_bytes, parent=layer, parent_format=None if layer is None else format_of(layer))
+        with tools.full_disk_named(), ExitStack() as stack:
+            stack.enter_context(self._pins.hold(layer))
+            self._require_space()
+            upload = await self._threads.run(Upload.create, self._directory, snapshot_id, plan)
+            self._writings[snapshot_id] = _Writing(upload, stack.pop_all())
+
+    async def write(self, snapshot_id: str, index: int, data: bytes, *, digest: bytes) -> None:
+        """Write a block: see the port."""
+        writing = self._writing(snapshot_id)
+        if writing.is_sealed:
+            raise NoSuchUpload(snapshot_id)
+        writing.writers += 1
+        # From here on `complete` and `cancel` wait for this call.
+        try:
+            with tools.full_disk_named():
+                self._require_space()
+                await self._threads.run(writing.upload.write, index, data, digest)
+        finally:
+            writing.writers -= 1
+            await writing.left()
+
+    async def written(self, snapshot_id: str) -> WrittenBlocks:
+        """Tell what was written: see the port."""
+        return await self._threads.run(self._writing(snapshot_id).upload.written)
+
+    async def complete(self, snapshot_id: str) -> None:
+        """Make an upload a snapshot: see the port."""
+        if self._snapshots.get(snapshot_id) is not None:
+            await self.cancel(snapshot_id)
+            return
+        writing = self._writing(snapshot_id)
+        if writing.is_sealed:
+            raise NoSuchUpload(snapshot_id)
+        await self._settle(writing)
+        try:
+            with tools.full_disk_named():
+                await self._adopt(snapshot_id, writing.upload)
+        except BaseException:
+            writing.is_sealed = False
+            raise
+        await self._forget(snapshot_id)
+
+    async def cancel(self, snapshot_id: str) -> None:
+        """Forget an upload: see the port."""
+        writing = self._writings.get(snapshot_id)
+        if writing is not None:
+            await self._settle(writing)
+            await self._forget(snapshot_id)
+
+    async def uploads(self) -> frozenset[str]:
+        """Return all uploads: see the port."""
+        return frozenset(self._writings)
+
+    def close_idle(self, *, idle_s: float = 0) -> None:
+        """Close the files of snapshots that nobody has read for that long."""
+        oldest = time.monotonic() - idle_s
+        for snapshot_id, reader in list(self._readers.items()):
+            if not reader.users and reader.used_at <= oldest:
+                del self._readers[snapshot_id]
+                reader.close()
+
+    async def _adopt(self, snapshot_id: str, upload: Upload) -> None:
+        """Seal, check, move in, name."""
+        await self._threads.run(upload.seal)
+        # The parent is in another directory, and its clusters are not what is in question.
+        image = {"driver": QCOW2, "backing": None, "file": {"driver": "file", "filename": str(upload.data)}}
+        await tools.qemu_img("check", "-q", f"json:{json.dumps(image)}")
+        name = await self._threads.run(self._layers.new_name, snapshot_id, QCOW2)
+        manifest = SnapshotManifest(layer=name, size_bytes=upload.plan.size_bytes)
+        with self._pins.hold(name):
+            await self._threads.run(self._layers.adopt, upload.data, name)
+            try:
+                await self._snapshots.save(snapshot_id, manifest)
+            except BaseException:
+                await self._threads.run(_take_back, self._layers.path(name), upload.data)
+                raise
+
+    async def _settle(self, writing: _Writing) -> None:
+        """Take no more blocks, and wait for those that are being written."""
+        writing.is_sealed = True
+        async with writing.quiet:
+            await writing.quiet.wait_for(lambda: not writing.writers)
+
+    async def _forget(self, snapshot_id: str) -> None:
+        writing = self._writings.pop(snapshot_id, None)
+        if writing is not None:
+            await self._threads.run(writing.upload.remove)
+            writing.pinned.close()
+
+    def _writing(self, snapshot_id: str) -> _Writing:
+        writing = self._writings.get(snapshot_id)
+        if writing is None:
+            raise NoSuchUpload(snapshot_id)
+        return writing
+
+    def _require_space(self) -> None:
+        tools.require_space(self._directory, needed_bytes=2 * BLOCK_BYTES, reserve_bytes=self._reserve_bytes)
+
+    @asynccontextmanager
+    async def _reader(self, snapshot_id: str) -> AsyncIterator[ChainReader]:
+        manifest = self._snapshots.get(snapshot_id)
+        if manifest is None:
+            raise NoSuchSnapshot(snapshot_id)
+        reader = self._readers.get(snapshot_id) or await self._opened(snapshot_id, manifest)
+        reader.users += 1
+        try:
+            yield reader
+        finally:
+            reader.users -= 1
+            reader.used_at = time.monotonic()
+
+    async def _opened(self, snapshot_id: str, manifest: SnapshotManifest) -> ChainReader:
+        lock = self._opening.setdefault(snapshot_id, asyncio.Lock())
+        try:
+            async with lock:
+                known = self._readers.get(snapshot_id)
+                if known is not None:
+                    return known
+                with self._pins.hold(manifest.layer):
+                    reader = await self._threads.run(self._open, manifest)
+                self._readers[snapshot_id] = reader
+        finally:
+            self._opening.pop(snapshot_id, None)
+        self._close_later()
+        return reader
+
+    def _open(self, manifest: SnapshotManifest) -> ChainReader:
+        """Open a chain. Blocks."""
+        for turn in range(_OPENINGS):
+            with suppress(FileNotFoundError):
+                return ChainReader.open(
+                    self._layers.directory, manifest.layer, manifest.size_bytes, self._layers.backing_of
+                )
+            time.sleep(0.01 * turn)  # what was just merged away is not named by the file that took its place
+        return _gone(manifest.layer)
+
+    def _close_later(self) -> None:
+        def close() -> None:
+            self.close_idle(idle_s=self._idle_s)
+            if self._readers:
+                self._close_later()
+
+        asyncio.get_running_loop().call_later(self._idle_s, close)
+
+    def _resume(self) -> None:
+        """Take up what an earlier server left: uploads go on, those that cannot are removed."""
+        for journal in list(self._directory.glob("*" + JOURNAL_SUFFIX)):
+            snapshot_id = journal.name.removesuffix(JOURNAL_SUFFIX)
+            data = journal.with_name(snapshot_id + block_writing.DATA_SUFFIX)
+            if self._snapshots.get(snapshot_id) is not None:
+                block_writing.remove_files(data, journal)
+                continue
+            unnamed = sorted(self._layers.directory.glob(f"{snapshot_id}.*.{QCOW2}"))
+            if unnamed and not data.exists():
+                _take_back(unnamed[-1], data)
+            try:
+                upload = Upload.resume(self._directory, snapshot_id)
+            except Lost:
+                block_writing.remove_files(data, journal)
+                continue
+            pinned = ExitStack()
+            pinned.enter_context(self._pins.hold(upload.plan.parent))
+            self._writings[snapshot_id] = _Writing(upload, pinned)
+        for data in self._directory.iterdir():
+            if data.stem not in self._writings:
+                data.unlink()
+
+
+def _take_back(layer: Path, data: Path) -> None:
+    """Make a layer that no manifest names an upload's file again. Blocks."""
+    layer.chmod(TOP_MODE)
+    layer.rename(data)
+
+
+def _gone(layer: str) -> NoReturn:
+    raise FileNotFoundError(f"a layer below {layer} is not there")
