@@ -32,6 +32,7 @@ from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.tags import Tags
+from bakehouse.app.volume_io import VolumeIo
 from bakehouse.app.volumes import Volumes
 
 
@@ -71,4 +72,5 @@ class App:
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
+        self.volume_io = VolumeIo(context)
         self.volumes = Volumes(context)

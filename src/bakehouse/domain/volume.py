@@ -58,6 +58,8 @@ class Volume:
     throughput_mibps: int | None = None
     encrypted: bool = False
     attachment: VolumeAttachment | None = None
+    auto_enables_io: bool = False
+    """Whether its reads and writes go on by themselves after its bytes may have become inconsistent."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

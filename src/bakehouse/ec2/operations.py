@@ -36,6 +36,7 @@ from bakehouse.ec2 import (
     store_image_tasks,
     sts,
     tags,
+    volume_status,
     volumes,
 )
 from bakehouse.ec2.registry import OPERATIONS, SERVICES
@@ -78,5 +79,6 @@ __all__ = [
     "store_image_tasks",
     "sts",
     "tags",
+    "volume_status",
     "volumes",
 ]

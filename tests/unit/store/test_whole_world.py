@@ -5,8 +5,10 @@ from pathlib import Path
 from tests.unit.store.disk import contents
 from tests.world import World
 
+from bakehouse.app.image_usage_reports import ReportRequest
 from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.volumes import VolumeRequest
+from bakehouse.domain.image_usage_report import ReportedType
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.store import Store
 
@@ -17,7 +19,12 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
     await world.app.key_pairs.create(world.caller, "k", "ed25519", {"a": "ä<&>"})
     await world.app.security_groups.create(world.caller, name="g", description="d", vpc_id=None, tags={})
     await world.app.volumes.create(world.caller, VolumeRequest(availability_zone="us-east-1a", size_gib=1))
-    await world.app.images.create(world.caller, ImageOfInstance(instance_id=instance_id, name="baked", reboot=False))
+    baked = ImageOfInstance(instance_id=instance_id, name="baked", reboot=False)
+    image = await world.app.images.create(world.caller, baked)
+    await world.app.image_watermarks.attach(world.caller, image.id, "approved")
+    report = ReportRequest(image_id=image.id, resource_types=(ReportedType(name="ec2:Instance"),))
+    await world.app.image_usage_reports.create(world.caller, report)
+    await world.app.images.deregister(world.caller, world.instance(instance_id).image_id, delete_snapshots=False)
     await world.sagas.settle()
     before = contents(world.store)
     await world.stop_server()
@@ -28,10 +35,8 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
     assert sorted(name for name, records in before.items() if not records) == [
         "account_settings",
         "client_tokens",
-        "deregistered_images",
         "export_image_tasks",
         "export_instance_tasks",
-        "image_usage_reports",
         "import_image_tasks",
         "import_snapshot_tasks",
         "public_parameters",
