@@ -96,6 +96,42 @@ def test_an_image_that_can_boot_by_bios_is_launched(shop: Shop, boot_mode: str) 
     assert instance["CurrentInstanceBootMode"] == "legacy-bios"
 
 
+@pytest.mark.parametrize("boot_mode", ["uefi", "uefi-preferred"])
+def test_an_image_that_boots_by_uefi_does_so_where_its_type_can(shop: Shop, boot_mode: str) -> None:
+    image = registered(shop, BootMode=boot_mode)
+
+    instance = shop.launch(ImageId=image["ImageId"], InstanceType="t3.micro")
+
+    assert (instance["BootMode"], instance["CurrentInstanceBootMode"]) == (boot_mode, "uefi")
+
+
+def test_an_arm_image_boots_by_uefi_whether_it_says_so_or_not(shop: Shop) -> None:
+    image = registered(shop, Architecture="arm64")
+
+    instance = shop.launch(ImageId=image["ImageId"], InstanceType="t4g.micro")
+
+    assert (instance["Architecture"], instance["CurrentInstanceBootMode"]) == ("arm64", "uefi")
+    assert "BootMode" not in instance
+
+
+def test_an_arm_image_on_an_intel_type_is_refused(shop: Shop) -> None:
+    image = registered(shop, Architecture="arm64")
+
+    with pytest.raises(ClientError) as error:
+        shop.launch_ids(ImageId=image["ImageId"], MinCount=1, MaxCount=1, InstanceType="t3.micro")
+
+    assert refusal(error) == "InvalidParameterValue"
+
+
+def test_an_image_with_a_platform_module_is_refused_at_launch(shop: Shop) -> None:
+    image = registered(shop, BootMode="uefi", TpmSupport="v2.0")
+
+    with pytest.raises(ClientError) as error:
+        shop.launch_ids(ImageId=image["ImageId"], MinCount=1, MaxCount=1, InstanceType="t3.micro")
+
+    assert refusal(error) == "Unsupported"
+
+
 def test_an_image_that_boots_by_uefi_alone_is_refused_at_launch_as_ec2_does(shop: Shop) -> None:
     image = registered(shop, BootMode="uefi")
 

@@ -73,8 +73,10 @@ class Instances:
         """
         context = self._context
         await Networks(context).ensure_default(caller)
+        guests = (await context.hypervisor.capabilities()).guests
         async with context.store.transaction() as tx:
-            instances = reserve(tx, plan(context, caller, request, self._public_addresses), caller, context.now())
+            planned = plan(context, caller, request, self._public_addresses, guests)
+            instances = reserve(tx, planned, caller, context.now())
             sagas = [
                 context.sagas.enlist(tx, RUN_INSTANCE, RunInstance(instance.id), subject_id=instance.id)
                 for instance in instances

@@ -24,7 +24,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
-from bakehouse.domain.image_boot import check_boots
+from bakehouse.domain.image_boot import check_supported, current_boot_mode, emulator_missing
 from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
 from bakehouse.domain.instance_metadata import is_shown_tag_key
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
@@ -34,6 +34,7 @@ from bakehouse.domain.network import NetworkInterface, mac_of
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeAttachment, VolumeState
+from bakehouse.ports.hypervisor import GuestSupport
 from bakehouse.store.store import Transaction
 
 #: Source: EC2 User Guide, "Run commands on your Linux instance at launch": 16 KB before it is encoded.
@@ -76,21 +77,35 @@ class LaunchPlan:
     request: LaunchRequest
     image: Image
     instance_type: InstanceType
+    boot_mode: str
     key_pair: KeyPair | None
     place: Place
     volumes: tuple[_PlannedVolume, ...]
     tags: Mapping[str, dict[str, str]]
 
 
-def plan(context: AppContext, caller: Caller, request: LaunchRequest, pool: PublicAddresses) -> LaunchPlan:
-    """Check a request and choose what it leaves open, or refuse it. Changes nothing."""
+def plan(
+    context: AppContext,
+    caller: Caller,
+    request: LaunchRequest,
+    pool: PublicAddresses,
+    guests: Mapping[str, GuestSupport],
+) -> LaunchPlan:
+    """Check a request and choose what it leaves open, or refuse it. Changes nothing.
+
+    `guests` is what the hypervisor can run, by architecture.
+    """
     if request.min_count < 1:
         raise invalid_value(request.min_count, "minCount", "It must be at least 1.")
     if request.max_count < request.min_count:
         raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
     image = _image(context, caller, resolved_image_id(context, caller, request.image_id))
     instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
-    check_boots(image.boot_mode, instance_type.name)
+    guest = guests.get(image.architecture)
+    if guest is None:
+        raise emulator_missing(image.architecture)
+    boot_mode = current_boot_mode(image, instance_type, guest.boot_modes)
+    check_supported(image, boot_mode)
     specification = image.instance_type_specification
     if specification is not None and not specification.allows(instance_type.name):
         raise instance_type_not_for_image(instance_type.name, image.id)
@@ -101,6 +116,7 @@ def plan(context: AppContext, caller: Caller, request: LaunchRequest, pool: Publ
         request=request,
         image=image,
         instance_type=instance_type,
+        boot_mode=boot_mode,
         key_pair=_key_pair(context, caller, request.key_name),
         place=choose(context, caller, request.place, (request.min_count, request.max_count), pool),
         volumes=_volumes(context, caller, request, image, instance_type),
@@ -232,6 +248,8 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         image_id=plan.image.id,
         type=plan.instance_type.name,
         architecture=plan.image.architecture,
+        boot_mode=plan.image.boot_mode,
+        current_boot_mode=plan.boot_mode,
         state=InstanceState.PENDING,
         launched_at=now,
         availability_zone=subnet.availability_zone,

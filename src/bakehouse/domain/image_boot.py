@@ -5,9 +5,12 @@ Source: EC2 User Guide, "Instance launch behavior with Amazon EC2 boot modes", "
 
 import binascii
 from base64 import b64decode
+from collections.abc import Collection
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, invalid_value
+from bakehouse.domain.image import Image
+from bakehouse.domain.instance_type import InstanceType
 
 LEGACY_BIOS: Final = "legacy-bios"
 UEFI: Final = "uefi"
@@ -47,18 +50,56 @@ def _check_uefi_data(uefi_data: str, boot_mode: str | None) -> None:
         raise invalid_parameter("The parameter uefiData is not valid base64.") from err
 
 
-def check_boots(boot_mode: str | None, instance_type: str) -> None:
-    """Refuse to launch an image that boots by UEFI alone: no instance type here has such firmware.
+def current_boot_mode(image: Image, instance_type: InstanceType, here: Collection[str]) -> str:
+    """Return how an instance of this image and type begins: `legacy-bios` or `uefi`.
 
-    `uefi-preferred` boots by BIOS where the type cannot do otherwise, as on EC2. Wording as AWS answers it.
+    An image that says nothing begins as its type does by default; `uefi-preferred` takes legacy BIOS where the type, or
+    this host, has no UEFI. `here` are the modes that the host has firmware for. Refuses what the type does not have
+    (InvalidParameterValue) and what only the host lacks (Unsupported).
+    Source: EC2 User Guide, "Instance launch behavior with Amazon EC2 boot modes".
     """
-    if boot_mode == UEFI:
-        raise boot_mode_not_supported(instance_type)
+    wanted = {
+        None: instance_type.boot_modes[:1],
+        LEGACY_BIOS: (LEGACY_BIOS,),
+        UEFI: (UEFI,),
+        UEFI_PREFERRED: (UEFI, LEGACY_BIOS),
+    }[image.boot_mode]
+    possible = [mode for mode in wanted if mode in instance_type.boot_modes]
+    if not possible:
+        raise boot_mode_not_supported(instance_type.name, wanted[0])
+    for mode in possible:
+        if mode in here:
+            return mode
+    raise firmware_missing(image.architecture, possible[0])
 
 
-def boot_mode_not_supported(instance_type: str) -> Ec2Error:
+def boot_mode_not_supported(instance_type: str, boot_mode: str) -> Ec2Error:
     """Source: what AWS answers to a launch of a UEFI image on t2.micro (RhinoSecurityLabs/cloudgoat issue 247)."""
+    name = {UEFI: "UEFI", LEGACY_BIOS: "Legacy BIOS"}[boot_mode]
     return invalid_parameter(
-        f"The {instance_type} instance type does not support an AMI with a boot mode of UEFI. Specify an instance type "
-        "that supports UEFI, and try again."
+        f"The {instance_type} instance type does not support an AMI with a boot mode of {name}. Specify an instance "
+        f"type that supports {name}, and try again."
     )
+
+
+def firmware_missing(architecture: str, boot_mode: str) -> Ec2Error:
+    """Refuse what EC2 has and this host has not. Source: EC2 API Reference, Error codes, Unsupported."""
+    return Ec2Error(
+        "Unsupported",
+        f"This host has no {boot_mode} firmware for {architecture} machines. `bakehouse doctor` says what to install.",
+    )
+
+
+def emulator_missing(architecture: str) -> Ec2Error:
+    """Refuse an architecture that this host has no hypervisor for; the code is EC2's for what it does not offer."""
+    return Ec2Error(
+        "Unsupported", f"This host cannot run {architecture} machines. `bakehouse doctor` says what to install."
+    )
+
+
+def check_supported(image: Image, boot_mode: str) -> None:
+    """Refuse to launch what needs things that machines here do not have: a platform module, UEFI variables."""
+    if image.tpm_support is not None:
+        raise Ec2Error("Unsupported", "Instances here have no NitroTPM, which the image asks for.")
+    if image.uefi_data is not None and boot_mode == UEFI:
+        raise Ec2Error("Unsupported", "Instances here begin with an empty UEFI variable store; the image brings one.")

@@ -156,6 +156,10 @@ class Instance:
     stop_protected: bool = False
     source_dest_check: bool = True
     ebs_optimized: bool = False
+    boot_mode: str | None = None
+    """What its image says: `legacy-bios`, `uefi`, `uefi-preferred`, or nothing."""
+    current_boot_mode: str = "legacy-bios"
+    """What became of that: `legacy-bios` or `uefi`."""
     monitoring: bool = False
     client_token: str | None = None
     hardware_uuid: str = ""

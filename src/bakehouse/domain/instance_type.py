@@ -12,9 +12,6 @@ _CATALOGUE: Final = Path(__file__).with_name("instance_types.csv")
 #: EBS volumes beside the root; bounded by the PCI ports that a machine has for them.
 MAX_VOLUMES: Final = 20
 
-#: Types of other architectures are not offered: no machine here boots them.
-_ARCHITECTURES: Final = frozenset({"i386", "x86_64"})
-
 
 @dataclass(frozen=True, slots=True)
 class LocalDisks:
@@ -66,7 +63,7 @@ class InstanceType:
     """`required`, `supported` or `unsupported`."""
     local_disks: LocalDisks | None
     boot_modes: tuple[str, ...]
-    """`legacy-bios`, `uefi`."""
+    """`legacy-bios`, `uefi`; first the one that it takes when the image does not say."""
 
     @cached_property
     def cores(self) -> int:
@@ -127,8 +124,7 @@ def _type(row: Mapping[str, str]) -> InstanceType:
 
 def _catalogue() -> dict[str, InstanceType]:
     with _CATALOGUE.open(encoding="utf-8", newline="") as file:
-        types = map(_type, csv.DictReader(file))
-        return {kind.name: kind for kind in types if _ARCHITECTURES.intersection(kind.architectures)}
+        return {kind.name: kind for kind in map(_type, csv.DictReader(file))}
 
 
 INSTANCE_TYPES: Final[Mapping[str, InstanceType]] = _catalogue()

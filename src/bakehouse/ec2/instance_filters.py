@@ -50,7 +50,8 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "availability-zone": lambda it: (it.instance.availability_zone,),
     "availability-zone-id": lambda it: (zone_id(it.instance.availability_zone),),
     "client-token": lambda it: (it.instance.client_token,),
-    "current-instance-boot-mode": lambda _it: ("legacy-bios",),
+    "boot-mode": lambda it: (it.instance.boot_mode,),
+    "current-instance-boot-mode": lambda it: (it.instance.current_boot_mode,),
     "ebs-optimized": lambda it: (flag(it.instance.ebs_optimized),),
     "ena-support": lambda _it: ("true",),
     "enclave-options.enabled": lambda _it: ("false",),
@@ -162,7 +163,6 @@ _NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
 
 _NEVER: Final = (
     "affinity",
-    "boot-mode",
     "capacity-reservation-id",
     "capacity-reservation-specification.capacity-reservation-preference",
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",

@@ -10,9 +10,6 @@ from bakehouse.domain.instance_type import MAX_VOLUMES, EbsPerformance, Instance
 from bakehouse.ec2.filters import Filters, flag
 from bakehouse.ec2.registry import Response
 
-#: The firmware that machines have.
-_BOOT_MODES: Final = frozenset({"legacy-bios"})
-
 
 def _figure(number: float | None) -> list[str]:
     """Return a number as filters name it: without a fraction where there is none."""
@@ -23,11 +20,6 @@ def _ebs(name: str, kind: InstanceType) -> list[str]:
     if kind.ebs_performance is None:
         return []
     return _figure(_ebs_optimized_info(kind.ebs_performance)[name])
-
-
-def boot_modes(kind: InstanceType) -> list[str]:
-    """Return the boot modes that a machine of this type has here."""
-    return [mode for mode in kind.boot_modes if mode in _BOOT_MODES]
 
 
 FILTERS: Final[Filters[InstanceType]] = Filters(
@@ -79,7 +71,7 @@ FILTERS: Final[Filters[InstanceType]] = Filters(
         "processor-info.supported-features": lambda _kind: [],
         "processor-info.sustained-clock-speed-in-ghz": lambda kind: _figure(kind.clock_ghz),
         "reboot-migration-support": lambda _kind: ["unsupported"],
-        "supported-boot-mode": boot_modes,
+        "supported-boot-mode": lambda kind: kind.boot_modes,
         "supported-root-device-type": lambda _kind: ["ebs"],
         "supported-usage-class": lambda _kind: ["on-demand"],
         "supported-virtualization-type": lambda _kind: ["hvm"],
@@ -132,7 +124,7 @@ def instance_type_view(kind: InstanceType) -> Response:
         "BurstablePerformanceSupported": kind.burstable,
         "DedicatedHostsSupported": False,
         "AutoRecoverySupported": False,
-        "SupportedBootModes": boot_modes(kind),
+        "SupportedBootModes": list(kind.boot_modes),
         "NitroEnclavesSupport": "unsupported",
         "NitroTpmSupport": "unsupported",
         "PhcSupport": "unsupported",

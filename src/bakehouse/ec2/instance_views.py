@@ -103,7 +103,8 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "UsageOperation": "RunInstances",
         "UsageOperationUpdateTime": instance.launched_at,
         "MaintenanceOptions": {"AutoRecovery": "default"},
-        "CurrentInstanceBootMode": "legacy-bios",
+        "BootMode": instance.boot_mode,
+        "CurrentInstanceBootMode": instance.current_boot_mode,
     }
     if details.interface is not None:
         view |= _network(instance, details.interface, groups)

@@ -104,6 +104,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 machine_id=instance.id,
                 instance_type=instance.type,
                 architecture=instance.architecture,
+                boot_mode=instance.current_boot_mode,
                 vcpus=instance_type.vcpus,
                 memory_mib=instance_type.memory_mib,
                 disks=tuple(disks),
