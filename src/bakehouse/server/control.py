@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -63,7 +64,7 @@ class Control:
         )
 
     async def _status(self, _request: Request) -> Response:
-        return JSONResponse(asdict(self._facts) | asdict(await self._app.host.status()))
+        return JSONResponse(asdict(self._facts) | msgspec.to_builtins(await self._app.host.status()))
 
     async def _shutdown(self, request: Request) -> Response:
         self._shut_down(bool((await request.json()).get("machines")))
