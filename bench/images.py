@@ -11,6 +11,7 @@ and the worst. `changed` asks after one image has changed, so that nothing made 
 
 import argparse
 import asyncio
+import logging
 import statistics
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import structlog
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -207,6 +209,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     results = {size: asyncio.run(measured(size, arguments.rounds)) for size in arguments.sizes}
     table = Table("median / worst, ms", *(f"{size:,} images" for size in arguments.sizes))
     for words, *_ in _QUESTIONS:
