@@ -4,9 +4,9 @@
 
 The server runs in this process over faked drivers, without a socket: a signed request is handed to it as Uvicorn would,
 and the clock stops when the answer's last byte is there. So the figures are what a request costs the server, with its
-signature verified, its parameters checked, and its answer rendered. The images are put straight into the store: half of
-them the caller's, half a stranger's that are public. Printed for each question: milliseconds, the median over the rounds
-and the worst. `changed` asks after one image has changed, so that nothing made for an earlier list can be used as it is.
+signature verified, its parameters checked, and its answer rendered. The images are put straight into the store: half
+of them the caller's, half a stranger's that are public. Printed for each question: milliseconds, the median over the
+rounds and the worst. `changed` asks after one image has changed, so that no list made earlier is good any more.
 """
 
 import argparse
@@ -120,7 +120,7 @@ class Asked:
         begun = time.perf_counter()
         await self._server.endpoint(scope, receive, send)
         took = (time.perf_counter() - begun) * 1000
-        if sent[0]["status"] != 200:  # noqa: PLR2004
+        if sent[0]["status"] != 200:
             raise RuntimeError(sent[1]["body"].decode())
         return took, sent[1]["body"]
 
@@ -135,7 +135,7 @@ class Asked:
 
 
 async def fill(server: Server, accounts: tuple[str, str], count: int) -> list[Image]:
-    """Put so many images, each with its snapshot, straight into the store; every second is the stranger's and public."""
+    """Put so many images, with a snapshot each, straight into the store; every second is the stranger's and public."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     images = []
     async with server.context.store.transaction() as tx:
@@ -166,7 +166,7 @@ async def fill(server: Server, accounts: tuple[str, str], count: int) -> list[Im
                 block_devices=(BlockDevice(device_name="/dev/xvda", snapshot_id=snapshot.id, size_gib=8),),
                 created_at=made,
                 launch_accounts=("all",) if number % 2 else (),
-                tags={"stage": "live" if number % 100 < 50 else "test", "number": str(number)},  # noqa: PLR2004
+                tags={"stage": "live" if number % 100 < 50 else "test", "number": str(number)},
             )
             tx.put(snapshot)
             tx.put(image)
