@@ -127,7 +127,12 @@ def _with_data(layers: Sequence[LayerReader], size_bytes: int) -> Sequence[int]:
     for index in partly:
         if state[index] and not _has_data(layers, index, size_bytes):
             state[index] = 0
-    return array("I", [index for index, has_data in enumerate(state) if has_data])
+    found = array("I")
+    index = state.find(1)
+    while index >= 0:
+        found.append(index)
+        index = state.find(1, index + 1)
+    return found
 
 
 def _has_data(layers: Sequence[LayerReader], index: int, size_bytes: int) -> bool:
