@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import recycled
+from tests.sagas import archived, recycled
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -114,6 +114,7 @@ async def _deregister(world: World, image: Any) -> None:
 
 
 SCENARIOS = {
+    "archive_snapshot": Scenario(_snapshot, archived.archive),
     "attach_volume": Scenario(_beside, _attach),
     "copy_image": Scenario(_image_of_two, _copy_image),
     "copy_snapshot": Scenario(_snapshot, _copy_snapshot),
@@ -125,10 +126,15 @@ SCENARIOS = {
     "create_volume": Scenario(_snapshot, _volume_of_snapshot),
     "delete_recycled_volume": Scenario(recycled.due_volume, recycled.delete_due),
     "delete_snapshots": Scenario(_image, _deregister),
+    "delete_snapshots, archived": Scenario(archived.archived_snapshot, archived.delete),
     "delete_snapshots, recycled": Scenario(recycled.due_image, recycled.delete_due),
     "delete_volume": Scenario(_free_volume, lambda world, volume_id: world.app.volumes.delete(world.caller, volume_id)),
     "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
+    "restore_snapshot, for days": Scenario(archived.archived_snapshot, archived.restore_for_days),
+    "restore_snapshot, for good": Scenario(archived.archived_snapshot, archived.restore_for_good),
     "run_instance": Scenario(_image, _launch),
+    "settle_snapshot": Scenario(archived.restored_snapshot, archived.end_restorations),
+    "settle_snapshot, for good": Scenario(archived.restored_snapshot, archived.restore_for_good),
     "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
     "stop_instance": Scenario(_running, lambda world, ids: world.instances.stop(world.caller, ids[:1])),
     "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),

@@ -8,6 +8,9 @@ from tests.world import World
 
 #: What the sagas ask of the drivers; a call that a story does not make fails nowhere.
 CALLS = [
+    ("archive", "put"),
+    ("archive", "take_out"),
+    ("archive", "discard"),
     ("volumes", "create"),
     ("volumes", "connect"),
     ("volumes", "delete"),

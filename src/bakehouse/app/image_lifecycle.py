@@ -19,6 +19,7 @@ from bakehouse.domain.image_lifecycle import (
     protected,
     unprotected,
 )
+from bakehouse.domain.snapshot_tier import snapshot_archived
 
 
 class ImageLifecycle:
@@ -37,8 +38,17 @@ class ImageLifecycle:
         await self._put(disabled(self._images.owned(caller, image_id)))
 
     async def enable(self, caller: Caller, image_id: str) -> None:
-        """Let the owner launch and share an image again; refuses as `disable` does."""
-        await self._put(enabled(self._images.owned(caller, image_id)))
+        """Let the owner launch and share an image again; refuses as `disable` does.
+
+        Its snapshots must not be in the archive, nor be restored from there for some days only: IncorrectState.
+        Source: EBS User Guide, "Restore an archived Amazon EBS snapshot".
+        """
+        image = self._images.owned(caller, image_id)
+        for snapshot_id in image.snapshot_ids:
+            snapshot = self._context.store.snapshots.get(snapshot_id)
+            if snapshot is not None and snapshot.is_archived:
+                raise snapshot_archived(snapshot_id)
+        await self._put(enabled(image))
 
     async def deprecate(self, caller: Caller, image_id: str, at: datetime) -> None:
         """Let an image be deprecated at a time, which is rounded to the minute. Refuses what `deprecated` refuses."""

@@ -10,7 +10,7 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
-from bakehouse.domain.image import Image, image_name_taken
+from bakehouse.domain.image import Image, ImageState, image_name_taken
 from bakehouse.domain.recycle_bin import RecycledResource, snapshots_not_restored
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
@@ -70,7 +70,7 @@ class RecycleBin:
         recycled = self._restorable(caller, RetainedType.IMAGE, image_id)
         image = _of_kind(recycled, Image)
         snapshot_ids = [device.snapshot_id for device in image.block_devices if device.snapshot_id is not None]
-        missing = [it for it in dict.fromkeys(snapshot_ids) if not self._is_complete(it)]
+        missing = [it for it in dict.fromkeys(snapshot_ids) if not self._is_there(it, image)]
         if missing:
             raise snapshots_not_restored(image_id, missing)
         for other in store.images.by("name")[image.account_id, image.region, image.name].values():
@@ -141,9 +141,12 @@ class RecycleBin:
             tx.put(resource)
         return resource
 
-    def _is_complete(self, snapshot_id: str) -> bool:
+    def _is_there(self, snapshot_id: str, image: Image) -> bool:
+        """Tell whether an image can have a snapshot back; only a disabled one can have one that is archived."""
         snapshot = self._context.store.snapshots.get(snapshot_id)
-        return snapshot is not None and snapshot.state is SnapshotState.COMPLETED
+        if snapshot is None or snapshot.state is not SnapshotState.COMPLETED:
+            return False
+        return not snapshot.is_archived or image.state is ImageState.DISABLED
 
 
 def _of_kind(recycled: RecycledResource, kind: type[R]) -> R:

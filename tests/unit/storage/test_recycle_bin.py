@@ -128,6 +128,22 @@ async def test_an_image_whose_snapshot_is_gone_for_good_does_not_come_back(world
     assert await refusal(world.app.recycle_bin.restore_image(world.caller, image.id)) == "InvalidSnapshot.NotFound"
 
 
+async def test_an_image_whose_snapshot_was_archived_meanwhile_comes_back_after_it(world: World) -> None:
+    await rule(world, IMAGE)
+    image = await world.image()
+    await world.app.images.deregister(world.caller, image.id, delete_snapshots=False)
+    (snapshot_id,) = image.snapshot_ids
+    await world.app.snapshot_tiers.archive(world.caller, snapshot_id)
+    await world.sagas.settle()
+    assert await refusal(world.app.recycle_bin.restore_image(world.caller, image.id)) == "InvalidSnapshot.NotFound"
+    await world.app.snapshot_tiers.restore(world.caller, snapshot_id, days=None, permanent=True)
+    await world.sagas.settle()
+
+    await world.app.recycle_bin.restore_image(world.caller, image.id)
+
+    await world.launch(image)
+
+
 async def test_an_image_whose_name_was_taken_does_not_come_back(world: World) -> None:
     await rule(world, IMAGE)
     image = await world.image(name="web")
