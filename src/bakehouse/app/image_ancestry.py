@@ -53,12 +53,11 @@ class ImageAncestry:
     async def forget_unneeded(self) -> None:
         """Remove what is kept of deregistered images from which nothing comes any more that exists."""
         store = self._context.store
+        recycled = {it.image.source_image_id for it in store.recycle_bin if it.image is not None}
+        indexes = store.instances.by("image"), store.images.by("source"), store.deregistered_images.by("source")
         async with store.transaction() as tx:
-            for gone in list(store.deregistered_images):
-                indexes = (
-                    store.instances.by("image"),
-                    store.images.by("source"),
-                    store.deregistered_images.by("source"),
-                )
-                if gone.id in store.images or not any(index[gone.id] for index in indexes):
+            # The youngest first: with it may go its source.
+            for gone in reversed(list(store.deregistered_images)):
+                is_needed = gone.id in recycled or any(index[gone.id] for index in indexes)
+                if gone.id in store.images or not is_needed:
                     tx.delete(gone)
