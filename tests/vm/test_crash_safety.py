@@ -42,10 +42,23 @@ def image_of(host: Host, guest: Guest, *, reboot: bool) -> None:
     host.ec2.create_image(InstanceId=guest.instance_id, Name=name, NoReboot=not reboot)
 
 
+def copy_of(host: Host) -> None:
+    name = f"copy at {time.monotonic_ns()}"
+    host.ec2.copy_image(Name=name, SourceRegion="us-east-1", SourceImageId=host.images["sector"])
+
+
+def snapshot_copy(host: Host) -> None:
+    (image,) = host.ec2.describe_images(ImageIds=[host.images["sector"]])["Images"]
+    snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    host.ec2.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=snapshot_id)
+
+
 STORIES = {
     "run": Story("run_instance", "", lambda host, _: sector(host), "running"),
     "image": Story("create_image", "running", lambda host, it: image_of(host, it, reboot=False), "running"),
     "image with reboot": Story("create_image", "running", lambda host, it: image_of(host, it, reboot=True), "running"),
+    "copy": Story("copy_image", "running", lambda host, _: copy_of(host), "running"),
+    "copy of a snapshot": Story("copy_snapshot", "running", lambda host, _: snapshot_copy(host), "running"),
     "stop": Story(
         "stop_instance", "running", lambda host, it: host.ec2.stop_instances(InstanceIds=[it.instance_id]), "stopped"
     ),
@@ -138,7 +151,7 @@ def restart(host: Host, environment: dict[str, str] | None = None) -> None:
 
 def test_every_image_made_in_a_crash_boots(host: Host) -> None:
     images = available_images(host)
-    assert len(images) > len([title for title, _ in POINTS if title.startswith("image")])
+    assert len(images) > len([title for title, _ in POINTS if STORIES[title].saga in ("copy_image", "create_image")])
 
     for image_id in images:
         clone = host.launch(image_id)
