@@ -48,8 +48,11 @@ _keep_client_classes()
 class RunningServer:
     """A server that listens, with its insides at hand."""
 
-    def __init__(self, server: Server, drivers: Drivers, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: Server, drivers: Drivers, url: str, loop: asyncio.AbstractEventLoop, home: Path
+    ) -> None:
         self.server = server
+        self.home = home
         self.drivers = drivers
         self.url = url
         self._loop = loop
@@ -112,7 +115,7 @@ def server(
         async with running_server(home, settings, drivers=made, checkpoint=checkpoint) as inner:
             listener = tcp_socket(0)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            started.set_result(RunningServer(inner, made, url, loop))
+            started.set_result(RunningServer(inner, made, url, loop, home))
             await serve(inner.endpoint, listener, stop)
 
     def thread() -> None:

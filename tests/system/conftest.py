@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.server import RunningServer, server
 from tests.system.shop import Shop
+from tests.system.transfers import Bucket
 from tests.system.wire import Wire
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ def shop(shared: RunningServer, request: pytest.FixtureRequest, tmp_path: Path) 
     with disk.open("wb") as file:
         file.truncate(2 * 1024**3)
     return Shop(shared, request.node.nodeid, disk)
+
+
+@pytest.fixture
+def bucket(shared: RunningServer, request: pytest.FixtureRequest) -> Bucket:
+    """An empty bucket on the shared server."""
+    return Bucket(shared, request.node.nodeid)
 
 
 @pytest.fixture

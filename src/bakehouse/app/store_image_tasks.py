@@ -124,7 +124,6 @@ class StoreImageTasks:
             bucket=request.bucket,
             key=request.key,
             name=request.name,
-            tags=request.tags,
             snapshot_tags=request.snapshot_tags,
         )
         async with context.store.transaction() as tx:

@@ -6,13 +6,12 @@ the tags of image and snapshots; who may launch it is not.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from bakehouse.domain.block_device import check_device_name, performance, volume_size
 from bakehouse.domain.errors import Ec2Error
-from bakehouse.domain.image import BlockDevice, Image, ImageState, check_image_name
+from bakehouse.domain.image import BlockDevice, Image, check_image_name
 from bakehouse.domain.image_boot import check_boot_members
 from bakehouse.domain.instance_type_specification import InstanceTypeSpecification, checked_specification
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
@@ -88,19 +87,16 @@ def _device_described(device: BlockDevice, places: Mapping[str, int]) -> dict[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restoration:
-    """What a restored image gets beside what the object says."""
+    """The image to be, and what it gets beside what the object says."""
 
-    image_id: str
-    account_id: str
-    region: str
+    pending: Image
+    """With the tags that it has so far, which go over those that it was stored with."""
     name: str | None
     """None for the name that it was stored with."""
-    tags: Mapping[str, str]
     snapshot_tags: Mapping[str, str]
     snapshot_ids: Sequence[str]
     """One for each disk of the object."""
     disk_sizes_bytes: Sequence[int]
-    now: datetime
 
 
 def restored(document: Mapping[str, Any], wanted: Restoration) -> RestoredImage:
@@ -124,7 +120,7 @@ def _restored(document: Mapping[str, Any], wanted: Restoration) -> RestoredImage
     root = _text(said, "root_device_name")
     if not any(device.device_name == root and device.snapshot_id is not None for device in devices):
         raise BadDescription(f"its root device {root} is no disk of it")
-    tags = {**_tags(said), **wanted.tags}
+    tags = {**_tags(said), **wanted.pending.tags}
     check_tags(tags)
     name = wanted.name or _text(said, "name")
     check_image_name(name)
@@ -134,17 +130,13 @@ def _restored(document: Mapping[str, Any], wanted: Restoration) -> RestoredImage
     boot = {member: _optional_text(said, member) for member in ("boot_mode", "tpm_support")}
     uefi_data = _optional_text(said, "uefi_data", _UEFI_DATA_MAX)
     check_boot_members(boot_mode=boot["boot_mode"], tpm_support=boot["tpm_support"], uefi_data=uefi_data)
-    image = Image(
-        id=wanted.image_id,
-        account_id=wanted.account_id,
-        region=wanted.region,
+    image = replace(
+        wanted.pending,
         name=name,
         description=_text(said, "description"),
-        state=ImageState.PENDING,
         architecture=architecture,
         root_device_name=root,
         block_devices=devices,
-        created_at=wanted.now,
         boot_mode=boot["boot_mode"],
         tpm_support=boot["tpm_support"],
         uefi_data=uefi_data,
@@ -168,13 +160,13 @@ def _snapshots(document: Mapping[str, Any], wanted: Restoration) -> tuple[Snapsh
         check_tags(tags)
         snapshot = Snapshot(
             id=snapshot_id,
-            account_id=wanted.account_id,
-            region=wanted.region,
+            account_id=wanted.pending.account_id,
+            region=wanted.pending.region,
             volume_id=NO_VOLUME,
             volume_size_gib=-(-size_bytes // _GIB),
             description=_text(one, "description"),
             state=SnapshotState.PENDING,
-            started_at=wanted.now,
+            started_at=wanted.pending.created_at,
             tags=tags,
         )
         made.append(snapshot)

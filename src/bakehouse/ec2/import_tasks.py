@@ -28,7 +28,7 @@ _PAGE_SIZES: Final = (1, 1000)
 
 async def _repeat_image(ctx: RequestContext, task_id: str) -> Response:
     (shown,) = ctx.app.import_tasks.images(ctx.caller, [task_id])
-    return _image_task_view(shown)
+    return {member: value for member, value in _image_task_view(shown).items() if member != "BootMode"}
 
 
 @operation(

@@ -238,6 +238,7 @@ async def _note_found(
         for number, (disk, name) in enumerate(zip(examined.disks, names, strict=True))
     ]
     async with ctx.store.transaction() as tx:
+        task = import_task_of(ctx, task_id)
         for disk, inside in zip(found, examined.disks, strict=True):
             tx.put(_snapshot(ctx, task, disk, -(-inside.size_bytes // GIB)))
         tx.put(replace(task, disks=(*task.disks, *found)))

@@ -41,7 +41,6 @@ class RestoreImage:
     key: str
     name: str | None
     """None for the name that the object says."""
-    tags: Mapping[str, str]
     snapshot_tags: Mapping[str, str]
 
 
@@ -131,15 +130,11 @@ async def _describe(ctx: SagaContext, params: RestoreImage, path: Path) -> Seque
     made = restored(
         contents.document,
         Restoration(
-            image_id=pending.id,
-            account_id=pending.account_id,
-            region=pending.region,
+            pending=pending,
             name=params.name,
-            tags=params.tags,
             snapshot_tags=params.snapshot_tags,
             snapshot_ids=snapshot_ids,
             disk_sizes_bytes=contents.disk_sizes_bytes,
-            now=pending.created_at,
         ),
     )
     async with ctx.store.transaction() as tx:

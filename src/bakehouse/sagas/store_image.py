@@ -58,6 +58,7 @@ async def give_up(ctx: SagaContext, params: StoreImage) -> None:
         return
     await ctx.objects.clear_workspace(task.id)
     async with ctx.store.transaction() as tx:
+        task = ctx.store.store_image_tasks[task.id]
         reason = task.failure_reason or reason_of(Exception())
         tx.put(replace(task, state=StoreTaskState.FAILED, failure_reason=reason, ended_at=ctx.now()))
     ctx.transfers.forget(task.id)
