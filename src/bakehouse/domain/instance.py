@@ -165,6 +165,8 @@ class Instance:
     hardware_uuid: str = ""
     terminated_at: datetime | None = None
     impaired_since: datetime | None = None
+    storage_full_since: datetime | None = None
+    """Since when its guest stands still because the host has no room for what it writes."""
     """When its guest was seen to have panicked; None while all is well."""
     ended_with_server: bool = False
     """Its machine was ended because the server was taken down with its machines; the next server starts it again."""

@@ -1,10 +1,11 @@
 """DescribeInstanceStatus."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from bakehouse.app.instance_details import InstanceDetails
-from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.region import zone_id
 from bakehouse.ec2.filters import Filters
 from bakehouse.ec2.instance_views import STATES
@@ -16,10 +17,24 @@ _OK: Final = {"Status": "ok", "Details": [{"Name": "reachability", "Status": "pa
 
 
 def _health(details: InstanceDetails) -> str:
-    """Return the instance's own status: a guest that has panicked is impaired, every other running one well."""
+    """Return the instance's own status: a guest that has panicked or stands still is impaired, every other well."""
     if details.instance.state is not InstanceState.RUNNING:
         return "not-applicable"
-    return "ok" if details.instance.impaired_since is None else "impaired"
+    return "ok" if _impaired_since(details.instance) is None else "impaired"
+
+
+def _impaired_since(instance: Instance) -> datetime | None:
+    return instance.impaired_since or instance.storage_full_since
+
+
+def _ebs_health(details: InstanceDetails) -> str:
+    """Return whether its volumes complete what it writes.
+
+    Source: EC2 User Guide, "Status checks for your instances", attached EBS status checks.
+    """
+    if details.instance.state is InstanceState.RUNNING and details.instance.storage_full_since is not None:
+        return "impaired"
+    return _host_health(details)
 
 
 def _host_health(details: InstanceDetails) -> str:
@@ -38,7 +53,7 @@ def _nothing(_details: InstanceDetails) -> Iterable[str]:
 FILTERS: Final[Filters[InstanceDetails]] = Filters(
     {
         "application-status.status": lambda _it: ("not-applicable",),
-        "attached-ebs-status.status": lambda it: (_host_health(it),),
+        "attached-ebs-status.status": lambda it: (_ebs_health(it),),
         "availability-zone": lambda it: (it.instance.availability_zone,),
         "availability-zone-id": lambda it: (zone_id(it.instance.availability_zone),),
         "instance-state-code": lambda it: (str(it.instance.state.code),),
@@ -88,17 +103,16 @@ def _view(details: InstanceDetails) -> Mapping[str, Any]:
         "AvailabilityZone": instance.availability_zone,
         "AvailabilityZoneId": zone_id(instance.availability_zone),
         "InstanceState": STATES[instance.state],
-        "InstanceStatus": _status(details),
+        "InstanceStatus": _status(details.instance, _impaired_since(instance)),
         "SystemStatus": _OK if instance.state is InstanceState.RUNNING else _NOT_APPLICABLE,
-        "AttachedEbsStatus": _OK if instance.state is InstanceState.RUNNING else _NOT_APPLICABLE,
+        "AttachedEbsStatus": _status(details.instance, instance.storage_full_since),
     }
 
 
-def _status(details: InstanceDetails) -> Mapping[str, Any]:
-    since = details.instance.impaired_since
-    if details.instance.state is not InstanceState.RUNNING:
+def _status(instance: Instance, impaired_since: datetime | None) -> Mapping[str, Any]:
+    if instance.state is not InstanceState.RUNNING:
         return _NOT_APPLICABLE
-    if since is None:
+    if impaired_since is None:
         return _OK
-    failed = {"Name": "reachability", "Status": "failed", "ImpairedSince": since}
+    failed = {"Name": "reachability", "Status": "failed", "ImpairedSince": impaired_since}
     return {"Status": "impaired", "Details": [failed]}

@@ -41,6 +41,8 @@ class MachineState(StrEnum):
     POWERED_OFF = "powered-off"
     """The guest has shut down; its disks are quiet and complete; the machine still holds its devices."""
     PANICKED = "panicked"
+    STALLED = "stalled"
+    """The guest stands still in the middle of what it did: it was paused, or a write found no room on the host."""
     GONE = "gone"
     """There is no process. Its run directory may still be there for the console log."""
 
@@ -143,6 +145,14 @@ class Hypervisor(Protocol):
 
     async def press_power_button(self, machine_id: str) -> None:
         """Ask the guest to shut down (ACPI). Returns at once; nothing happens to a machine that is gone."""
+        ...
+
+    async def pause(self, machine_id: str) -> None:
+        """Let the guest stand still: it runs and writes nothing until `resume`. Gone or off: nothing happens."""
+        ...
+
+    async def resume(self, machine_id: str) -> None:
+        """Let a guest that stands still go on; writes that found no room are tried again. Others: nothing happens."""
         ...
 
     async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:

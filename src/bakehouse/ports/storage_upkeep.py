@@ -34,6 +34,14 @@ class UpkeepStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much the store can still take in, as its file system says."""
+
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageLayout:
     """Which layers there are and who reads through them. Bytes are those that a file takes on the host's disk."""
 
@@ -89,6 +97,10 @@ class StorageUpkeep(Protocol):
         It may take minutes, uses what guests leave of the host, and may be cancelled or killed at any point. Never run
         two at a time.
         """
+        ...
+
+    async def room(self) -> Room:
+        """Tell how much more the store can take in."""
         ...
 
     async def layout(self) -> StorageLayout:

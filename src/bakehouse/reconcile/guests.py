@@ -89,6 +89,15 @@ class Guests:
             async with self._context.store.transaction() as tx:
                 tx.put(replace(instance, impaired_since=self._context.now()))
 
+        elif machine is MachineState.STALLED and instance.storage_full_since is None:
+            _log.warning("the guest stands still: the host has no room for what it writes", instance=instance.id)
+            async with self._context.store.transaction() as tx:
+                tx.put(replace(instance, storage_full_since=self._context.now()))
+        elif machine is MachineState.RUNNING and instance.storage_full_since is not None:
+            _log.info("the guest goes on", instance=instance.id)
+            async with self._context.store.transaction() as tx:
+                tx.put(replace(instance, storage_full_since=None))
+
     async def _stop(self, instance: Instance, event: InstanceEvent, reason: StateReason | None) -> None:
         async with self._context.store.transaction() as tx:
             tx.put(replace(instance, state=next_state(instance, event), state_reason=reason))

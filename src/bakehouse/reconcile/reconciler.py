@@ -12,6 +12,7 @@ from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.reconcile.guests import Guests
+from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
 from bakehouse.sagas.context import SagaContext
@@ -71,6 +72,7 @@ class Reconciler:
         self._sagas = sagas
         self._guests = Guests(context, sagas)
         self._storage = HostStorage(context)
+        self._room = HostRoom(context, self._guests)
         self._host_restarted = host_restarted
         self._period_s = period_s
         self._chores = chores
@@ -100,6 +102,7 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_machines(), name="follow machines")
             tasks.create_task(self._sweep_forever(), name="sweep")
+            tasks.create_task(self._room.watch_forever(), name="watch room")
             tasks.create_task(self._storage.tend_forever(self._period_s), name="tend storage")
 
     async def shut_down_machines(self) -> None:

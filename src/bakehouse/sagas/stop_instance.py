@@ -42,7 +42,7 @@ async def mark_stopped(ctx: SagaContext, params: StopInstance) -> None:
         tx.put(replace(interface, public_ip=None))
         if instance.state is InstanceState.STOPPING:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
-            tx.put(replace(instance, state=state, impaired_since=None))
+            tx.put(replace(instance, state=state, impaired_since=None, storage_full_since=None))
 
 
 STOP_INSTANCE: Final = Saga(

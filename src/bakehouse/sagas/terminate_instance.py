@@ -55,7 +55,8 @@ async def mark_terminated(ctx: SagaContext, params: TerminateInstance) -> None:
             tx.delete(interface)
         if instance.state is InstanceState.SHUTTING_DOWN:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
-            tx.put(replace(instance, state=state, terminated_at=ctx.now(), impaired_since=None))
+            well = replace(instance, impaired_since=None, storage_full_since=None)
+            tx.put(replace(well, state=state, terminated_at=ctx.now()))
 
 
 TERMINATE_INSTANCE: Final = Saga(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bakehouse.domain.snapshot import SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.volume import VolumeState
 from bakehouse.ports.volumes import VolumeInventory, VolumeStore
 from bakehouse.store.store import Store
@@ -48,7 +49,8 @@ def unrecorded(store: Store, inventory: VolumeInventory) -> Unrecorded:
 def without_bytes(store: Store, inventory: VolumeInventory) -> tuple[str, ...]:
     """Return the ids of records that say that there are bytes, where there are none."""
     volumes = (it.id for it in store.volumes if it.state in (VolumeState.AVAILABLE, VolumeState.IN_USE))
-    snapshots = (it.id for it in store.snapshots if it.state is SnapshotState.COMPLETED)
+    standard = (it for it in store.snapshots if it.tier is StorageTier.STANDARD)
+    snapshots = (it.id for it in standard if it.state is SnapshotState.COMPLETED)
     lost = {it for it in volumes if it not in inventory.volume_ids}
     lost |= {it for it in snapshots if it not in inventory.snapshot_ids}
     journal = " ".join(f"{saga.subject_id} {saga.params}" for saga in store.sagas)

@@ -114,6 +114,16 @@ class FakeHypervisor:
         if machine_id not in self.deaf_guests:
             self.power_off_guest(machine_id)
 
+    async def pause(self, machine_id: str) -> None:
+        """Let the guest stand still; see the port."""
+        if self._state(machine_id) is MachineState.RUNNING:
+            self._move(machine_id, MachineState.STALLED, news=True)
+
+    async def resume(self, machine_id: str) -> None:
+        """Let a guest that stands still go on; see the port."""
+        if self._state(machine_id) is MachineState.STALLED:
+            self._move(machine_id, MachineState.RUNNING, news=True)
+
     async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
         """Wait until the guest has shut down; see the port."""
         try:
@@ -159,7 +169,8 @@ class FakeHypervisor:
         machine = self._live(machine_id)
         if machine is None or volume_id not in machine.disks:
             return
-        if machine_id in self.clinging_guests and machine.state is MachineState.RUNNING and not force:
+        has_a_say = machine.state in (MachineState.RUNNING, MachineState.STALLED)
+        if machine_id in self.clinging_guests and has_a_say and not force:
             raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
         del machine.disks[volume_id]
         self._keep(machine_id)

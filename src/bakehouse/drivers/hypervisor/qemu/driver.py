@@ -36,7 +36,9 @@ from bakehouse.ports.hypervisor import (
 _ADOPT_DEADLINE_S: Final = 10.0
 
 #: States that a machine reaches by itself and that somebody wants to know. A guest's reboot is not one.
-_NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.GONE})
+_NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.STALLED, MachineState.GONE})
+#: Guests that are asked before a disk is taken from them.
+_HAS_A_SAY: Final = frozenset({MachineState.RUNNING, MachineState.STALLED})
 _OFF: Final = frozenset({MachineState.POWERED_OFF, MachineState.GONE})
 
 
@@ -104,6 +106,20 @@ class QemuHypervisor:
         if machine is not None:
             await machine.monitor.execute("system_powerdown")
 
+    async def pause(self, machine_id: str) -> None:
+        """Let the guest stand still; see the port. Its writes in flight have ended afterwards."""
+        machine = await self._live(machine_id)
+        if machine is not None and machine.state is MachineState.RUNNING:
+            await machine.monitor.execute("stop")
+            await machine.refresh()
+
+    async def resume(self, machine_id: str) -> None:
+        """Let a guest that stands still go on; see the port."""
+        machine = await self._live(machine_id)
+        if machine is not None and machine.state is MachineState.STALLED:
+            await machine.monitor.execute("cont")
+            await machine.refresh()
+
     async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
         """Wait until the guest has shut down; see the port."""
         machine = await self._live(machine_id)
@@ -159,7 +175,7 @@ class QemuHypervisor:
             if disk is None:
                 return
             await live_disks.request_unplug(machine.monitor, disk.device)
-            if force or machine.state is not MachineState.RUNNING:
+            if force or machine.state not in _HAS_A_SAY:
                 await live_disks.take_by_force(machine.monitor, disk)
                 return
         # Snapshots and other disks need not wait for the guest.

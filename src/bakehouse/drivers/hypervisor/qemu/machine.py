@@ -18,6 +18,8 @@ _STATES: Final = {
     "shutdown": MachineState.POWERED_OFF,
     "guest-panicked": MachineState.PANICKED,
     "internal-error": MachineState.PANICKED,
+    "paused": MachineState.STALLED,
+    "io-error": MachineState.STALLED,
 }
 #: Reset while it stood still. No machine stays so: whoever sees it lets it run.
 _PRELAUNCH: Final = "prelaunch"

@@ -1,8 +1,11 @@
 """The storage upkeep port of a store without bytes: there is nothing to do, and each volume is one empty layer."""
 
 from collections.abc import Callable, Collection
+from typing import Final
 
-from bakehouse.ports.storage_upkeep import CheckReport, Finding, StorageLayout, UpkeepStep
+from bakehouse.ports.storage_upkeep import CheckReport, Finding, Room, StorageLayout, UpkeepStep
+
+_TOTAL_BYTES: Final = 1 << 40
 
 
 class FakeUpkeep:
@@ -10,16 +13,22 @@ class FakeUpkeep:
 
     Attributes:
         findings: What the next checks are to have found; a test fills it.
+        free_bytes: How much room there is to be.
     """
 
     def __init__(self, volume_ids: Callable[[], Collection[str]], snapshot_ids: Callable[[], Collection[str]]) -> None:
         self._volume_ids = volume_ids
         self._snapshot_ids = snapshot_ids
         self.findings: list[Finding] = []
+        self.free_bytes = _TOTAL_BYTES
 
     async def tend(self) -> UpkeepStep | None:
         """Do nothing: see the port."""
         return None
+
+    async def room(self) -> Room:
+        """Tell what a test wants to be told: see the port."""
+        return Room(free_bytes=self.free_bytes, total_bytes=_TOTAL_BYTES)
 
     async def layout(self) -> StorageLayout:
         """Tell of one layer for each volume and snapshot: see the port."""

@@ -1,5 +1,6 @@
 """The storage upkeep port, by qcow2 layers: merging, checksums, checking."""
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from bakehouse.drivers.volumes.qcow2.merging import MergeFailed, Merger
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Layers
-from bakehouse.ports.storage_upkeep import CheckReport, StorageLayout, Tended, UpkeepStep
+from bakehouse.ports.storage_upkeep import CheckReport, Room, StorageLayout, Tended, UpkeepStep
 from bakehouse.ports.volumes import StorageFull
 
 #: A machine is made to open a chain anew when that makes it shorter by so many layers: each time costs the guest some
@@ -75,6 +76,11 @@ class Qcow2Upkeep:
     async def tend(self) -> UpkeepStep | None:
         """Do one step of background work: see the port."""
         return await self._reopen_one() or await self._merge_one() or await self._sum_one()
+
+    async def room(self) -> Room:
+        """Tell how much more fits on the disk: see the port."""
+        found = await self._threads.run(os.statvfs, self._layers.directory)
+        return Room(free_bytes=found.f_bavail * found.f_frsize, total_bytes=found.f_blocks * found.f_frsize)
 
     async def layout(self) -> StorageLayout:
         """Tell which layers there are: see the port."""
