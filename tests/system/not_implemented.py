@@ -43,7 +43,6 @@ PAGINATED = [
     "DescribeCoipPools",
     "DescribeDhcpOptions",
     "DescribeEgressOnlyInternetGateways",
-    "DescribeFastSnapshotRestores",
     "DescribeFleets",
     "DescribeFlowLogs",
     "DescribeFpgaImages",

@@ -5,6 +5,7 @@ from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.context import AppContext
 from bakehouse.app.export_tasks import ExportTasks
+from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
 from bakehouse.app.host import Host
 from bakehouse.app.image_ancestry import ImageAncestry
 from bakehouse.app.image_instance_types import ImageInstanceTypes
@@ -27,6 +28,7 @@ from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_copies import SnapshotCopies
+from bakehouse.app.snapshot_locks import SnapshotLocks
 from bakehouse.app.snapshot_tiers import SnapshotTiers
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
@@ -44,6 +46,7 @@ class App:
         self.accounts = Accounts(context)
         self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
+        self.fast_snapshot_restores = FastSnapshotRestores(context)
         self.host = Host(context)
         self.images = Images(context)
         self.export_tasks = ExportTasks(context, self.images)
@@ -68,6 +71,7 @@ class App:
         self.security_groups = SecurityGroups(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
+        self.snapshot_locks = SnapshotLocks(context, self.snapshots)
         self.storage = Storage(context)
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)

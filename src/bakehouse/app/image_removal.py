@@ -28,14 +28,15 @@ class ImageRemoval(ImageCatalogue):
         """Take an image out of the catalogue, or into the Recycle Bin; instances that run from it run on.
 
         With `delete_snapshots` its snapshots go too, each once, and the answer tells of each: `skipped` if another
-        image names it, `missing-permissions` if it is another account's. They are gone from the records when this
-        returns, whatever becomes of their bytes: the saga stays in the journal until those are gone too.
+        image names it, `missing-permissions` if it is another account's, `client-error` if it is locked. They are gone
+        from the records when this returns, whatever becomes of their bytes: the saga stays in the journal until those
+        are gone too.
         Refuses an image that is protected, or was until less than a day ago: OperationNotPermitted.
         """
         context = self._context
         image = self.owned(caller, image_id)
         check_deregistrable(image, context.now())
-        outcomes = self._outcomes(caller, image) if delete_snapshots else {}
+        outcomes = self._outcomes(image) if delete_snapshots else {}
         deleted = [
             context.store.snapshots[snapshot_id]
             for snapshot_id, outcome in outcomes.items()
@@ -50,20 +51,19 @@ class ImageRemoval(ImageCatalogue):
             await asyncio.wait([context.sagas.begin(saga_id)])
         return [RemovedSnapshot(snapshot_id, outcome) for snapshot_id, outcome in outcomes.items()]
 
-    def _outcomes(self, caller: Caller, image: Image) -> dict[str, SnapshotRemoval]:
+    def _outcomes(self, image: Image) -> dict[str, SnapshotRemoval]:
         """Return for each snapshot of an image what deleting it would come to."""
-        users = images_using(self._context, caller.region, image.snapshot_ids)
+        users = images_using(self._context, image.region, image.snapshot_ids)
         snapshots = self._context.store.snapshots
         return {
-            snapshot_id: _outcome(caller, image, snapshots[snapshot_id], users[snapshot_id])
+            snapshot_id: self._outcome(image, snapshots[snapshot_id], users[snapshot_id])
             for snapshot_id in image.snapshot_ids
             if snapshot_id in snapshots
         }
 
-
-def _outcome(caller: Caller, image: Image, snapshot: Snapshot, users: list[str]) -> SnapshotRemoval:
-    if snapshot.account_id != caller.account_id:
-        return SnapshotRemoval.MISSING_PERMISSIONS
-    if set(users) != {image.id}:
-        return SnapshotRemoval.SKIPPED
-    return SnapshotRemoval.SUCCESS
+    def _outcome(self, image: Image, snapshot: Snapshot, users: list[str]) -> SnapshotRemoval:
+        if snapshot.account_id != image.account_id:
+            return SnapshotRemoval.MISSING_PERMISSIONS
+        if set(users) != {image.id}:
+            return SnapshotRemoval.SKIPPED
+        return SnapshotRemoval.CLIENT_ERROR if snapshot.is_locked(self._context.now()) else SnapshotRemoval.SUCCESS

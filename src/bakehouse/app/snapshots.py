@@ -13,6 +13,7 @@ from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import user_id_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
+from bakehouse.domain.snapshot_lock import snapshot_locked
 from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState, storage_full, volume_not_available
@@ -133,9 +134,12 @@ class Snapshots:
     async def delete(self, caller: Caller, snapshot_id: str) -> None:
         """Delete a snapshot, or move it to the Recycle Bin; volumes made from it lose nothing.
 
-        Refuses one that an image names (InvalidSnapshot.InUse) and another account's (AuthFailure, if it is shared).
+        Refuses one that an image names (InvalidSnapshot.InUse), one that is locked (OperationNotPermitted) and another
+        account's (AuthFailure, if it is shared).
         """
         snapshot = self.owned(caller, snapshot_id)
+        if snapshot.is_locked(self._context.now()):
+            raise snapshot_locked(snapshot_id)
         users = images_using(self._context, caller.region, [snapshot_id])[snapshot_id]
         if users:
             raise snapshot_in_use(snapshot_id, users[0])

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.fast_snapshot_restore import FastSnapshotRestore
+from bakehouse.domain.snapshot_lock import LockState, SnapshotLock
 from bakehouse.domain.snapshot_tier import StorageTier, Tiering
 
 #: What a snapshot names as its volume when it came from a file or from another snapshot, as on EC2.
@@ -45,6 +47,9 @@ class Snapshot:
     """Where it can be read from; of one that is restored for some days, a copy is in the archive too."""
     tiering: Tiering | None = None
     """Its last move between tiers."""
+    lock: SnapshotLock | None = None
+    """The last lock, which may have expired."""
+    fast_restores: tuple[FastSnapshotRestore, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -53,10 +58,11 @@ class Snapshot:
         restored = self.tiering is not None and self.tiering.restore_expires_at is not None
         return self.tier is StorageTier.ARCHIVE or restored
 
-    def readable_by(self, account_id: str) -> bool:
-        """Whether this account may see it and make volumes from it."""
-        accounts = self.create_volume_accounts
-        return account_id == self.account_id or account_id in accounts or "all" in accounts
+    def is_locked(self, now: datetime) -> bool:
+        """Whether a lock keeps it from being deleted."""
+        if self.lock is None or self.state is SnapshotState.ERROR:
+            return False
+        return self.lock.state(self.completed_at, now) is not LockState.EXPIRED
 
 
 def snapshot_in_use(snapshot_id: str, image_id: str) -> Ec2Error:
