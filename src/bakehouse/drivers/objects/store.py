@@ -14,7 +14,8 @@ from bakehouse.drivers.long_work import Progress, Work, in_thread
 from bakehouse.drivers.objects import names
 from bakehouse.drivers.objects.backend import Backend
 from bakehouse.drivers.objects.folder import FolderBuckets
-from bakehouse.ports.objects import InvalidObjectName, NoSuchBucket, NoSuchObject, ObjectAt, Source, WebAddress
+from bakehouse.drivers.objects.web import WebFiles
+from bakehouse.ports.objects import NoSuchBucket, NoSuchObject, ObjectAt, Source, WebAddress
 from bakehouse.ports.volumes import StorageFull
 
 T = TypeVar("T")
@@ -25,15 +26,12 @@ _TASK_ID: Final = re.compile(r"[a-z]+(-[0-9a-z]+)+")
 _UNFINISHED: Final = ".part"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
-#: The bucket of web addresses; no bucket has this name.
-_WEB: Final = ""
-
 
 class BucketStore:
     """Objects in folders and, for buckets that are no folder, in an S3-compatible service. Fulfils `ObjectStore`."""
 
     def __init__(
-        self, *, buckets: Path, work: Path, service: Backend | None = None, web: Backend | None = None
+        self, *, buckets: Path, work: Path, service: Backend | None = None, web: WebFiles | None = None
     ) -> None:
         """Open the store.
 
@@ -41,14 +39,14 @@ class BucketStore:
             buckets: Folder whose subfolders are buckets; made, with mode 0700, if it is not there.
             work: Folder for the tasks' own; the same.
             service: Where all other buckets are; nowhere by default.
-            web: Fetches from web addresses, each the only key of a bucket without a name; none by default.
+            web: Fetches from web addresses; from all but this host's own by default.
         """
         for folder in (buckets, work):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folders = FolderBuckets(buckets)
         self._work = work
         self._service = service
-        self._web = web
+        self._web = web or WebFiles()
         self._turns: WeakValueDictionary[ObjectAt, asyncio.Lock] = WeakValueDictionary()
 
     async def check_bucket(self, bucket: str) -> None:
@@ -57,8 +55,9 @@ class BucketStore:
 
     async def size(self, source: Source) -> int:
         """Return an object's size: see the port."""
-        place = _place(source)
-        return await self._asked(place.bucket, lambda backend: backend.size(place.bucket, place.key))
+        if isinstance(source, WebAddress):
+            return await asyncio.to_thread(self._web.size, source.url)
+        return await self._asked(source.bucket, lambda backend: backend.size(source.bucket, source.key))
 
     async def exists(self, place: ObjectAt) -> bool:
         """Tell whether there is such an object: see the port."""
@@ -70,16 +69,20 @@ class BucketStore:
 
     async def fetch(self, source: Source, path: Path, *, limit_bytes: int, progress: Progress | None = None) -> int:
         """Copy an object into a new file: see the port."""
-        place = _place(source)
         unfinished = path.with_name(path.name + _UNFINISHED)
 
         def receive(work: Work) -> int:
             try:
                 with _opened(unfinished) as file:
-                    self._backend(place.bucket).read_into(place.bucket, place.key, file, limit_bytes, work)
+                    if isinstance(source, WebAddress):
+                        self._web.read_into(source.url, file, limit_bytes, work)
+                    else:
+                        backend = self._backend(source.bucket)
+                        backend.read_into(source.bucket, source.key, file, limit_bytes, work)
                     file.flush()
                     os.fsync(file.fileno())
                     size = os.fstat(file.fileno()).st_size
+                work.check()
                 unfinished.replace(path)
             except BaseException as err:
                 unfinished.unlink(missing_ok=True)
@@ -137,10 +140,6 @@ class BucketStore:
 
     def _backend(self, bucket: str) -> Backend:
         """Return who has a bucket."""
-        if bucket == _WEB:
-            if self._web is None:
-                raise InvalidObjectName("this server fetches nothing from the web")
-            return self._web
         names.check_bucket(bucket)
         if self._service is None or self._folders.has_bucket(bucket):
             return self._folders
@@ -150,10 +149,6 @@ class BucketStore:
         if not _TASK_ID.fullmatch(task_id):
             raise ValueError(f"{task_id!r} is no id")
         return self._work / task_id
-
-
-def _place(source: Source) -> ObjectAt:
-    return ObjectAt(bucket=_WEB, key=source.url) if isinstance(source, WebAddress) else source
 
 
 def _opened(path: Path) -> BinaryIO:
