@@ -216,12 +216,8 @@ def test_a_copy_stays_when_sharing_ends(shop: Shop, stranger: Counter) -> None:
         ({"Encrypted": True}, "UnsupportedOperation"),
         ({"KmsKeyId": "alias/mine"}, "UnsupportedOperation"),
         ({"DestinationOutpostArn": "arn:aws:outposts:us-east-1:1:outpost/op-1"}, "UnsupportedOperation"),
-        ({"DestinationAvailabilityZone": "us-east-1a"}, "InvalidParameterValue"),
-        ({"DestinationAvailabilityZoneId": "use1-az1"}, "InvalidParameterValue"),
-        (
-            {"DestinationAvailabilityZone": "us-east-1a", "DestinationAvailabilityZoneId": "use1-az1"},
-            "InvalidParameterCombination",
-        ),
+        ({"DestinationAvailabilityZone": "us-east-1a"}, "UnsupportedOperation"),
+        ({"DestinationAvailabilityZoneId": "use1-az1"}, "UnsupportedOperation"),
         ({"SnapshotCopyCompletionDurationMinutes": 20}, "InvalidParameterValue"),
         ({"SnapshotCopyCompletionDurationMinutes": 2895}, "InvalidParameterValue"),
         (

@@ -100,7 +100,7 @@ def test_a_snapshot_that_is_shared_is_copied_and_one_that_is_not_is_not_found(
         ({"KmsKeyId": "alias/mine"}, "UnsupportedOperation"),
         ({"CompletionDurationMinutes": 1}, "InvalidParameterValue"),
         ({"CompletionDurationMinutes": 16}, "InvalidParameterValue"),
-        ({"DestinationAvailabilityZone": "us-east-1a"}, "InvalidParameterValue"),
+        ({"DestinationAvailabilityZone": "us-east-1a"}, "UnsupportedOperation"),
         ({"DestinationOutpostArn": "arn:aws:outposts:us-east-1:1:outpost/op-1"}, "UnsupportedOperation"),
         ({"TagSpecifications": [{"ResourceType": "image", "Tags": []}]}, "InvalidParameterValue"),
     ],

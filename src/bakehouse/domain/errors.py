@@ -108,9 +108,10 @@ def invalid_combination(message: str) -> Ec2Error:
     return Ec2Error("InvalidParameterCombination", message)
 
 
-def not_honoured(parameter: str) -> Ec2Error:
+def not_honoured(parameter: str, reason: str = "") -> Ec2Error:
     """Refuse a parameter that EC2 knows and Bakehouse does not honour: never ignore it."""
-    return Ec2Error("UnsupportedOperation", f"The parameter {parameter} is not supported by this endpoint.")
+    words = f"The parameter {parameter} is not supported by this endpoint."
+    return Ec2Error("UnsupportedOperation", f"{words} {reason}".strip())
 
 
 def incorrect_state(message: str) -> Ec2Error:

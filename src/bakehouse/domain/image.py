@@ -165,33 +165,12 @@ def image_not_authorized(image_id: str) -> Ec2Error:
     return auth_failure(f"Not authorized for image:{image_id}")
 
 
-def manifests_not_supported() -> Ec2Error:
-    """Refuse to register an image by a manifest in S3: such images have no volumes, and nothing here starts without.
-
-    Source: EC2 API Reference, RegisterImage, ImageLocation: it is for instance store-backed images.
-    """
-    return Ec2Error(
-        "UnsupportedOperation",
-        "The parameter ImageLocation is not supported by this endpoint: it names the manifest of an instance "
-        "store-backed AMI. Register an EBS-backed AMI from a snapshot instead.",
-    )
-
-
 def attribute_withdrawn() -> Ec2Error:
     """Refuse to show the attribute `blockDeviceMapping`, which DescribeImages shows; wording as AWS answers it.
 
     Source: EC2 API Reference, DescribeImageAttribute: the attribute is deprecated and answered with AuthFailure.
     """
     return auth_failure("Unauthorized attempt to access restricted resource")
-
-
-def organizations_not_supported(arn: str) -> Ec2Error:
-    """Refuse to share with an organization or an organizational unit: there are none here."""
-    return Ec2Error(
-        "UnsupportedOperation",
-        f"'{arn}' cannot be granted anything: accounts at this endpoint belong to no organization. Share with account "
-        "IDs instead.",
-    )
 
 
 def user_id_malformed(user_id: str) -> Ec2Error:

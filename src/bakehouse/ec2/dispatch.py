@@ -30,7 +30,7 @@ class Dispatcher:
         """
         token = request.pop(token_member, None) if token_member else None
         dry_run = request.pop("DryRun", False)
-        operation.honours.refuse_others(request)
+        operation.honours.refuse_others(request, operation.reasons)
         if dry_run:
             raise dry_run_succeeded()
         if token is None:

@@ -9,9 +9,21 @@ from bakehouse.domain.errors import invalid_combination, invalid_value, missing_
 from bakehouse.domain.image import Image, attribute_withdrawn
 from bakehouse.ec2.image_views import moment, protection_view
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
-from bakehouse.ec2.sharing import account_view, refuse_organizations, requested_sharing
+from bakehouse.ec2.sharing import account_view, requested_sharing
 
 _Show = Callable[[Image], dict[str, Any]]
+
+
+#: Members by which an image is shared with organizations and their units.
+_ORGANIZATIONS: Final = (
+    "OrganizationArns",
+    "OrganizationalUnitArns",
+    *(
+        f"LaunchPermission.{change}.{member}"
+        for change in ("Add", "Remove")
+        for member in ("OrganizationArn", "OrganizationalUnitArn")
+    ),
+)
 
 
 def _value(text: str | None) -> dict[str, Any]:
@@ -57,9 +69,8 @@ async def describe_image_attribute(ctx: RequestContext, request: Request) -> Res
     "ModifyImageAttribute",
     honours="ImageId Attribute Value OperationType UserIds UserGroups Description.Value ImdsSupport.Value "
     "LaunchPermission.Add.UserId LaunchPermission.Add.Group LaunchPermission.Remove.UserId "
-    "LaunchPermission.Remove.Group OrganizationArns OrganizationalUnitArns LaunchPermission.Add.OrganizationArn "
-    "LaunchPermission.Add.OrganizationalUnitArn LaunchPermission.Remove.OrganizationArn "
-    "LaunchPermission.Remove.OrganizationalUnitArn",
+    "LaunchPermission.Remove.Group",
+    reasons=dict.fromkeys(_ORGANIZATIONS, "Accounts here belong to no organization. Share with account IDs instead."),
 )
 async def modify_image_attribute(ctx: RequestContext, request: Request) -> Response:
     """Change one attribute of an image, said in its own member or by Attribute, or both ways at once as Packer does."""
@@ -76,7 +87,6 @@ async def reset_image_attribute(ctx: RequestContext, request: Request) -> Respon
 
 def _requested_change(request: Request) -> ImageChange:
     """Source: EC2 API Reference, ModifyImageAttribute: only one attribute at a time."""
-    refuse_organizations(request, member="LaunchPermission")
     named = {
         attribute
         for attribute, member in (

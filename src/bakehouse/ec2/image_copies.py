@@ -3,32 +3,32 @@
 from typing import Final
 
 from bakehouse.app.image_copies import ImageCopyRequest
-from bakehouse.domain.copying import check_destination
 from bakehouse.domain.errors import not_honoured
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags
 
 _HONOURED: Final = (
     "SourceImageId SourceRegion Name Description CopyImageTags Encrypted TagSpecifications "
-    "SnapshotCopyCompletionDurationMinutes DestinationAvailabilityZone DestinationAvailabilityZoneId "
-    "DestinationOutpostArn"
+    "SnapshotCopyCompletionDurationMinutes"
 )
+
+#: Source: EC2 API Reference, CopyImage: the zones that may be named are Local Zones.
+_REASONS: Final = {
+    "DestinationAvailabilityZone": "There are no Local Zones here.",
+    "DestinationAvailabilityZoneId": "There are no Local Zones here.",
+    "DestinationOutpostArn": "There are no Outposts here.",
+}
 
 
 async def _repeat_copy(_ctx: RequestContext, image_id: str) -> Response:
     return {"ImageId": image_id}
 
 
-@operation("CopyImage", honours=_HONOURED, replay=_repeat_copy)
+@operation("CopyImage", honours=_HONOURED, reasons=_REASONS, replay=_repeat_copy)
 async def copy_image(ctx: RequestContext, request: Request) -> Response:
     """Copy an image into the region that was asked. Encryption can be declined, not asked for."""
     if request.get("Encrypted"):
         raise not_honoured("Encrypted")
-    check_destination(
-        zone=request.get("DestinationAvailabilityZone"),
-        zone_id=request.get("DestinationAvailabilityZoneId"),
-        outpost=request.get("DestinationOutpostArn"),
-    )
     image = await ctx.app.images.copy(ctx.caller, _requested(request))
     return {"ImageId": image.id}
 

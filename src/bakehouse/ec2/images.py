@@ -5,7 +5,7 @@ from typing import Any
 
 from bakehouse.app.image_registration import ImageOfSnapshots
 from bakehouse.app.images import ImageOfInstance
-from bakehouse.domain.image import Image, manifests_not_supported
+from bakehouse.domain.image import Image
 from bakehouse.ec2 import block_devices
 from bakehouse.ec2.block_devices import requested_block_devices
 from bakehouse.ec2.image_names import warn_of_name_alone
@@ -37,12 +37,17 @@ async def create_image(ctx: RequestContext, request: Request) -> Response:
 @operation(
     "RegisterImage",
     honours="Name Description Architecture RootDeviceName VirtualizationType BootMode TpmSupport UefiData ImdsSupport "
-    f"EnaSupport SriovNetSupport ImageLocation TagSpecifications {block_devices.HONOURED}",
+    f"EnaSupport SriovNetSupport TagSpecifications {block_devices.HONOURED}",
+    reasons={
+        "BillingProducts": "No account here may charge for an AMI.",
+        "ImageLocation": "It names the manifest of an instance store-backed AMI. Register an EBS-backed AMI from a "
+        "snapshot instead.",
+        "KernelId": "AMIs here are hardware-virtualized and boot a kernel of their own.",
+        "RamdiskId": "AMIs here are hardware-virtualized and boot a kernel of their own.",
+    },
 )
 async def register_image(ctx: RequestContext, request: Request) -> Response:
     """Make an image of snapshots."""
-    if "ImageLocation" in request:
-        raise manifests_not_supported()
     image = await ctx.app.images.register(ctx.caller, _requested_registration(request))
     return {"ImageId": image.id}
 

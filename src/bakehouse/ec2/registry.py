@@ -10,6 +10,7 @@ names it: `@operation("CreateRule", service="rbin", honours=...)`.
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from bakehouse.app.app import App
@@ -43,6 +44,8 @@ class Operation:
     name: str
     handler: Handler
     honours: "Members"
+    reasons: Mapping[str, str]
+    """Path of a member that is not honoured to a sentence that says why not."""
     replay: Replay | None = None
     """Answers a repeated client token from the id of the resource that it made."""
 
@@ -53,15 +56,15 @@ class Members:
 
     tree: dict[str, "Members"] = field(default_factory=dict)
 
-    def refuse_others(self, value: Mapping[str, Any], path: str = "") -> None:
-        """Refuse a request that gives a member outside the tree."""
+    def refuse_others(self, value: Mapping[str, Any], reasons: Mapping[str, str], path: str = "") -> None:
+        """Refuse a request that gives a member outside the tree; `reasons` tells why, by the member's path."""
         for name, given in value.items():
             inner = self.tree.get(name)
             if inner is None:
-                raise not_honoured(path + name)
+                raise not_honoured(path + name, reasons.get(path + name, ""))
             if inner.tree:
                 for entry in given if isinstance(given, list) else (given,):
-                    inner.refuse_others(entry, f"{path}{name}.")
+                    inner.refuse_others(entry, reasons, f"{path}{name}.")
 
     def paths(self, prefix: str = "") -> Iterator[str]:
         """Yield every honoured member with its path, for the reference page."""
@@ -91,15 +94,20 @@ OPERATIONS: Final[dict[str, Operation]] = SERVICES["ec2"]
 
 
 def operation(
-    name: str, *, service: Service = "ec2", honours: str = "", replay: Replay | None = None
+    name: str,
+    *,
+    service: Service = "ec2",
+    honours: str = "",
+    reasons: Mapping[str, str] = MappingProxyType({}),
+    replay: Replay | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Register a handler."""
+    """Register a handler. `reasons` says for members that are not honoured why, where that is not plain."""
 
     def register(handler: Handler) -> Handler:
         if name in SERVICES[service]:
             msg = f"{name} has two handlers"
             raise ValueError(msg)
-        SERVICES[service][name] = Operation(name, handler, members(honours), replay)
+        SERVICES[service][name] = Operation(name, handler, members(honours), reasons, replay)
         return handler
 
     return register

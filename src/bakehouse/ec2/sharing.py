@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bakehouse.domain.errors import missing_parameter
-from bakehouse.domain.image import organizations_not_supported, user_group_unknown
+from bakehouse.domain.image import user_group_unknown
 from bakehouse.ec2.registry import Request
 
 
@@ -30,19 +30,6 @@ def requested_sharing(request: Request, *, member: str, groups: str) -> Sharing:
     if not any(sharing):
         raise missing_parameter(member[0].lower() + member[1:])
     return sharing
-
-
-def refuse_organizations(request: Request, *, member: str) -> None:
-    """Refuse to share with organizations or organizational units: accounts here belong to none."""
-    permission = request.get(member) or {}
-    entries = [*(permission.get("Add") or ()), *(permission.get("Remove") or ())]
-    arns = [
-        *(request.get("OrganizationArns") or ()),
-        *(request.get("OrganizationalUnitArns") or ()),
-        *(entry[name] for entry in entries for name in ("OrganizationArn", "OrganizationalUnitArn") if name in entry),
-    ]
-    if arns:
-        raise organizations_not_supported(arns[0])
 
 
 def account_view(account: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """CopySnapshot on the wire."""
 
 from bakehouse.app.snapshot_copies import SnapshotCopyRequest
-from bakehouse.domain.copying import check_destination, destination_region_differs
+from bakehouse.domain.copying import destination_region_differs
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags, tag_set
 
@@ -9,7 +9,11 @@ from bakehouse.ec2.tag_specifications import requested_tags, tag_set
 @operation(
     "CopySnapshot",
     honours="SourceSnapshotId SourceRegion Description TagSpecifications CompletionDurationMinutes "
-    "DestinationRegion PresignedUrl DestinationAvailabilityZone DestinationOutpostArn",
+    "DestinationRegion PresignedUrl",
+    reasons={
+        "DestinationAvailabilityZone": "There are no Local Zones here.",
+        "DestinationOutpostArn": "There are no Outposts here.",
+    },
 )
 async def copy_snapshot(ctx: RequestContext, request: Request) -> Response:
     """Copy a snapshot into the region that was asked.
@@ -20,8 +24,6 @@ async def copy_snapshot(ctx: RequestContext, request: Request) -> Response:
     """
     if request.get("DestinationRegion", ctx.caller.region) != ctx.caller.region:
         raise destination_region_differs(request["DestinationRegion"], ctx.caller.region)
-    outpost = request.get("DestinationOutpostArn")
-    check_destination(zone=request.get("DestinationAvailabilityZone"), zone_id=None, outpost=outpost)
     copy = await ctx.app.snapshot_copies.copy(ctx.caller, _requested(request))
     return {"SnapshotId": copy.id, "Tags": tag_set(copy.tags)}
 

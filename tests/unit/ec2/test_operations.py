@@ -71,10 +71,24 @@ def test_a_member_that_is_not_honoured_is_refused_by_its_name(request_: dict[str
     honoured = members("A B.C")
 
     if refused is None:
-        honoured.refuse_others(request_)
+        honoured.refuse_others(request_, {})
         return
     with pytest.raises(Ec2Error, match=f"UnsupportedOperation: The parameter {refused} "):
-        honoured.refuse_others(request_)
+        honoured.refuse_others(request_, {})
+
+
+def test_a_refusal_says_why_where_a_reason_is_known() -> None:
+    with pytest.raises(Ec2Error, match=r"The parameter B\.D is not supported by this endpoint\. There are none\."):
+        members("A B.C").refuse_others({"B": {"D": 1}}, {"B.D": "There are none."})
+
+
+@pytest.mark.parametrize(("service", "name"), KNOWN)
+def test_reasons_are_of_members_that_are_refused(service: str, name: str) -> None:
+    registered, model = described(service, name)
+    refused = members(" ".join(registered.reasons))
+
+    assert set(registered.honours.paths()).isdisjoint(registered.reasons)
+    assert model.input_shape is None or unknown(refused, model.input_shape, name) == []
 
 
 def test_an_operation_has_one_handler() -> None:
