@@ -148,7 +148,9 @@ def test_an_image_is_registered_of_a_snapshot(shop: Shop) -> None:
     assert registered["Tags"] == [{"Key": "a", "Value": "b"}]
 
 
-@pytest.mark.parametrize("member", [{"ImageLocation": "b/m.xml"}, {"VirtualizationType": "paravirtual"}, {"KernelId": "aki-1"}])
+@pytest.mark.parametrize(
+    "member", [{"ImageLocation": "b/m.xml"}, {"VirtualizationType": "paravirtual"}, {"KernelId": "aki-1"}]
+)
 def test_an_image_that_could_not_boot_here_is_not_registered(shop: Shop, member: dict[str, Any]) -> None:
     with pytest.raises(ClientError) as error:
         shop.ec2.register_image(Name="registered", **member)

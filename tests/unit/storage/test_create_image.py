@@ -255,7 +255,12 @@ async def test_what_a_mapping_says_of_an_attached_volume_is_honoured(world: Worl
         BlockDeviceRequest(device_name="/dev/xvda", no_device=True),
         BlockDeviceRequest(device_name="/dev/xvda", snapshot_id="snap-0123456789abcdef0"),
     ],
-    ids=["smaller than the volume", "larger than the volume", "without root", "another snapshot for an attached device"],
+    ids=[
+        "smaller than the volume",
+        "larger than the volume",
+        "without root",
+        "another snapshot for an attached device",
+    ],
 )
 async def test_a_mapping_that_cannot_be_is_refused_before_anything_is_made(
     world: World, wrong: BlockDeviceRequest
