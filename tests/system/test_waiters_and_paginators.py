@@ -41,6 +41,8 @@ class World:
         self.deleted_volume = shop.ec2.create_volume(**zone)["VolumeId"]
         shop.ec2.delete_volume(VolumeId=self.deleted_volume)
         self.snapshots = [shop.ec2.create_snapshot(VolumeId=self.volumes[0])["SnapshotId"] for _ in range(6)]
+        all_zones: Any = {"AvailabilityZones": ["us-east-1a", "us-east-1b", "us-east-1c"]}
+        shop.ec2.enable_fast_snapshot_restores(SourceSnapshotIds=self.snapshots[:2], **all_zones)
         for number in range(6):
             shop.ec2.create_image(InstanceId=imaged, Name=f"image-{number}", NoReboot=True)
             shop.ec2.create_security_group(GroupName=f"group-{number}", Description="d")
