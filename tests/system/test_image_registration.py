@@ -246,6 +246,38 @@ def test_an_image_of_an_instance_boots_as_its_source_does(shop: Shop) -> None:
     assert attribute(shop, dict(image), "uefiData") == {"Value": UEFI_DATA}
 
 
+def test_an_image_of_an_instance_that_booted_by_uefi_may_be_for_uefi_alone(shop: Shop) -> None:
+    source = registered(shop, BootMode="uefi-preferred")
+    instance = shop.launch(ImageId=source["ImageId"], InstanceType="t3.micro")
+
+    image_id = shop.ec2.create_image(
+        InstanceId=instance["InstanceId"], Name="of it", NoReboot=True, BootModeOverride="uefi"
+    )["ImageId"]
+
+    (image,) = shop.ec2.describe_images(ImageIds=[image_id])["Images"]
+    assert (instance["CurrentInstanceBootMode"], image["BootMode"]) == ("uefi", "uefi")
+
+
+def test_an_image_of_an_instance_that_booted_by_bios_is_not_for_uefi_alone(shop: Shop) -> None:
+    instance = shop.launch()
+
+    with pytest.raises(ClientError) as error:
+        shop.ec2.create_image(InstanceId=instance["InstanceId"], Name="of it", BootModeOverride="uefi")
+
+    assert refusal(error) == "InvalidParameterCombination"
+
+
+def test_an_images_boot_mode_outlives_the_image_that_its_instance_came_of(shop: Shop) -> None:
+    source = registered(shop, BootMode="uefi-preferred")
+    instance = shop.launch(ImageId=source["ImageId"])
+    shop.ec2.deregister_image(ImageId=source["ImageId"])
+
+    image_id = shop.ec2.create_image(InstanceId=instance["InstanceId"], Name="of it", NoReboot=True)["ImageId"]
+
+    (image,) = shop.ec2.describe_images(ImageIds=[image_id])["Images"]
+    assert image["BootMode"] == "uefi-preferred"
+
+
 @pytest.mark.parametrize(
     ("device", "code"),
     [

@@ -17,6 +17,7 @@ from bakehouse.domain.block_device import BlockDeviceRequest, invalid_mapping, m
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
+from bakehouse.domain.image_boot import check_override
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.tags import check_tags
@@ -32,6 +33,8 @@ class ImageOfInstance:
     name: str
     description: str = ""
     reboot: bool = True
+    boot_mode: str | None = None
+    """None inherits the instance's."""
     block_devices: tuple[BlockDeviceRequest, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     snapshot_tags: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
         check_new_image(context, caller, request.name, request.description, request.tags)
         check_tags(request.snapshot_tags)
         (instance,) = owned(context.store.instances, caller, "instance", [request.instance_id])
+        check_override(request.boot_mode, instance.current_boot_mode)
         volumes = attached_volumes(context, instance)
         snapshots = {
             volume.id: pending_snapshot(context, volume, "", request.snapshot_tags)  # described below
@@ -116,7 +120,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
             root_device_name=instance.root_device_name,
             block_devices=devices,
             created_at=self._context.now().replace(microsecond=0),
-            boot_mode=source.boot_mode if source else None,
+            boot_mode=request.boot_mode or instance.boot_mode,
             tpm_support=source.tpm_support if source else None,
             uefi_data=source.uefi_data if source else None,
             ena_support=source.ena_support if source else True,

@@ -73,6 +73,15 @@ def current_boot_mode(image: Image, instance_type: InstanceType, here: Collectio
     raise firmware_missing(image.architecture, possible[0])
 
 
+def check_override(boot_mode: str | None, current: str) -> None:
+    """Refuse to say of an instance's image that it boots otherwise than the instance did: InvalidParameterCombination.
+
+    Source: EC2 API Reference, CreateImage, BootModeOverride: `uefi` alone, of an instance that booted so.
+    """
+    if boot_mode is not None and (boot_mode != UEFI or current != UEFI):
+        raise invalid_combination(f"The parameter bootModeOverride requires an instance that booted by {UEFI}.")
+
+
 def boot_mode_not_supported(instance_type: str, boot_mode: str) -> Ec2Error:
     """Source: what AWS answers to a launch of a UEFI image on t2.micro (RhinoSecurityLabs/cloudgoat issue 247)."""
     name = {UEFI: "UEFI", LEGACY_BIOS: "Legacy BIOS"}[boot_mode]

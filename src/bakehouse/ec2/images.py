@@ -15,7 +15,11 @@ from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags
 
 
-@operation("CreateImage", honours=f"InstanceId Name Description NoReboot TagSpecifications {block_devices.HONOURED}")
+@operation(
+    "CreateImage",
+    honours=f"InstanceId Name Description NoReboot BootModeOverride TagSpecifications {block_devices.HONOURED}",
+    reasons={"SnapshotLocation": "There are no Local Zones and no Outposts here; snapshots are regional."},
+)
 async def create_image(ctx: RequestContext, request: Request) -> Response:
     """Make an image of a running or stopped instance."""
     tags = requested_tags(request, "image", "snapshot")
@@ -26,6 +30,7 @@ async def create_image(ctx: RequestContext, request: Request) -> Response:
             name=request["Name"],
             description=request.get("Description", ""),
             reboot=not request.get("NoReboot", False),
+            boot_mode=request.get("BootModeOverride"),
             block_devices=requested_block_devices(request),
             tags=tags["image"],
             snapshot_tags=tags["snapshot"],
