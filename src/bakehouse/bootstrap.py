@@ -30,7 +30,7 @@ from bakehouse.drivers.images.recipe import BuiltImage, Progress
 from bakehouse.drivers.images.sources import NoPackageSources
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
-from bakehouse.drivers.objects.store import BucketStore
+from bakehouse.drivers.objects import open_store
 from bakehouse.drivers.process import ProcessFailed, spawn_detached
 from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
@@ -92,7 +92,12 @@ class Server:
 
 def make_drivers(home: Path, settings: Settings) -> Drivers:
     """Choose the drivers: real ones, or fakes that remember their machines in the home."""
-    objects = BucketStore(buckets=home / "buckets", work=home / "transfers")
+    objects = open_store(
+        buckets=Path(settings.bucket_folder or home / "buckets"),
+        work=home / "transfers",
+        s3=(settings.s3_endpoint, settings.region, settings.s3_profile),
+        fetch_from_this_host=settings.fetch_from_this_host,
+    )
     if settings.simulate:
         simulated = home / "simulated"
         simulated.mkdir(exist_ok=True)

@@ -38,6 +38,14 @@ class Settings:
     """apt sources file for image builds; None is the host's own."""
     stop_timeout_s: float = 60
     """How long a guest may take to shut down before its machine is killed."""
+    bucket_folder: str | None = None
+    """Folder whose subfolders are buckets for imports, exports and stored images; None is `buckets` in the home."""
+    s3_endpoint: str | None = None
+    """URL of the S3-compatible service that has all buckets which are no subfolder; None is no service."""
+    s3_profile: str | None = None
+    """Profile of the AWS configuration files for that service; None is what the AWS SDK finds, environment first."""
+    fetch_from_this_host: bool = False
+    """Whether imports may fetch from URLs of this host itself and of its link."""
 
 
 class InvalidSettings(ValueError):
@@ -79,6 +87,8 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     _check("region", settings.region, REGIONS)
     if not 0 <= settings.port <= _PORT_MAX:
         raise InvalidSettings(f"the port {settings.port} is none of 0 to {_PORT_MAX}")
+    if settings.s3_endpoint is not None and not settings.s3_endpoint.startswith(("http://", "https://")):
+        raise InvalidSettings(f"the S3 endpoint `{settings.s3_endpoint}` is no URL of http or https")
     if not settings.stop_timeout_s >= 0:
         raise InvalidSettings(f"the stop timeout of {settings.stop_timeout_s} seconds is less than none")
     return settings
@@ -116,6 +126,6 @@ def _read(name: str, text: str) -> Any:  # noqa: ANN401 - any field's value
             return float(text)
     except ValueError as err:
         raise InvalidSettings(f"BAKEHOUSE_{name.upper()}={text} is not a number") from err
-    if name == "simulate":
+    if name in ("fetch_from_this_host", "simulate"):
         return text.lower() in ("1", "true", "yes", "on")
     return text

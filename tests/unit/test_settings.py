@@ -55,6 +55,7 @@ def test_simulate_is_a_yes_or_a_no(tmp_path: Path, text: str, *, simulate: bool)
         {"accelerator": "gpu"},
         {"region": "x"},
         {"stop_timeout_s": -1},
+        {"s3_endpoint": "minio.lan"},
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
