@@ -64,5 +64,7 @@ async def _assert_bytes(store: Store, volumes: FakeVolumeStore) -> None:
     assert {it.id for it in recycled}.isdisjoint(
         resource.id for records in (store.images, store.snapshots, store.volumes) for resource in records
     )
-    named = {device.snapshot_id for image in store.images for device in image.block_devices if device.snapshot_id}
+    assert {it for image in store.images for it in image.snapshot_ids} <= {snapshot.id for snapshot in store.snapshots}
+    # Only a disabled image may have its snapshots in the archive.
+    named = {it for image in store.images if image.state is not ImageState.DISABLED for it in image.snapshot_ids}
     assert named <= inventory.snapshot_ids
