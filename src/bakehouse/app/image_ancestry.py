@@ -37,8 +37,7 @@ class ImageAncestry:
         The sources are told of whoever owns them and in whatever region, and after they were deregistered: their ids
         are in each copy. Source: EC2 User Guide, "Use AMI ancestry to trace the origin of an AMI".
         """
-        (image,) = self._images.describe(caller, [image_id], include_disabled=True)
-        chain = [image]
+        chain = [self._images.named(caller, image_id)]
         while len(chain) < _MOST:
             source = last_known(self._context.store, chain[-1].source_image_id)
             if source is None:

@@ -68,6 +68,11 @@ class ImageCatalogue:
             found = [image for image in found if not launchers.isdisjoint(image.launch_accounts)]
         return found
 
+    def named(self, caller: Caller, image_id: str) -> Image:
+        """Return the image of this id, disabled or not, or refuse what is not there for the caller: not found."""
+        (image,) = self._of_ids(caller, [image_id])
+        return image
+
     def owned(self, caller: Caller, image_id: str) -> Image:
         """Return the caller's image. Refuses another's: AuthFailure if the caller may launch it, else not found."""
         (image,) = self._of_ids(caller, [image_id])

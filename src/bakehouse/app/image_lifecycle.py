@@ -79,7 +79,7 @@ class ImageLifecycle:
 
         Refuses an image that is not shared with the account itself, such as a public one: AuthFailure.
         """
-        (image,) = self._images.describe(caller, [image_id], include_disabled=True)
+        image = self._images.named(caller, image_id)
         if caller.account_id not in image.launch_accounts:
             raise permission_not_explicit(image_id)
         others = tuple(account for account in image.launch_accounts if account != caller.account_id)
@@ -87,7 +87,7 @@ class ImageLifecycle:
 
     def refuse_fast_launch(self, caller: Caller, image_id: str) -> NoReturn:
         """Refuse to pre-provision Windows images: InvalidParameterValue, as no image here is one, or not found."""
-        (image,) = self._images.describe(caller, [image_id], include_disabled=True)
+        image = self._images.named(caller, image_id)
         raise not_windows(image.id)
 
     async def _put(self, image: Image) -> None:
