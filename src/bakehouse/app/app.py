@@ -27,6 +27,7 @@ from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.security_groups import SecurityGroups
+from bakehouse.app.snapshot_blocks import SnapshotBlocks
 from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshot_locks import SnapshotLocks
 from bakehouse.app.snapshot_tiers import SnapshotTiers
@@ -69,6 +70,7 @@ class App:
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
         self.security_groups = SecurityGroups(context)
+        self.snapshot_blocks = SnapshotBlocks(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
         self.snapshot_locks = SnapshotLocks(context, self.snapshots)

@@ -7,6 +7,7 @@ from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.fast_snapshot_restore import FastSnapshotRestore
+from bakehouse.domain.snapshot_block import SnapshotUpload
 from bakehouse.domain.snapshot_lock import LockState, SnapshotLock
 from bakehouse.domain.snapshot_tier import StorageTier, Tiering
 
@@ -49,6 +50,8 @@ class Snapshot:
     """Its last move between tiers."""
     lock: SnapshotLock | None = None
     """The last lock, which may have expired."""
+    upload: SnapshotUpload | None = None
+    """How a client writes it by blocks, or wrote it."""
     fast_restores: tuple[FastSnapshotRestore, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from bakehouse.ec2 import (
     allowed_images,
     conversions,
+    ebs,
     export_tasks,
     fast_launch,
     fast_snapshot_restores,
@@ -48,6 +49,7 @@ __all__ = [
     "SERVICES",
     "allowed_images",
     "conversions",
+    "ebs",
     "export_tasks",
     "fast_launch",
     "fast_snapshot_restores",

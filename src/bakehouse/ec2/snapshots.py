@@ -92,7 +92,9 @@ async def delete_snapshot(ctx: RequestContext, request: Request) -> Response:
 
 
 def _progress(snapshot: Snapshot) -> str:
-    return "100%" if snapshot.state is SnapshotState.COMPLETED else "0%"
+    if snapshot.state is SnapshotState.COMPLETED:
+        return "100%"
+    return f"{snapshot.upload.progress or 0}%" if snapshot.upload else "0%"
 
 
 def _info_view(snapshot: Snapshot) -> Response:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from bakehouse.sagas.archive_snapshot import ARCHIVE_SNAPSHOT
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
+from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT
 from bakehouse.sagas.copy_image import COPY_IMAGE
 from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT
 from bakehouse.sagas.create_image import CREATE_IMAGE
@@ -24,6 +25,7 @@ from bakehouse.sagas.run_instance import RUN_INSTANCE
 from bakehouse.sagas.security_group import APPLY_SECURITY_GROUP
 from bakehouse.sagas.settle_snapshot import SETTLE_SNAPSHOT
 from bakehouse.sagas.start_instance import START_INSTANCE
+from bakehouse.sagas.start_snapshot import START_SNAPSHOT
 from bakehouse.sagas.stop_instance import STOP_INSTANCE
 from bakehouse.sagas.store_image import STORE_IMAGE
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
@@ -32,6 +34,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     APPLY_SECURITY_GROUP,
     ARCHIVE_SNAPSHOT,
     ATTACH_VOLUME,
+    COMPLETE_SNAPSHOT,
     COPY_IMAGE,
     COPY_SNAPSHOT,
     CREATE_IMAGE,
@@ -49,6 +52,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     RUN_INSTANCE,
     SETTLE_SNAPSHOT,
     START_INSTANCE,
+    START_SNAPSHOT,
     STOP_INSTANCE,
     STORE_IMAGE,
     TERMINATE_INSTANCE,

@@ -1,0 +1,39 @@
+"""Begin a snapshot that a client writes block by block.
+
+Before it begins the record is `pending`, and it stays so; afterwards blocks can be written. When it failed, there is
+neither record nor upload.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bakehouse.sagas import volumes
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import Saga, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSnapshot:
+    """Parameters."""
+
+    snapshot_id: str
+    size_bytes: int
+    parent_id: str | None
+
+
+async def begin_upload(ctx: SagaContext, params: StartSnapshot) -> None:
+    """Let the volume store make room for it. It may have been deleted in the meantime."""
+    if params.snapshot_id in ctx.store.snapshots:
+        await ctx.volumes.blocks.begin(params.snapshot_id, size_bytes=params.size_bytes, parent_id=params.parent_id)
+
+
+async def delete_upload(ctx: SagaContext, params: StartSnapshot) -> None:
+    """Delete what was made, and the record."""
+    await volumes.delete_snapshots(ctx, [params.snapshot_id])
+
+
+START_SNAPSHOT: Final = Saga(
+    name="start_snapshot",
+    params=StartSnapshot,
+    steps=(Step("begin_upload", do=begin_upload, undo=delete_upload),),
+)
