@@ -7,11 +7,14 @@ from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
+from bakehouse.domain.store_image_task import StoreTaskState
+from bakehouse.domain.task_status import TaskStatus
 from bakehouse.domain.volume import VolumeState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.ports.hypervisor import MachineState
+from bakehouse.ports.objects import ObjectAt, ObjectStore
 from bakehouse.store.store import Store
 
 
@@ -35,13 +38,37 @@ async def assert_sound(
     assert {volume.attachment.instance_id for volume in store.volumes if volume.attachment} <= alive
 
 
+def _is_uploaded(snapshot: Snapshot) -> bool:
+    """Whether a client still writes it, or has given up."""
+    return snapshot.upload is not None and snapshot.state is not SnapshotState.COMPLETED
+
+
 def _assert_settled(store: Store) -> None:
     settled = {InstanceState.RUNNING, InstanceState.STOPPED, InstanceState.TERMINATED}
     assert {instance.state for instance in store.instances} <= settled
     made = {ImageState.AVAILABLE, ImageState.DISABLED, ImageState.FAILED}
     assert {image.state for image in store.images} <= made
-    assert {snapshot.state for snapshot in store.snapshots} <= {SnapshotState.COMPLETED}
+    states = {snapshot.state for snapshot in store.snapshots if not _is_uploaded(snapshot)}
+    assert states <= {SnapshotState.COMPLETED}
     assert {volume.state for volume in store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
+
+
+async def assert_transferred(store: Store, objects: ObjectStore) -> None:
+    """Compare the tasks with the objects: an export has one when it is completed, and no other time."""
+    assert await objects.workspaces() == frozenset()
+    for task in [*store.import_image_tasks, *store.import_snapshot_tasks]:
+        assert task.status in (TaskStatus.COMPLETED, TaskStatus.DELETED)
+    for image_task in store.import_image_tasks:
+        assert (image_task.image_id in store.images) == (image_task.status is TaskStatus.COMPLETED)
+    for export in [*store.export_image_tasks, *store.export_instance_tasks]:
+        assert export.status in (TaskStatus.COMPLETED, TaskStatus.DELETED)
+        is_there = await objects.exists(ObjectAt(bucket=export.bucket, key=export.key))
+        assert is_there == (export.status is TaskStatus.COMPLETED)
+    for stored in store.store_image_tasks:
+        assert stored.state in (StoreTaskState.COMPLETED, StoreTaskState.FAILED)
+        if stored.has_place:
+            is_there = await objects.exists(ObjectAt(bucket=stored.bucket, key=stored.key))
+            assert is_there == (stored.state is StoreTaskState.COMPLETED)
 
 
 def assert_archived(store: Store, archived: Collection[str]) -> None:
@@ -60,7 +87,11 @@ async def _assert_bytes(store: Store, volumes: FakeVolumeStore) -> None:
     recycled_volumes = {it.id for it in recycled if it.type is RetainedType.VOLUME}
     assert inventory.volume_ids == {volume.id for volume in store.volumes} | recycled_volumes
     standard = {snapshot.id for snapshot in _all_snapshots(store) if snapshot.tier is StorageTier.STANDARD}
-    assert inventory.snapshot_ids == standard
+    uploads = {snapshot.id for snapshot in store.snapshots if _is_uploaded(snapshot)}
+    assert inventory.snapshot_ids == standard - uploads
+    assert await volumes.blocks.uploads() == {
+        snapshot.id for snapshot in store.snapshots if snapshot.upload and snapshot.state is SnapshotState.PENDING
+    }
     assert {it.id for it in recycled}.isdisjoint(
         resource.id for records in (store.images, store.snapshots, store.volumes) for resource in records
     )

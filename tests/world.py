@@ -19,7 +19,7 @@ from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from tests.soundness import assert_archived, assert_sound
+from tests.soundness import assert_archived, assert_sound, assert_transferred
 
 from bakehouse.app.accounts import Accounts
 from bakehouse.app.app import App
@@ -336,6 +336,7 @@ class World:
         """Assert what must hold whenever no saga is under way: records and host agree."""
         await assert_sound(self.store, self.hypervisor, self.volumes, self.network)
         assert_archived(self.store, await self.archive.ids())
+        await assert_transferred(self.store, self.objects)
 
 
 async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:

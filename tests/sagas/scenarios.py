@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import archived, recycled
+from tests.sagas import archived, recycled, transferring, uploading
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -116,6 +116,7 @@ async def _deregister(world: World, image: Any) -> None:
 SCENARIOS = {
     "archive_snapshot": Scenario(_snapshot, archived.archive),
     "attach_volume": Scenario(_beside, _attach),
+    "complete_snapshot": Scenario(uploading.written, uploading.complete),
     "copy_image": Scenario(_image_of_two, _copy_image),
     "copy_snapshot": Scenario(_snapshot, _copy_snapshot),
     "create_image": Scenario(_with_data_volume, _imaging(reboot=False)),
@@ -127,16 +128,24 @@ SCENARIOS = {
     "delete_recycled_volume": Scenario(recycled.due_volume, recycled.delete_due),
     "delete_snapshots": Scenario(_image, _deregister),
     "delete_snapshots, archived": Scenario(archived.archived_snapshot, archived.delete),
+    "delete_snapshots, pending": Scenario(uploading.written, uploading.delete),
     "delete_snapshots, recycled": Scenario(recycled.due_image, recycled.delete_due),
     "delete_volume": Scenario(_free_volume, lambda world, volume_id: world.app.volumes.delete(world.caller, volume_id)),
     "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
+    "export_disk": Scenario(transferring.image, transferring.export_image),
+    "export_disk, of an instance": Scenario(transferring.instance, transferring.export_instance),
+    "import_disks": Scenario(transferring.disks, transferring.import_image),
+    "import_disks, one": Scenario(transferring.disks, transferring.import_snapshot),
+    "restore_image": Scenario(transferring.stored_image, transferring.restore_image),
     "restore_snapshot, for days": Scenario(archived.archived_snapshot, archived.restore_for_days),
     "restore_snapshot, for good": Scenario(archived.archived_snapshot, archived.restore_for_good),
     "run_instance": Scenario(_image, _launch),
     "settle_snapshot": Scenario(archived.restored_snapshot, archived.end_restorations),
     "settle_snapshot, for good": Scenario(archived.restored_snapshot, archived.restore_for_good),
     "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
+    "start_snapshot": Scenario(_snapshot, uploading.start),
     "stop_instance": Scenario(_running, lambda world, ids: world.instances.stop(world.caller, ids[:1])),
+    "store_image": Scenario(transferring.image, transferring.store_image),
     "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),
     "terminate_instance, retained": Scenario(
         recycled.retained_instance, lambda world, ids: world.instances.terminate(world.caller, ids)

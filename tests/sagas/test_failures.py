@@ -33,10 +33,31 @@ CALLS = [
     ("hypervisor", "thaw_filesystems"),
 ]
 
+#: What transfers ask of them beside.
+TRANSFER_CALLS = [
+    ("disk_files", "contents"),
+    ("disk_files", "examine"),
+    ("disk_files", "export"),
+    ("disk_files", "pack"),
+    ("disk_files", "unpack"),
+    ("objects", "clear_workspace"),
+    ("objects", "exists"),
+    ("objects", "fetch"),
+    ("objects", "put"),
+    ("objects", "workspace"),
+    ("volumes", "copy_snapshot"),
+    ("volumes", "import_file"),
+]
+TRANSFERS = ("export_disk", "import_disks", "restore_image", "store_image")
+
+STORIES = [
+    *((story, *call) for story in SCENARIOS for call in CALLS),
+    *((story, *call) for story in SCENARIOS if story.startswith(TRANSFERS) for call in TRANSFER_CALLS),
+]
+
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("driver", "call"), CALLS)
-@pytest.mark.parametrize("saga", SCENARIOS)
+@pytest.mark.parametrize(("saga", "driver", "call"), STORIES)
 async def test_a_failing_driver_call_leaves_a_sound_world(
     world: World, saga: str, driver: str, call: str, *, after: bool
 ) -> None:

@@ -13,6 +13,7 @@ from tests.server import RunningServer
 from tests.system.not_implemented import PAGINATED, WAITED_FOR
 from tests.system.recycling import Account
 from tests.system.shop import Shop
+from tests.system.transferred import Transferred
 from tests.system.wire import Wire
 
 from bakehouse.ec2.operations import OPERATIONS
@@ -50,6 +51,7 @@ class World:
         shop.ec2.create_tags(Resources=self.volumes, Tags=[{"Key": "Name", "Value": "data"}])
         shop.ec2.create_key_pair(KeyName="k", KeyType="ed25519")
         _fill_recycle_bin(shop, self.volumes[0])
+        self.transfers = Transferred(shop, self.running[0])
         self.used_volume = shop.describe(self.running[0])["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
         self.subnet = shop.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
         self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
@@ -88,6 +90,8 @@ def asked_with(world: World, operation: str) -> dict[str, Any]:
 
 #: waiter -> what it waits for in the world.
 READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
+    "ExportTaskCancelled": lambda world: {"ExportTaskIds": [world.transfers.cancelled]},
+    "ExportTaskCompleted": lambda world: {"ExportTaskIds": [world.transfers.exported]},
     "ImageAvailable": lambda world: {"ImageIds": [world.image_id]},
     "ImageExists": lambda world: {"ImageIds": [world.image_id]},
     "ImageUsageReportAvailable": lambda world: {"ReportIds": [world.report]},
@@ -99,6 +103,8 @@ READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
     "KeyPairExists": lambda _world: {"KeyNames": ["k"]},
     "SecurityGroupExists": lambda _world: {"GroupNames": ["group-0"]},
     "SnapshotCompleted": lambda world: {"SnapshotIds": world.snapshots},
+    "SnapshotImported": lambda world: {"ImportTaskIds": world.transfers.snapshots},
+    "StoreImageTaskComplete": lambda world: {"ImageIds": [world.image_id]},
     "SubnetAvailable": lambda world: {"SubnetIds": [world.subnet]},
     "SystemStatusOk": lambda world: {"InstanceIds": world.running},
     "VolumeAvailable": lambda world: {"VolumeIds": world.volumes},

@@ -24,6 +24,7 @@ from bakehouse.domain.export_task import (
 from bakehouse.domain.ids import new_id, resource_type_of
 from bakehouse.domain.image import Image, ImageState, image_unavailable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.task_status import TASK_SHOWN, TRANSITIONS, TaskEvent, TaskStatus
 from bakehouse.domain.volume import Volume
@@ -229,6 +230,8 @@ class ExportTasks:
         found = self._context.store.snapshots.get(disks[0].snapshot_id or "") if disks else None
         if found is None or found.state is not SnapshotState.COMPLETED:
             raise not_exportable("image", "its snapshot does not exist")
+        if found.tier is StorageTier.ARCHIVE:
+            raise snapshot_archived(found.id)
         if found.encrypted:
             raise not_exportable("image", "its snapshot is encrypted")
         if found.volume_size_gib > EXPORT_MAX_GIB:

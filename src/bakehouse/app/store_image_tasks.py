@@ -14,6 +14,7 @@ from bakehouse.domain.export_task import bucket_unusable
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import Image, ImageState, image_not_authorized, image_unavailable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.store_image_task import (
     STORE_MAX_GIB,
     STORE_TASK_SHOWN,
@@ -78,10 +79,10 @@ class StoreImageTasks:
         """
         check_object_tags(object_tags)
         bucket, _, path = location.partition("/")
-        self._images.describe(caller, [image_id])
+        self._images.named(caller, image_id)
         await self._check_bucket(bucket)
         # From here on nothing is awaited until the task is written down: two cannot both find that there is none.
-        (image,) = self._images.describe(caller, [image_id])
+        image = self._images.named(caller, image_id)
         self._check_storable(caller, image)
         if any(
             task.image_id == image.id and task.bucket == bucket and task.state is StoreTaskState.IN_PROGRESS
@@ -169,6 +170,8 @@ class StoreImageTasks:
         for snapshot in snapshots:
             if snapshot is None or snapshot.state is not SnapshotState.COMPLETED:
                 raise image_unavailable(image.id)
+            if snapshot.tier is StorageTier.ARCHIVE:
+                raise snapshot_archived(snapshot.id)
             if not _is_shared(snapshot, caller):
                 raise image_not_authorized(image.id)
         size_gib = sum(snapshot.volume_size_gib for snapshot in snapshots if snapshot is not None)

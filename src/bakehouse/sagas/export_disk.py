@@ -57,10 +57,19 @@ async def write_file(ctx: SagaContext, params: ExportDisk) -> None:
 
 
 async def give_up(ctx: SagaContext, params: ExportDisk) -> None:
-    """Remove the file, and write down that there is nothing."""
+    """Remove what there is, and write down that there is nothing.
+
+    The object too, whatever the journal says: it may be of a step that was done before a crash and not written down.
+    Its key has the task's id, so that it is nobody else's.
+    """
     if transfer_tasks.can_be_cleaned_up(ctx, params.task_id):
-        await clear_away(ctx, params)
-        await transfer_tasks.note_cleaned_up(ctx, params.task_id)
+        task = export_task_of(ctx, params.task_id)
+        await ctx.objects.clear_workspace(task.id)
+        with suppress(AccessDenied, InvalidObjectName):  # then none was made
+            await ctx.objects.delete(_place(task))
+        if isinstance(task, ExportInstanceTask):
+            await volumes.delete_snapshots(ctx, [task.snapshot_id])
+        await transfer_tasks.note_cleaned_up(ctx, task.id)
 
 
 async def put_object(ctx: SagaContext, params: ExportDisk) -> None:
@@ -74,29 +83,30 @@ async def put_object(ctx: SagaContext, params: ExportDisk) -> None:
     await transfer_tasks.run(ctx, task.id, work)
 
 
-async def remove_object(ctx: SagaContext, params: ExportDisk) -> None:
-    """Remove the object; its key has the task's id, so that it is nobody else's."""
-    if transfer_tasks.can_be_cleaned_up(ctx, params.task_id):
-        with suppress(AccessDenied, InvalidObjectName):  # then none was made
-            await ctx.objects.delete(_place(export_task_of(ctx, params.task_id)))
-
-
-async def clear_away(ctx: SagaContext, params: ExportDisk) -> None:
-    """Remove the task's folder, and the snapshot that was its own."""
+async def clear_workspace(ctx: SagaContext, params: ExportDisk) -> None:
+    """Remove the task's folder."""
     await ctx.objects.clear_workspace(params.task_id)
-    task = export_task_of(ctx, params.task_id)
-    if isinstance(task, ExportInstanceTask):
-        await volumes.delete_snapshots(ctx, [task.snapshot_id])
 
 
 async def finish(ctx: SagaContext, params: ExportDisk) -> None:
-    """Write down that the object is there; from here on the task cannot be cancelled."""
+    """Write down that the object is there; from here on the task cannot be cancelled. An instance's snapshot goes."""
     if transfer_tasks.is_finished(ctx, params.task_id):
         return
     transfer_tasks.refuse_cancelled(ctx, params.task_id)
+    task = export_task_of(ctx, params.task_id)
+    snapshot = ctx.store.snapshots.get(task.snapshot_id) if isinstance(task, ExportInstanceTask) else None
     async with ctx.store.transaction() as tx:
-        transfer_tasks.put_finished(ctx, tx, params.task_id)
-    ctx.transfers.forget(params.task_id)
+        transfer_tasks.put_finished(ctx, tx, task.id)
+        if snapshot is not None:
+            tx.delete(snapshot)
+    ctx.transfers.forget(task.id)
+
+
+async def delete_bytes(ctx: SagaContext, params: ExportDisk) -> None:
+    """Delete the bytes of an instance's snapshot, whose record is gone."""
+    task = export_task_of(ctx, params.task_id)
+    if isinstance(task, ExportInstanceTask) and transfer_tasks.is_finished(ctx, task.id):
+        await ctx.volumes.delete_snapshot(task.snapshot_id)
 
 
 EXPORT_DISK: Final = Saga(
@@ -104,9 +114,11 @@ EXPORT_DISK: Final = Saga(
     params=ExportDisk,
     steps=(
         Step("write_file", do=write_file, undo=give_up),
-        Step("put_object", do=put_object, undo=remove_object),
-        Step("clear_away", do=clear_away),
-        Step("finish", do=finish),  # last, so it needs no undo
+        Step("put_object", do=put_object),
+        Step("clear_workspace", do=clear_workspace),
+        Step("finish", do=finish),
+        # The task is done by now: what undoes this is to try again.
+        Step("delete_bytes", do=delete_bytes, undo=delete_bytes),
     ),
     in_background=True,
 )

@@ -53,7 +53,8 @@ async def unpack(ctx: SagaContext, params: RestoreImage) -> None:
         await ctx.disk_files.unpack(path, snapshot_ids, progress=transfer.part(_FETCH_SHARE, 1))
 
     try:
-        _pending(ctx, params)
+        if _pending(ctx, params).state is ImageState.AVAILABLE:
+            return
         await ctx.transfers.run(params.image_id, work)
     except Exception as err:
         await _note(ctx, params, err)

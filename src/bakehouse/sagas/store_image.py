@@ -52,11 +52,14 @@ async def pack(ctx: SagaContext, params: StoreImage) -> None:
 
 
 async def give_up(ctx: SagaContext, params: StoreImage) -> None:
-    """Remove the file, and write down that the task failed."""
+    """Remove the file, and the object if it is the task's own, and write down that the task failed."""
     task = ctx.store.store_image_tasks[params.task_id]
     if task.state is not StoreTaskState.IN_PROGRESS:
         return
     await ctx.objects.clear_workspace(task.id)
+    if task.has_place:
+        with suppress(AccessDenied, InvalidObjectName):  # then none was made
+            await ctx.objects.delete(_place(task))
     async with ctx.store.transaction() as tx:
         task = ctx.store.store_image_tasks[task.id]
         reason = task.failure_reason or reason_of(Exception())
@@ -77,14 +80,6 @@ async def put_object(ctx: SagaContext, params: StoreImage) -> None:
     await _run(ctx, task, work)
 
 
-async def remove_object(ctx: SagaContext, params: StoreImage) -> None:
-    """Remove the object, if it is the task's own."""
-    task = ctx.store.store_image_tasks[params.task_id]
-    if task.has_place and task.state is StoreTaskState.IN_PROGRESS:
-        with suppress(AccessDenied, InvalidObjectName):  # then none was made
-            await ctx.objects.delete(_place(task))
-
-
 async def clear_workspace(ctx: SagaContext, params: StoreImage) -> None:
     """Remove the task's folder."""
     await ctx.objects.clear_workspace(params.task_id)
@@ -103,7 +98,7 @@ STORE_IMAGE: Final = Saga(
     params=StoreImage,
     steps=(
         Step("pack", do=pack, undo=give_up),
-        Step("put_object", do=put_object, undo=remove_object),
+        Step("put_object", do=put_object),
         Step("clear_workspace", do=clear_workspace),
         Step("finish", do=finish),  # last, so it needs no undo
     ),
@@ -134,7 +129,9 @@ async def _take_place(ctx: SagaContext, task: StoreImageTask) -> None:
 
 
 async def _run(ctx: SagaContext, task: StoreImageTask, work: Callable[[Transfer], Awaitable[None]]) -> None:
-    """Do a part of the work in the task's turn; why it fails is written down."""
+    """Do a part of the work in the task's turn, unless all of it is done. Why it fails is written down."""
+    if task.state is StoreTaskState.COMPLETED:
+        return
     try:
         await ctx.transfers.run(task.id, work)
     except Exception as err:

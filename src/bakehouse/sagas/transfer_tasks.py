@@ -28,12 +28,14 @@ def export_task_of(ctx: SagaContext, task_id: str) -> ExportImageTask | ExportIn
 
 
 async def run(ctx: SagaContext, task_id: str, work: Callable[[Transfer], Awaitable[None]]) -> None:
-    """Do a task's work in its turn; why it fails is written down.
+    """Do a task's work in its turn, unless it is done: then this is a repetition. Why it fails is written down.
 
     Raises:
         TransferCancelled: The task was cancelled, before or while this ran.
         Exception: What the work raised.
     """
+    if is_finished(ctx, task_id):
+        return
     refuse_cancelled(ctx, task_id)
     try:
         await ctx.transfers.run(task_id, work)
