@@ -61,11 +61,16 @@ OF_TYPE = {
 
 #: Kind of record to the members that take ids of it.
 KINDS = {
+    "export_image_tasks": ("ExportImageTaskIds", "ExportTaskId"),
+    "export_instance_tasks": ("ExportTaskId", "ExportTaskIds"),
     "image_usage_reports": ("ReportId", "ReportIds"),
     "images": ("ImageId", "ImageIds", "SourceImageId"),
+    "import_image_tasks": ("ImportTaskId", "ImportTaskIds"),
+    "import_snapshot_tasks": ("ImportTaskId", "ImportTaskIds"),
     "instances": ("InstanceId", "InstanceIds"),
     "key_pairs": ("KeyPairId", "KeyPairIds"),
     "network_interfaces": ("NetworkInterfaceId", "NetworkInterfaceIds"),
+    "recycle_bin": ("ImageId", "ImageIds", "SnapshotId", "SnapshotIds", "VolumeId", "VolumeIds"),
     "security_groups": ("GroupId", "GroupIds", "Groups", "SecurityGroupIds"),
     "snapshots": ("SnapshotId", "SnapshotIds", "SourceSnapshotId"),
     "subnets": ("SubnetId", "SubnetIds"),
@@ -214,10 +219,14 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
     rules = sorted(rule.id for group in contents["security_groups"].values() for rule in group.rules)[:40]
     watermarks = sorted({mark.key for image in contents["images"].values() for mark in image.watermarks})
     resources = [resource_id for kind in KINDS for resource_id in ids[kind]]
+    known: dict[str, list[str]] = {}
+    for kind, members in KINDS.items():
+        for member in members:
+            known.setdefault(member, []).extend(ids[kind])
     return {
         "Any": resources,
         "Resources": resources,
-        **{member: ids[kind] for kind, members in KINDS.items() for member in members},
+        **known,
         **dict.fromkeys(("AccountIds", "UserId", "UserIds"), sorted(everything["accounts"])),
         **dict.fromkeys(("GroupName", "GroupNames", "SecurityGroups"), names["security_groups"]),
         **dict.fromkeys(("KeyName", "KeyNames"), names["key_pairs"]),

@@ -20,9 +20,10 @@ async def create_store_image_task(ctx: RequestContext, request: Request) -> Resp
     """Begin to store an image as one object."""
     tags: dict[str, str] = {}
     for tag in request.get("S3ObjectTags") or ():
-        if tag.get("Key", "") in tags:
-            raise invalid_parameter(f"Duplicate tag key '{tag['Key']}' specified.")
-        tags[tag.get("Key", "")] = tag.get("Value", "")
+        key = tag.get("Key", "")
+        if key in tags:
+            raise invalid_parameter(f"Duplicate tag key '{key}' specified.")
+        tags[key] = tag.get("Value", "")
     tasks = ctx.app.store_image_tasks
     task = await tasks.store(ctx.caller, request["ImageId"], request["Bucket"], object_tags=tags)
     return {"ObjectKey": task.key}
