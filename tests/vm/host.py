@@ -40,7 +40,7 @@ class Host:
         self.server: ServerProcess | None = None
         self._port = _free_port()
         self._client: EC2Client | None = None
-        self.images: dict[str, str] = {}
+        self.images: dict[tuple[str, str], str] = {}
         self.environment: dict[str, str] = {}
         """What the server was started with, beside our own environment."""
 
@@ -76,11 +76,12 @@ class Host:
         assert done.returncode == 0 or not check, done.stderr
         return done
 
-    def image(self, recipe: str = "minimal") -> str:
+    def image(self, recipe: str = "minimal", architecture: str = "x86_64") -> str:
         """Return the id of a built image; the first build of all is kept in the user's cache."""
-        if recipe not in self.images:
-            self.images[recipe] = self.bakehouse("image", "build", recipe).stdout.strip()
-        return self.images[recipe]
+        kind = (recipe, architecture)
+        if kind not in self.images:
+            self.images[kind] = self.bakehouse("image", "build", recipe, "--arch", architecture).stdout.strip()
+        return self.images[kind]
 
     def guest(self, instance_id: str) -> Guest:
         return Guest(self.home, self.ec2, instance_id)

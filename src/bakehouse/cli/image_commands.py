@@ -34,7 +34,7 @@ def build(
     """Build an image from the distribution's packages and print its id; built before, it is found again."""
     import asyncio
 
-    from bakehouse import bootstrap
+    from bakehouse.bootstrap.image_builds import BuildFailed, build_image
     from bakehouse.cli.client import ec2_client
     from bakehouse.domain.public_parameter import parameter_of_recipe
 
@@ -43,7 +43,7 @@ def build(
     with progress_bar(f"building {recipe}") as bar:
         try:
             built = asyncio.run(
-                bootstrap.build_image(
+                build_image(
                     settings_of(where),
                     recipe,
                     architecture,
@@ -51,7 +51,7 @@ def build(
                     lambda step: bar.move(step.fraction, step.step),
                 )
             )
-        except bootstrap.BuildFailed as err:
+        except BuildFailed as err:
             raise CommandFailed(str(err), "what the host lacks: `bakehouse doctor`") from err
     client = ec2_client(credentials)
     wanted = [{"Name": f"tag:{CONTENT_TAG}", "Values": [built.content_key]}]

@@ -158,7 +158,7 @@ def doctor(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """Explain what this host can do, and what it lacks."""
     import asyncio
 
-    from bakehouse import bootstrap
+    from bakehouse.bootstrap.host_checks import examine_host
 
     where = home_of(home)
     rows = [
@@ -171,7 +171,7 @@ def doctor(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     ]
     rows += [
         {"check": check.name, "state": "ok" if check.fine else "problem", "detail": check.detail}
-        for check in asyncio.run(bootstrap.examine_host(where, settings_of(where)))
+        for check in asyncio.run(examine_host(where, settings_of(where)))
     ]
     print_rows(output, rows, {"check": "CHECK", "state": "STATE", "detail": "DETAIL"})
     if any(row["state"] != "ok" for row in rows):

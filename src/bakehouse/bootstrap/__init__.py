@@ -24,14 +24,10 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.hypervisor.fake.driver import FakeHypervisor
 from bakehouse.drivers.hypervisor.qemu.driver import QemuHypervisor
-from bakehouse.drivers.images import builder
-from bakehouse.drivers.images.packages import PackagesUnavailable
-from bakehouse.drivers.images.recipe import BuiltImage, Progress
-from bakehouse.drivers.images.sources import NoPackageSources
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.objects import open_store
-from bakehouse.drivers.process import ProcessFailed, spawn_detached
+from bakehouse.drivers.process import spawn_detached
 from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
@@ -51,7 +47,7 @@ from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
 from bakehouse.server.home_lock import lock
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
-from bakehouse.settings import Settings, default_cache, remember
+from bakehouse.settings import Settings, remember
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
@@ -194,6 +190,8 @@ async def running_server(
             app.import_tasks.forget_old,
             app.store_image_tasks.forget_old,
             app.recycle_bin.delete_due,
+            app.snapshot_blocks.expire,
+            app.snapshot_sizes.measure,
             app.snapshot_tiers.end_restorations,
             app.image_ancestry.forget_unneeded,
             app.image_usage_reports.forget_expired,
@@ -335,67 +333,8 @@ def _crash_point() -> Checkpoint:
     return checkpoint
 
 
-class BuildFailed(Exception):
-    """An image could not be built. The text says why."""
-
-
-async def build_image(
-    settings: Settings,
-    recipe: str,
-    architecture: str,
-    mirror: str | None,
-    progress: Callable[[Progress], None],
-) -> BuiltImage:
-    """Build an image in the user's cache, or find it there."""
-    sources = Path(settings.apt_sources) if settings.apt_sources else None
-    try:
-        return await builder.build(
-            recipe,
-            cache=default_cache(os.environ),
-            architecture=architecture,
-            apt_sources=sources,
-            mirror=mirror,
-            progress=progress,
-        )
-    except (builder.UnknownRecipe, NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
-        raise BuildFailed(str(err)) from err
-
-
 async def start_in_background(home: Path, arguments: Sequence[str]) -> int:
     """Start `bakehouse serve` so that it outlives the caller, with its log in the home; return its pid."""
     prepare_home(home)
     argv = [sys.executable, "-m", "bakehouse", "serve", f"--home={home}", *arguments]
     return await spawn_detached(argv, log=home / "serve.log")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostCheck:
-    """One thing that `bakehouse doctor` looked at."""
-
-    name: str
-    fine: bool
-    detail: str
-
-
-async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
-    """Ask the drivers what this host can do; what they cannot find out is a problem, said in their words."""
-    prepare_home(home)
-    drivers = make_drivers(home, settings)
-    checks = []
-    try:
-        found = await drivers.hypervisor.capabilities()
-        checks.append(
-            HostCheck(name="accelerator", fine=True, detail=f"{found.accelerator}: {found.accelerator_reason}")
-        )
-        checks.append(
-            HostCheck(name="hypervisor", fine=True, detail=f"QEMU {found.version} for {', '.join(found.architectures)}")
-        )
-    except (ProcessFailed, OSError) as err:
-        checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))
-    try:
-        network = await drivers.network.capabilities()
-        checks.append(HostCheck(name="network", fine=True, detail=f"{network.mode}; outside: {network.outside}"))
-        checks.append(HostCheck(name="public addresses", fine=True, detail=network.public_addresses))
-    except (NetworkUnavailable, OSError) as err:
-        checks.append(HostCheck(name="network", fine=False, detail=str(err)))
-    return checks

@@ -1,0 +1,68 @@
+"""What `bakehouse doctor` looks at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bakehouse.bootstrap import make_drivers, prepare_home
+from bakehouse.drivers.process import ProcessFailed
+from bakehouse.ports.hypervisor import GuestSupport
+from bakehouse.ports.network import NetworkUnavailable
+from bakehouse.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCheck:
+    """One thing that `bakehouse doctor` looked at."""
+
+    name: str
+    fine: bool
+    detail: str
+
+
+#: Architecture -> what to install for it, as Debian and Ubuntu name it.
+_GUEST_PACKAGES: Final = {
+    "x86_64": "qemu-system-x86 and ovmf",
+    "i386": "qemu-system-x86 and ovmf",
+    "arm64": "qemu-system-arm and qemu-efi-aarch64",
+}
+
+
+def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
+    """Say how guests of an architecture run. One that cannot is no problem until somebody wants it."""
+    name = f"{architecture} guests"
+    packages = _GUEST_PACKAGES[architecture]
+    if support is None:
+        return HostCheck(name=name, fine=True, detail=f"none: for them install {packages}")
+    detail = f"{support.accelerator}, boot by {' or '.join(sorted(support.boot_modes))}"
+    if "uefi" not in support.boot_modes:
+        detail += f"; for uefi install {packages}"
+    return HostCheck(name=name, fine=True, detail=detail)
+
+
+async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
+    """Ask the drivers what this host can do; what they cannot find out is a problem, said in their words."""
+    prepare_home(home)
+    drivers = make_drivers(home, settings)
+    checks = []
+    try:
+        found = await drivers.hypervisor.capabilities()
+        checks.append(
+            HostCheck(name="accelerator", fine=True, detail=f"{found.accelerator}: {found.accelerator_reason}")
+        )
+        fine = bool(found.guests)
+        checks.append(
+            HostCheck(
+                name="hypervisor", fine=fine, detail=f"QEMU {found.version}" if fine else found.accelerator_reason
+            )
+        )
+        checks.extend(_guest_check(architecture, found.guests.get(architecture)) for architecture in _GUEST_PACKAGES)
+    except (ProcessFailed, OSError) as err:
+        checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))
+    try:
+        network = await drivers.network.capabilities()
+        checks.append(HostCheck(name="network", fine=True, detail=f"{network.mode}; outside: {network.outside}"))
+        checks.append(HostCheck(name="public addresses", fine=True, detail=network.public_addresses))
+    except (NetworkUnavailable, OSError) as err:
+        checks.append(HostCheck(name="network", fine=False, detail=str(err)))
+    return checks
