@@ -30,6 +30,7 @@ from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_blocks import SnapshotBlocks
 from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshot_locks import SnapshotLocks
+from bakehouse.app.snapshot_sizes import SnapshotSizes
 from bakehouse.app.snapshot_tiers import SnapshotTiers
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
@@ -76,6 +77,7 @@ class App:
         self.snapshot_locks = SnapshotLocks(context, self.snapshots)
         self.storage = Storage(context)
         self.store_image_tasks = StoreImageTasks(context, self.images)
+        self.snapshot_sizes = SnapshotSizes(context)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
         self.volume_io = VolumeIo(context)

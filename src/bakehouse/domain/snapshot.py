@@ -44,6 +44,8 @@ class Snapshot:
     """Of a copy, `standard` or `time-based`."""
     completion_duration_minutes: int | None = None
     """Of a time-based copy, how long it was given."""
+    full_size_bytes: int | None = None
+    """What all its blocks take that were written; None until they were counted."""
     tier: StorageTier = StorageTier.STANDARD
     """Where it can be read from; of one that is restored for some days, a copy is in the archive too."""
     tiering: Tiering | None = None

@@ -119,6 +119,7 @@ def _own_view(snapshot: Snapshot) -> Response:
         "StorageTier": snapshot.tier,
         "RestoreExpiryTime": snapshot.tiering and snapshot.tiering.restore_expires_at,
         "CompletionTime": snapshot.completed_at,
+        "FullSnapshotSizeInBytes": snapshot.full_size_bytes,
         "TransferType": snapshot.transfer_type,
         "CompletionDurationMinutes": snapshot.completion_duration_minutes,
     }

@@ -30,7 +30,8 @@ from bakehouse.domain.recycle_bin import RecycledResource
 from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
-from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
 from bakehouse.store.database import Batch, Database, Outcome, Write
@@ -51,6 +52,11 @@ def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an a
 
 def _is_restored_for_days(snapshot: Snapshot) -> bool | None:
     return True if snapshot.tiering is not None and snapshot.tiering.restore_expires_at is not None else None
+
+
+def _is_unmeasured(snapshot: Snapshot) -> bool | None:
+    is_readable = snapshot.state is SnapshotState.COMPLETED and snapshot.tier is StorageTier.STANDARD
+    return True if is_readable and snapshot.full_size_bytes is None else None
 
 
 class Transaction:
@@ -152,6 +158,7 @@ class Store:
             region=lambda snapshot: snapshot.region,
             volume=lambda snapshot: snapshot.volume_id,
             restored=_is_restored_for_days,
+            unmeasured=_is_unmeasured,
         )
         self.store_image_tasks: Records[StoreImageTask] = Records(scope=_scope)
         self.subnets: Records[Subnet] = Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id)
