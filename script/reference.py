@@ -64,8 +64,7 @@ _NOT_ANSWERED: Final = {
     r"BundleInstance|\w+BundleTasks?": "EC2 itself bundles no more, and never bundled what has volumes as here",
     r"Import(Instance|Volume)|\w+ConversionTasks?": "it is the older way in, by a manifest of retired tools;"
     " `ImportImage` and `ImportSnapshot` take the same files",
-    r"CreateInstanceExportTask|DescribeExportTasks": "it is the older way out, of an imported instance only;"
-    " `CreateImage` and `ExportImage` do it for every instance",
+    "GetInstanceUefiData": "a machine keeps its UEFI variables in QEMU's format, and nothing here writes EC2's",
 }
 
 
@@ -110,7 +109,8 @@ def operations() -> str:
 {len(OPERATIONS)} of the {known_operations} operations of EC2's API {version}, and on the same endpoint
 {others}.
 
-- An operation that the API has and this page has not is answered `UnsupportedOperation`, any other `InvalidAction`.
+- An operation that the API has and this page has not, or has without a row below, is answered `UnsupportedOperation`;
+  what the API has not `InvalidAction`.
 - A member that is refused is refused when a request gives it, and so are some values of the members that are honoured
   (an encrypted volume, for one). The answer names the member. Nothing is ignored.
 - `DryRun` works wherever the API has it. Where an operation *repeats* a client token, the same token with the same
@@ -136,9 +136,21 @@ def _images(ec2: ServiceModel) -> Iterator[str]:
     """Write the table of every operation that the model has on images, with the reason of those that are refused."""
     yield "## Everything on images that the API has\n\n| operation | |\n|---|---|"
     for name in sorted(filter(_IMAGE_OPERATION.search, ec2.operation_names)):
-        reason = next((text for pattern, text in _NOT_ANSWERED.items() if re.fullmatch(pattern, name)), "not yet")
-        yield f"| `{name}` | {'answered' if name in OPERATIONS else f'refused, `UnsupportedOperation`: {reason}'} |"
+        yield f"| `{name}` | {_verdict(name)} |"
     yield ""
+
+
+def _verdict(name: str) -> str:
+    """Tell whether an operation is answered, or why not: in its handler's words, if those refuse, or in the table's."""
+    operation = OPERATIONS.get(name)
+    summary = "Refuse" if operation is None else _summary(operation)
+    if not summary.startswith("Refuse"):
+        return "answered"
+    reason = next((text for pattern, text in _NOT_ANSWERED.items() if re.fullmatch(pattern, name)), "")
+    reason = reason or summary.removeprefix("Refuse").lstrip(".: ").removesuffix(".")
+    if not reason:
+        raise LookupError(f"{name} is refused without a reason")
+    return f"refused: {reason}"
 
 
 def _table(title: str, operations: Sequence[tuple[Operation, model.Operation]]) -> Iterator[str]:
@@ -156,14 +168,18 @@ def _table(title: str, operations: Sequence[tuple[Operation, model.Operation]]) 
 
 def _row(operation: Operation, known: model.Operation) -> str:
     """Return an operation with the members of its request: those honoured and those refused, the nested ones too."""
-    summary = (inspect.getdoc(operation.handler) or "").partition("\n\n")[0].partition(" Source: ")[0]
     token = known.client_token_member
     repeats = token if token and operation.replay else None
     shared = {"DryRun", repeats} if repeats else {"DryRun"}
-    text = f"`{operation.name}`: {' '.join(summary.split())}" + (f" Repeats `{repeats}`." if repeats else "")
+    text = f"`{operation.name}`: {_summary(operation)}" + (f" Repeats `{repeats}`." if repeats else "")
     honoured = ", ".join(_written(operation.honours))
     refused = ", ".join(_refused(operation.honours, known.input_shape, shared))
     return f"| {text.replace('|', '&#124;')} | {honoured} | {refused} |".replace("  ", " ")
+
+
+def _summary(operation: Operation) -> str:
+    text = inspect.getdoc(operation.handler) or ""
+    return " ".join(text.partition("\n\n")[0].partition(" Source: ")[0].split())
 
 
 def _item(title: str, entries: Sequence[str]) -> Iterator[str]:
