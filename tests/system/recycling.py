@@ -21,6 +21,7 @@ class Account:
 
     def __init__(self, running: RunningServer, name: str, region: str = "us-east-1") -> None:
         self.running = running
+        self.name = name
         self.account_id = running.access_key(name).account_id
         self.ec2: EC2Client = running.ec2(name, region)
         self.rbin: Any = running.client("rbin", name, region)

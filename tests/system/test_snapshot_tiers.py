@@ -1,8 +1,10 @@
 """Storage tiers of snapshots as boto3 sees them."""
 
 import time
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -188,6 +190,30 @@ def test_snapshots_are_found_by_their_tier_and_their_last_move(alice: Account) -
     assert (of_tier("archive"), of_tier("standard")) == ([archive], [standard, restored])
     with refused("InvalidParameterValue"):
         found("storage-tier", "archive")
+
+
+def test_a_snapshot_shows_what_all_its_blocks_take_also_when_it_is_archived(alice: Account) -> None:
+    ebs: Any = alice.running.client("ebs", alice.name)
+    snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    data = bytes(range(256)) * 2048
+    digest = b64encode(sha256(data).digest()).decode()
+    for index in (0, 7, 2000):
+        ebs.put_snapshot_block(
+            SnapshotId=snapshot_id,
+            BlockIndex=index,
+            BlockData=data,
+            DataLength=len(data),
+            Checksum=digest,
+            ChecksumAlgorithm="SHA256",
+        )
+    ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=3)
+    alice.ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+
+    alice.running.call(alice.running.server.app.snapshot_sizes.measure())
+    alice.ec2.modify_snapshot_tier(SnapshotId=snapshot_id, StorageTier="archive")
+    moved(alice, snapshot_id, "archival-completed")
+
+    assert described(alice, snapshot_id)["FullSnapshotSizeInBytes"] == 3 * len(data)
 
 
 def test_an_archived_snapshot_goes_into_the_bin_and_comes_back_archived(alice: Account) -> None:
