@@ -29,7 +29,7 @@ def named_by(operation: str) -> str | None:
     return next((member for member in _MEMBERS if member in members), None)
 
 
-OF_IMAGES = sorted(name for name in OPERATIONS if named_by(name) is not None and name != "CreateReplaceRootVolumeTask")
+OF_IMAGES = sorted(name for name in OPERATIONS if named_by(name) is not None)
 
 
 def ask(running: RunningServer, account: str, operation: str, image_id: str) -> Answer:
