@@ -10,8 +10,9 @@ from typing import Final
 from bakehouse.drivers import process
 from bakehouse.ports.volumes import StorageFull
 
-#: Messages are read for what they mean, so they must not be translated.
-ENVIRONMENT: Final = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+#: Messages are read for what they mean, so they must not be translated. One arena for all threads: glibc would reserve
+#: 64 MiB of addresses for each of up to eight a core, and a conversion with its threads be over the limit below.
+ENVIRONMENT: Final = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "MALLOC_ARENA_MAX": "1"}
 
 #: What a parser of a hostile file may use, as OpenStack Nova and Cinder limit theirs: 1 GiB of addresses, 30 s of
 #: processor time. Source: nova/privsep/qemu.py, QEMU_IMG_LIMITS; cinder/image/image_utils.py the same.
