@@ -26,8 +26,21 @@ PARTS = ["1", "0", "01", "999999999", "9999999999", "-1", "", "Key", "Name", "Va
 
 #: What the model calls optional and an operation can do little without: of the request, and of what is in it.
 OFTEN_NEEDED = {
-    False: {"GroupId", "ImageId", "InstanceId", "IpPermissions", "KeyName", "Name", "Size", "SnapshotId", "Tags"},
-    True: {"CidrIp", "FromPort", "IpProtocol", "IpRanges", "Key", "Name", "ToPort", "Value", "Values"},
+    False: {
+        "AutoEnableIO",
+        "GroupId",
+        "ImageId",
+        "IncludeAllResourceTypes",
+        "InstanceId",
+        "IpPermissions",
+        "KeyName",
+        "Name",
+        "ResourceTypes",
+        "Size",
+        "SnapshotId",
+        "Tags",
+    },
+    True: {"CidrIp", "FromPort", "IpProtocol", "IpRanges", "Key", "Name", "ResourceType", "ToPort", "Value", "Values"},
 }
 NUMBERS = [
     "0",
