@@ -8,6 +8,9 @@ from botocore.exceptions import ClientError
 from tests.server import RunningServer
 from tests.system.shop import Shop, refusal
 
+from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
+
 EUROPE = "eu-west-1"
 
 
@@ -264,15 +267,18 @@ def test_an_image_that_is_not_available_is_not_copied(shop: Shop, owner: Counter
     assert refusal(error) == "InvalidAMIID.Unavailable"
 
 
-def test_an_image_whose_snapshot_is_not_complete_is_not_copied(shop: Shop, owner: Counter) -> None:
+@pytest.mark.parametrize("change", [{"state": SnapshotState.PENDING}, {"tier": StorageTier.ARCHIVE}])
+def test_an_image_whose_snapshot_cannot_be_read_now_is_not_copied(
+    shop: Shop, owner: Counter, change: dict[str, Any]
+) -> None:
     store = shop.running.server.context.store
     snapshot = store.snapshots[snapshot_of(shop.ec2, shop.image_id)["SnapshotId"]]
 
-    async def put(record: Any) -> None:
+    async def put(record: Snapshot) -> None:
         async with store.transaction() as tx:
             tx.put(record)
 
-    shop.running.call(put(replace(snapshot, state=type(snapshot.state)("pending"))))
+    shop.running.call(put(replace(snapshot, **change)))
 
     with pytest.raises(ClientError) as error:
         owner.copy(shop)

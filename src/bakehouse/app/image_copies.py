@@ -17,6 +17,7 @@ from bakehouse.domain.copying import (
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.sagas.copy_image import COPY_IMAGE, CopyImage
 
@@ -79,7 +80,7 @@ class ImageCopies(ImageCatalogue):
         snapshots = [snapshot for snapshot in found if snapshot is not None]
         if not all(may_read(self._context, caller.account_id, snapshot) for snapshot in snapshots):
             raise image_storage_denied()
-        if len(snapshots) < len(found) or any(it.state is not SnapshotState.COMPLETED for it in snapshots):
+        if len(snapshots) < len(found) or not all(_is_ready(it) for it in snapshots):
             raise image_storage_unavailable()
         return snapshots
 
@@ -128,6 +129,10 @@ class ImageCopies(ImageCatalogue):
             instance_type_specification=source.instance_type_specification,
             tags=merged(kept, request.tags),
         )
+
+
+def _is_ready(snapshot: Snapshot) -> bool:
+    return snapshot.state is SnapshotState.COMPLETED and snapshot.tier is StorageTier.STANDARD
 
 
 def _over_copies(device: BlockDevice, copies: Mapping[str, Snapshot]) -> BlockDevice:

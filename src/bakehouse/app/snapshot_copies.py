@@ -87,6 +87,7 @@ def pending_copy(
         state=SnapshotState.PENDING,
         started_at=context.now().replace(microsecond=0),
         encrypted=source.encrypted,
+        full_size_bytes=source.full_size_bytes,
         transfer_type="standard" if completion_duration_minutes is None else "time-based",
         completion_duration_minutes=completion_duration_minutes,
         tags=dict(tags),
