@@ -154,16 +154,19 @@ def _verdict(name: str) -> str:
 
 
 def _table(title: str, operations: Sequence[tuple[Operation, model.Operation]]) -> Iterator[str]:
-    """Write the table of a noun, and below it the filters of its lists."""
+    """Write the table of a noun; below it the filters of its lists, and why members are refused where that is said."""
     yield f"## {title}\n\n| operation | honours | refuses |\n|---|---|---|"
-    filters: list[str] = []
+    notes: list[str] = []
     for operation, known in operations:
         yield _row(operation, known)
         names = sorted({name for table in _filters_of(operation.handler) for name in table.names})
         if ("Filters" in operation.honours.tree) != bool(names):
             raise LookupError(f"{operation.name} honours Filters and has no table of them, or the other way round")
-        filters += _item(f"filters of `{operation.name}`", [f"`{name}`" for name in names])
-    yield "\n".join(["", *filters, ""] if filters else [""])
+        notes += _item(f"filters of `{operation.name}`", [f"`{name}`" for name in names])
+        for reason in dict.fromkeys(operation.reasons.values()):
+            paths = [f"`{path}`" for path, why in operation.reasons.items() if why == reason]
+            notes += _item(f"`{operation.name}` refuses {', '.join(paths)}", [reason])
+    yield "\n".join(["", *notes, ""] if notes else [""])
 
 
 def _row(operation: Operation, known: model.Operation) -> str:
