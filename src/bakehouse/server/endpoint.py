@@ -27,7 +27,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: Larger bodies are refused unread. User data of 16 KiB in base64, a thousand ids and all tags stay well below it.
+#: Larger bodies are refused unread. User data of 16 KiB in base64, a thousand ids and all tags stay well below it, and
+#: so does a block of a snapshot, of 512 KiB.
 _BODY_MAX: Final = 1024 * 1024
 
 _log = structlog.get_logger()
@@ -131,12 +132,13 @@ async def _read_body(receive: Receive) -> bytes:
     _check_size(len(body))
     if not message.get("more_body"):
         return body
-    pieces = bytearray(body)
+    pieces, size = [body], len(body)
     while message.get("more_body"):
         message = await receive()
-        pieces += message.get("body", b"")
-        _check_size(len(pieces))
-    return bytes(pieces)
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        _check_size(size)
+    return b"".join(pieces)
 
 
 def _check_size(size: int) -> None:
