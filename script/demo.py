@@ -30,6 +30,7 @@ from bakehouse.cli.home import control
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.literals import InstanceTypeType
 
 HERE: Final = Path(__file__).resolve().parent
 DIRECTORY: Final = HERE.parent / "examples" / "employee-directory"
@@ -41,6 +42,13 @@ EMPLOYEE: Final = {"name": "Ada Lovelace", "job_title": "Analyst", "location": "
 BOOT_DEADLINE_S: Final = 600
 SSH_DEADLINE_S: Final = 300
 
+#: Architecture -> the smallest type that carries a full system.
+INSTANCE_TYPES: "Final[dict[str, InstanceTypeType]]" = {
+    "x86_64": "t2.micro",
+    "i386": "t2.micro",
+    "arm64": "t4g.micro",
+}
+
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -50,6 +58,7 @@ class Demo:
 
     home: Path
     quick: bool
+    architecture: str = "x86_64"
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     instance_ids: list[str] = field(default_factory=list)
@@ -59,6 +68,11 @@ class Demo:
     def recipe(self) -> str:
         """The image that the demo bakes."""
         return "minimal" if self.quick else "debian-12"
+
+    @property
+    def instance_type(self) -> "InstanceTypeType":
+        """What the demo's instances are."""
+        return INSTANCE_TYPES[self.architecture]
 
     def check(self, claim: str, holds: bool) -> None:  # noqa: FBT001 - a check is a claim and whether it holds
         """Count a claim and say whether it holds."""
@@ -95,7 +109,7 @@ class DemoStopped(Exception):
 def main() -> int:
     """Tell the story, or clear up after it."""
     arguments = _arguments()
-    demo = Demo(home=arguments.home.absolute(), quick=arguments.quick)
+    demo = Demo(home=arguments.home.absolute(), quick=arguments.quick, architecture=arguments.arch)
     if arguments.clean:
         return clean(demo)
     try:
@@ -123,7 +137,7 @@ def tell(demo: Demo) -> None:
     client_of = _load("client")
     demo.step("Start Bakehouse", lambda: start(demo))
     ec2 = ec2_client(demo)
-    image_id = demo.step(f"Bake the {demo.recipe} image", lambda: bake(demo, ec2))
+    image_id = demo.step(f"Bake the {demo.recipe} image for {demo.architecture}", lambda: bake(demo, ec2))
     group_id = demo.step("Make a key pair and a security group", lambda: prepare(demo, ec2))
     first = demo.step("Launch an instance", lambda: launch(demo, ec2, image_id, group_id))
     demo.step("Connect by SSH", lambda: connect(demo, first))
@@ -157,9 +171,10 @@ def ec2_client(demo: Demo) -> "EC2Client":
 
 def bake(demo: Demo, ec2: "EC2Client") -> str:
     """Build the image, or find it built."""
-    image_id = demo.bakehouse("image", "build", demo.recipe)
+    image_id = demo.bakehouse("image", "build", demo.recipe, "--arch", demo.architecture)
     image = ec2.describe_images(ImageIds=[image_id])["Images"][0]
     demo.check(f"{image_id} is available: {image['Name']}", holds=image["State"] == "available")
+    demo.check(f"it is for {demo.architecture}", holds=image["Architecture"] == demo.architecture)
     return image_id
 
 
@@ -191,7 +206,7 @@ def launch(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> Guest:
     script = user_data.minimal() if demo.quick else user_data.full()
     answer = ec2.run_instances(
         ImageId=image_id,
-        InstanceType="t2.micro",
+        InstanceType=demo.instance_type,
         MinCount=1,
         MaxCount=1,
         KeyName=NAME,
@@ -243,7 +258,7 @@ def launch_twins(demo: Demo, ec2: "EC2Client", image_id: str, group_id: str) -> 
     """Launch two instances at once, without user data: what they serve comes from the image."""
     answer = ec2.run_instances(
         ImageId=image_id,
-        InstanceType="t2.micro",
+        InstanceType=demo.instance_type,
         MinCount=2,
         MaxCount=2,
         KeyName=NAME,
@@ -372,6 +387,7 @@ def _default_home() -> Path:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="use the minimal image")
+    parser.add_argument("--arch", choices=INSTANCE_TYPES, default="x86_64", help="what the machines are")
     parser.add_argument("--no-keep", action="store_true", help="stop and remove everything at the end")
     parser.add_argument("--clean", action="store_true", help="stop and remove what an earlier demo left")
     parser.add_argument("--home", type=Path, default=_default_home(), help="where the demo's server keeps its things")

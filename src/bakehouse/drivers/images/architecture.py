@@ -1,8 +1,33 @@
 """Architectures that images can be baked for."""
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """How the kernel finds the emulator of a program: by the program's first bytes.
+
+    Source: QEMU, scripts/qemu-binfmt-conf.sh; Linux, Documentation/admin-guide/binfmt-misc.rst.
+    """
+
+    interpreter: str
+    """Of the package qemu-user-static."""
+    magic: str
+    mask: str
+
+    def registration(self) -> str:
+        """Return what is written to binfmt_misc. With F it opens the emulator now, so that a chroot needs none."""
+        return f":bakehouse:M::{self.magic}:{self.mask}:{self.interpreter}:F"
+
+
+_ARM64_EMULATION: Final = Emulation(
+    interpreter="/usr/bin/qemu-aarch64-static",
+    magic=r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
+    mask=r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +46,17 @@ class Architecture:
     removable_loader: str = ""
     """The file that UEFI starts from a disk that it knows nothing of. Source: UEFI specification, 3.5.1.1."""
     has_bios: bool = True
+    needs_initrd: bool = False
+    """Whether its smallest kernel has the drivers of disk and file system as modules."""
+    native_to: frozenset[str] = frozenset()
+    """Hosts that run its programs themselves, as `uname -m` names them."""
+    emulation: Emulation | None = None
+    """What runs its programs on other hosts."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether this host runs its programs itself."""
+        return platform.machine() in self.native_to
 
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
@@ -33,8 +69,17 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             console="ttyS0",
             grub_target="x86_64-efi",
             removable_loader="BOOTX64.EFI",
+            native_to=frozenset({"x86_64"}),
         ),
-        Architecture(name="i386", debian="i386", triplet="i386-linux-gnu", console="ttyS0", grub_target=None),
+        Architecture(
+            name="i386",
+            debian="i386",
+            triplet="i386-linux-gnu",
+            console="ttyS0",
+            grub_target=None,
+            needs_initrd=True,
+            native_to=frozenset({"x86_64", "i686"}),
+        ),
         Architecture(
             name="arm64",
             debian="arm64",
@@ -43,6 +88,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             grub_target="arm64-efi",
             removable_loader="BOOTAA64.EFI",
             has_bios=False,
+            native_to=frozenset({"aarch64", "arm64"}),
+            emulation=_ARM64_EMULATION,
         ),
     )
 }

@@ -6,7 +6,7 @@ for newer packages once a day, and without a network what is there is used.
 """
 
 import hashlib
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ _BAKERS: Final = {RecipeName.MINIMAL: minimal.bake, RecipeName.DEBIAN_12: debian
 
 
 class UnknownRecipe(Exception):
-    """There is no recipe of this name, or none for this architecture."""
+    """There is no recipe, or no architecture, of this name."""
 
 
 async def build(
@@ -63,22 +63,42 @@ async def build(
     store = ImageCache.at(cache)
     progress(Progress("looking for newer packages", 0.0))
     archive = Archive(store.apt(made_for.debian), await sources.choose(apt_sources, mirror), made_for.debian)
-    names, closure = chosen.words("packages", made_for), chosen.with_dependencies
-    resolved = archive.remembered(names, closure=closure)
-    if resolved is None or not store.has(chosen, content_key(chosen, made_for, resolved)):
+    found = _remembered(archive, chosen, made_for)
+    if found is None or not store.has(chosen, content_key(chosen, made_for, found)):
         async with store.workspace() as workspace:
-            resolved = await archive.resolve(names, closure=closure)
+            found = await _resolve(archive, chosen, made_for)
             # Another build may have made it while this one waited for its turn.
-            if not store.has(chosen, content_key(chosen, made_for, resolved)):
-                await _bake(chosen, made_for, store, archive, resolved, workspace, progress)
+            if not store.has(chosen, content_key(chosen, made_for, found)):
+                await _bake(chosen, made_for, store, archive, found, workspace, progress)
     progress(Progress("done", 1.0))
-    return _built(chosen, made_for, store, content_key(chosen, made_for, resolved))
+    return _built(chosen, made_for, store, content_key(chosen, made_for, found))
 
 
-def content_key(recipe: Recipe, architecture: Architecture, packages: Sequence[Package]) -> str:
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """The exact packages of an image: those in it, and those with the boot loaders that are written before it."""
+
+    contents: tuple[Package, ...]
+    loaders: tuple[Package, ...]
+
+
+def _remembered(archive: Archive, recipe: Recipe, architecture: Architecture) -> Ingredients | None:
+    contents = archive.remembered(recipe.words("packages", architecture), closure=recipe.with_dependencies)
+    loaders = archive.remembered(recipe.words("loaders", architecture), closure=False)
+    return None if contents is None or loaders is None else Ingredients(contents, loaders)
+
+
+async def _resolve(archive: Archive, recipe: Recipe, architecture: Architecture) -> Ingredients:
+    return Ingredients(
+        contents=await archive.resolve(recipe.words("packages", architecture), closure=recipe.with_dependencies),
+        loaders=await archive.resolve(recipe.words("loaders", architecture), closure=False),
+    )
+
+
+def content_key(recipe: Recipe, architecture: Architecture, found: Ingredients) -> str:
     """Return the hash over all that makes the image what it is."""
     sha = hashlib.sha256(f"{recipe.digest()} {architecture.name}\n".encode())
-    for package in packages:
+    for package in (*found.contents, *found.loaders):
         sha.update(f"{package.file} {package.digest}\n".encode())
     return sha.hexdigest()
 
@@ -92,10 +112,16 @@ def _built(recipe: Recipe, architecture: Architecture, store: ImageCache, key: s
         content_key=key,
         root_device_name=ROOT_DEVICE_NAME,
         architecture=architecture.name,
-        boot_mode=recipe.boot_mode if architecture.has_bios else "uefi",
+        boot_mode=_boot_mode(recipe, architecture),
         description=recipe.description,
         default_user=recipe.default_user,
     )
+
+
+def _boot_mode(recipe: Recipe, architecture: Architecture) -> str:
+    if not architecture.has_bios:
+        return "uefi"
+    return "legacy-bios" if architecture.grub_target is None else recipe.boot_mode
 
 
 async def _bake(
@@ -103,20 +129,24 @@ async def _bake(
     architecture: Architecture,
     store: ImageCache,
     archive: Archive,
-    resolved: Sequence[Package],
+    found: Ingredients,
     workspace: Path,
     report: Report,
 ) -> None:
     report(Progress("fetching packages", 0.0))
-    files = await archive.fetch(resolved, lambda fraction: report(Progress("fetching packages", fraction * _FETCHED)))
+    contents = await archive.fetch(
+        found.contents, lambda fraction: report(Progress("fetching packages", fraction * _FETCHED))
+    )
+    loaders = await archive.fetch(found.loaders)
     job = Job(
         disk=workspace / "disk.raw",
         workspace=workspace,
         scratch=store.scratch,
-        packages=tuple(files),
+        packages=tuple(contents),
+        loaders=tuple(loaders),
         sources=archive.sources_file,
         lists=archive.lists,
-        content_key=content_key(recipe, architecture, resolved),
+        content_key=content_key(recipe, architecture, found),
         when=EPOCH_S,
         architecture=architecture,
         report=report,
@@ -132,7 +162,7 @@ def _find_recipe(name: str, architecture: str) -> tuple[Recipe, Architecture]:
     except ValueError as err:
         known = ", ".join(f"`{it}`" for it in RecipeName)
         raise UnknownRecipe(f"there is no recipe `{name}`; known are {known}") from err
-    if architecture not in recipe.architectures:
-        known = ", ".join(f"`{it}`" for it in recipe.architectures)
-        raise UnknownRecipe(f"the recipe `{name}` is not for `{architecture}`; it is for {known}")
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(f"`{it}`" for it in ARCHITECTURES)
+        raise UnknownRecipe(f"there is no architecture `{architecture}`; known are {known}")
     return recipe, ARCHITECTURES[architecture]

@@ -9,7 +9,7 @@ import os
 import shlex
 import struct
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -17,11 +17,17 @@ from uuid import UUID
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import disk, ext4, host
+from bakehouse.drivers.images.architecture import Architecture
 from bakehouse.drivers.images.disk import MIB, SECTOR, Partition
 from bakehouse.drivers.images.recipe import DEBIAN_12, SUITE, Job, Progress
 
-_GRUB: Final = Path("/usr/lib/grub")
-_GRUB_MODULES: Final = ("part_gpt", "ext2", "linux", "normal", "configfile", "search", "serial", "terminal")
+_GRUB_MODULES: Final = ("part_gpt", "ext2", "linux", "normal", "configfile", "search")
+
+#: Of GRUB's configuration where firmware and GRUB can both write to the serial port.
+_SERIAL_TERMINAL: Final = "serial --unit=0 --speed=115200\nterminal_output serial console\n"
+
+#: Where the kernel keeps what runs foreign programs.
+_BINFMT: Final = "/proc/sys/fs/binfmt_misc"
 
 _TOTAL_SECTORS: Final = DEBIAN_12.disk_mib * MIB // SECTOR
 _BIOS: Final = Partition(2048, MIB // SECTOR, "21686148-6449-6E6F-744E-656564454649", "name=bios")
@@ -53,24 +59,30 @@ async def bake(job: Job) -> None:
 
     Raises:
         process.ProcessFailed: A tool of the host failed or is missing.
-        OSError: GRUB's files are not on the host (packages grub-pc-bin, grub-efi-amd64-bin).
+        host.HostFileMissing: There is nothing on the host to run the programs of a foreign architecture with.
     """
-    ids = {
+    architecture = job.architecture
+    if not architecture.is_native and architecture.emulation is not None:
+        host.read(Path(architecture.emulation.interpreter), "qemu-user-static")
+    places = {
         "ROOT_UUID": str(disk.derived_uuid(job.content_key, "root")),
         "ROOT_PARTUUID": str(disk.derived_uuid(job.content_key, "root partition")),
+        "CONSOLE": architecture.console,
+        "TERMINAL": _SERIAL_TERMINAL if architecture.has_bios else "",
+        "INITRD": "initrd /initrd.img\n" if architecture.needs_initrd else "",
     }
-    root = Partition(_ROOT_START, _ROOT_SECTORS, "L", f"name=root, uuid={ids['ROOT_PARTUUID']}")
+    root = Partition(_ROOT_START, _ROOT_SECTORS, "L", f"name=root, uuid={places['ROOT_PARTUUID']}")
     label_id = str(disk.derived_uuid(job.content_key, "disk"))
     await disk.create(job.disk, DEBIAN_12.disk_mib * MIB, "gpt", label_id, (_BIOS, _ESP, root))
-    await _install(job, root, ids)
+    await _install(job, root, places)
     job.report(Progress("writing the boot loaders", 0.94))
-    await _write_boot_loaders(job, ids)
+    await _write_boot_loaders(job, places)
 
 
-async def _install(job: Job, root: Partition, ids: Mapping[str, str]) -> None:
+async def _install(job: Job, root: Partition, places: Mapping[str, str]) -> None:
     """Install the packages and copy the installed system into the root partition."""
     overlay = job.workspace / "overlay.tar"
-    _write_overlay(overlay, job.when, ids)
+    _write_overlay(overlay, job.when, places)
 
     def read_line(line: str) -> None:
         for said, (fraction, step) in _MILESTONES.items():
@@ -82,7 +94,7 @@ async def _install(job: Job, root: Partition, ids: Mapping[str, str]) -> None:
     descriptor = os.open(job.disk, os.O_RDWR)
     try:
         await process.stream(
-            mmdebstrap_command(job, root, ids, overlay, Path(f"/proc/self/fd/{descriptor}")),
+            mmdebstrap_command(job, root, places, overlay, Path(f"/proc/self/fd/{descriptor}")),
             on_line=read_line,
             env=host.environment(TMPDIR=str(job.scratch), SOURCE_DATE_EPOCH=str(job.when), INITRD="No"),
             pass_fds=(descriptor,),
@@ -92,23 +104,24 @@ async def _install(job: Job, root: Partition, ids: Mapping[str, str]) -> None:
 
 
 def mmdebstrap_command(
-    job: Job, root: Partition, ids: Mapping[str, str], overlay: Path, opened_disk: Path
+    job: Job, root: Partition, places: Mapping[str, str], overlay: Path, opened_disk: Path
 ) -> list[str]:
     """Return the command that installs the resolved packages, and no others, without asking the network.
 
     The lists that they were resolved from and the packages themselves are handed in.
     """
     lists = sorted(str(path) for path in job.lists.iterdir() if path.is_file() and path.name != "lock")
-    uuid = UUID(ids["ROOT_UUID"])
+    uuid = UUID(places["ROOT_UUID"])
     mke2fs = shlex.join(ext4.mke2fs_command(opened_disk, root, uuid, "TREE", "-m", "1", "-L", "root"))
     setup = (
+        *_emulation_hooks(job.architecture),
         'mkdir -p "$1/var/lib/apt/lists" "$1/var/cache/apt/archives"',
         shlex.join(["copy-in", *lists, "/var/lib/apt/lists/"]),
         shlex.join(["copy-in", *map(str, job.packages), "/var/cache/apt/archives/"]),
     )
     customize = (
         shlex.join(["tar-in", str(overlay), "/"]),
-        (DEBIAN_12.folder / "customize.sh").read_text(),
+        _filled_in((DEBIAN_12.folder / "customize.sh").read_text(), places),
         # A bind mount of its own shows the tree without what is mounted into it: /proc, /sys, device nodes.
         'mount --bind "$1" "$1/mnt" && mount --bind "$1/mnt/mnt" "$1/mnt/dev"',
         mke2fs.replace("TREE", '"$1/mnt"'),
@@ -116,8 +129,9 @@ def mmdebstrap_command(
     )
     included = [word for word in DEBIAN_12.words("packages", job.architecture) if not word.startswith("?")]
     return [
-        "mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=null", "--architectures=amd64",
-        "--skip=update,download/empty,essential/unlink,cleanup",
+        "mmdebstrap", "--mode=unshare", "--variant=minbase", "--format=null",
+        f"--architectures={job.architecture.debian}",
+        "--skip=check/qemu,update,download/empty,essential/unlink,cleanup",
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
         f"--include={','.join(included)}",
@@ -127,30 +141,48 @@ def mmdebstrap_command(
     ]  # fmt: skip
 
 
-def _write_overlay(overlay: Path, when: int, ids: Mapping[str, str]) -> None:
+def _emulation_hooks(architecture: Architecture) -> Iterator[str]:
+    """Yield what lets the kernel run foreign programs inside the namespace of the build, if it does not anyway.
+
+    A user namespace has had a table of its own since Linux 6.7; older kernels have the host's, which the package
+    qemu-user-static fills in.
+    """
+    if not architecture.is_native and architecture.emulation is not None:
+        own = shlex.quote(architecture.emulation.registration())
+        yield (
+            f"grep -qs {architecture.emulation.interpreter} {_BINFMT}/* || "
+            f"{{ mount -t binfmt_misc binfmt_misc {_BINFMT} && printf '%s' {own} > {_BINFMT}/register; }}"
+        )
+
+
+def _write_overlay(overlay: Path, when: int, places: Mapping[str, str]) -> None:
     """Pack the recipe's own files, everything root's, with their places filled in."""
     source = DEBIAN_12.folder / "rootfs"
     files = {f"./{path.relative_to(source)}": path.read_text() for path in source.rglob("*") if path.is_file()}
     files["./boot/grub/grub.cfg"] = (DEBIAN_12.folder / "grub.cfg").read_text()
     with tarfile.open(overlay, "w") as archive:
         for name in sorted(files):
-            content = _filled_in(files[name], ids).encode()
+            content = _filled_in(files[name], places).encode()
             entry = tarfile.TarInfo(name)
             entry.size, entry.mtime = len(content), when
             entry.mode = 0o755 if content.startswith(b"#!") else 0o644
             archive.addfile(entry, BytesIO(content))
 
 
-async def _write_boot_loaders(job: Job, ids: Mapping[str, str]) -> None:
+async def _write_boot_loaders(job: Job, places: Mapping[str, str]) -> None:
     early = job.workspace / "early.cfg"
-    early.write_text(_filled_in((DEBIAN_12.folder / "grub-early.cfg").read_text(), ids))
-    host.read(_GRUB / "x86_64-efi/moddep.lst", "grub-efi-amd64-bin")
-    core, efi = job.workspace / "core.img", job.workspace / "BOOTX64.EFI"
-    await process.run(_grub_mkimage("i386-pc", early, core, "biosdisk"))
-    await process.run(_grub_mkimage("x86_64-efi", early, efi, "efi_gop"))
-    boot_code, core_code = chained(host.read(_GRUB / "i386-pc/boot.img", "grub-pc-bin"), core.read_bytes(), _BIOS.start)
-    disk.write_boot_code(job.disk, boot_code)
-    disk.write(job.disk, _BIOS.offset, core_code)
+    early.write_text(_filled_in((DEBIAN_12.folder / "grub-early.cfg").read_text(), places))
+    unpacked = job.workspace / "loaders"
+    unpacked.mkdir()
+    for package in job.loaders:
+        await process.run(["dpkg-deb", "-x", package, unpacked], env=host.environment())
+    grub = unpacked / "usr/lib/grub"
+    if job.architecture.has_bios:
+        core = job.workspace / "core.img"
+        await process.run(_grub_mkimage(grub / "i386-pc", early, core, "biosdisk", "serial", "terminal"))
+        boot_code, core_code = chained((grub / "i386-pc/boot.img").read_bytes(), core.read_bytes(), _BIOS.start)
+        disk.write_boot_code(job.disk, boot_code)
+        disk.write(job.disk, _BIOS.offset, core_code)
     environment = host.environment(SOURCE_DATE_EPOCH=str(job.when))
     image = f"{job.disk}@@{_ESP.offset}"
     make: list[str | Path] = [
@@ -158,8 +190,12 @@ async def _write_boot_loaders(job: Job, ids: Mapping[str, str]) -> None:
         job.disk, str(_ESP.size // 1024),
     ]  # fmt: skip
     await process.run(make, env=environment)
-    await process.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], env=environment)
-    await process.run(["mcopy", "-i", image, efi, "::/EFI/BOOT/BOOTX64.EFI"], env=environment)
+    if job.architecture.grub_target is not None:
+        loader = job.workspace / job.architecture.removable_loader
+        modules = ("efi_gop", *(("serial", "terminal") if job.architecture.has_bios else ()))
+        await process.run(_grub_mkimage(grub / job.architecture.grub_target, early, loader, *modules))
+        await process.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], env=environment)
+        await process.run(["mcopy", "-i", image, loader, "::/EFI/BOOT/"], env=environment)
 
 
 def chained(boot: bytes, core: bytes, sector: int) -> tuple[bytes, bytes]:
@@ -180,14 +216,15 @@ def chained(boot: bytes, core: bytes, sector: int) -> tuple[bytes, bytes]:
     return bytes(first), bytes(second)
 
 
-def _grub_mkimage(target: str, early: Path, out: Path, *more: str) -> list[str | Path]:
-    folder = _GRUB / target
+def _grub_mkimage(folder: Path, early: Path, out: Path, *more: str) -> list[str | Path]:
+    """Return the command that makes GRUB of the modules in a folder, which is named by what it is made for."""
     return [
-        "grub-mkimage", "-O", target, "-d", folder, "-c", early, "-p", "/boot/grub", "-o", out, *_GRUB_MODULES, *more,
+        "grub-mkimage", "-O", folder.name, "-d", folder, "-c", early, "-p", "/boot/grub", "-o", out,
+        *_GRUB_MODULES, *more,
     ]  # fmt: skip
 
 
-def _filled_in(text: str, ids: Mapping[str, str]) -> str:
-    for name, value in ids.items():
+def _filled_in(text: str, places: Mapping[str, str]) -> str:
+    for name, value in places.items():
         text = text.replace(f"@{name}@", value)
     return text

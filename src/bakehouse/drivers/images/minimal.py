@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +58,7 @@ async def bake(job: Job) -> None:
     job.report(Progress("unpacking packages", 0.4))
     unpacked, root = job.workspace / "unpacked", job.workspace / "root"
     unpacked.mkdir()
-    for package in job.packages:
+    for package in (*job.packages, *job.loaders):
         await process.run(["dpkg-deb", "-x", package, unpacked], env=host.environment())
     await asyncio.to_thread(stage, root, unpacked, job.architecture)
     job.report(Progress("writing the file systems", 0.8))
@@ -119,10 +119,9 @@ async def _fill_boot_partition(
     kernel = job.workspace / "vmlinuz"
     next((root / "boot").glob("vmlinuz-*")).rename(kernel)
     files = [kernel]
-    modules = _modules(unpacked)
-    needed = [it for name in MINIMAL.words("modules.initrd") for it in with_dependencies(name, modules)]
-    if needed:
-        files.append(await _make_initrd(job, root, [modules[it] for it in dict.fromkeys(needed)], places))
+    needs_initrd = job.architecture.needs_initrd
+    if needs_initrd:
+        files.append(await _make_initrd(job, root, unpacked, places))
     places = {**places, "CMDLINE": _filled_in((MINIMAL.folder / "cmdline").read_text().strip(), places)}
     await process.run(
         [
@@ -134,7 +133,7 @@ async def _fill_boot_partition(
     )  # fmt: skip
     if job.architecture.has_bios:
         config = job.workspace / "syslinux.cfg"
-        initrd = "  INITRD /initrd\n" if needed else ""
+        initrd = "  INITRD /initrd\n" if needs_initrd else ""
         config.write_text(_filled_in((MINIMAL.folder / "syslinux.cfg").read_text(), {**places, "INITRD": initrd}))
         files.append(config)
     await process.run(["mcopy", "-i", image, *files, "::/"], env=environment)
@@ -142,7 +141,7 @@ async def _fill_boot_partition(
         await process.run(["syslinux", "--install", "--offset", str(boot.offset), job.disk], env=environment)
     if job.architecture.grub_target is not None:
         config = job.workspace / "grub.cfg"
-        initrd = "initrd /initrd\n" if needed else ""
+        initrd = "initrd /initrd\n" if needs_initrd else ""
         config.write_text(_filled_in((MINIMAL.folder / "grub.cfg").read_text(), {**places, "INITRD": initrd}))
         loader = job.workspace / job.architecture.removable_loader
         await process.run(_grub_mkimage(unpacked, job.architecture.grub_target, config, loader))
@@ -157,13 +156,15 @@ def _grub_mkimage(unpacked: Path, target: str, config: Path, out: Path) -> list[
     ]  # fmt: skip
 
 
-async def _make_initrd(job: Job, root: Path, modules: Sequence[Path], places: Mapping[str, str]) -> Path:
+async def _make_initrd(job: Job, root: Path, unpacked: Path, places: Mapping[str, str]) -> Path:
     """Pack what mounts the root file system of a kernel that has the drivers for it as modules."""
     tree, initrd = job.workspace / "initrd.tree", job.workspace / "initrd"
     for folder in ("bin", "dev", "modules", "root"):
         (tree / folder).mkdir(parents=True)
     shutil.copy(root / "bin/busybox", tree / "bin")
-    for number, module in enumerate(modules):
+    modules = _modules(unpacked)
+    needed = [it for name in MINIMAL.words("modules.initrd") for it in with_dependencies(name, modules)]
+    for number, module in enumerate(modules[it] for it in dict.fromkeys(needed)):
         (tree / "modules" / f"{number:02}-{module.name}").write_bytes(quick_to_load(module.read_bytes()))
     (tree / "init").write_text(_filled_in((MINIMAL.folder / "initrd").read_text(), places))
     (tree / "init").chmod(0o755)

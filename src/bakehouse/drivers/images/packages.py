@@ -76,6 +76,8 @@ class Archive:
 
     def remembered(self, names: Sequence[str], *, closure: bool) -> tuple[Package, ...] | None:
         """Return what `resolve` answered less than `FRESH_S` ago; None when it must be asked."""
+        if not names:
+            return ()
         known = _read(self._memory(names, closure=closure))
         return known.packages if known is not None and time.time() - known.when < FRESH_S else None
 
@@ -91,6 +93,8 @@ class Archive:
         Raises:
             PackagesUnavailable: There is no answer, old or new.
         """
+        if not names:
+            return ()
         memory = self._memory(names, closure=closure)
         updated = await self._update()
         try:

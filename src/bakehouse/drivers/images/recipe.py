@@ -36,7 +36,6 @@ class Recipe:
         boot_mode: As EC2 writes it.
         disk_mib: Virtual size of the disk.
         with_dependencies: Whether the packages are installed with all that they depend on, or only unpacked.
-        architectures: What it can be baked for, as EC2 writes it.
     """
 
     name: RecipeName
@@ -45,7 +44,6 @@ class Recipe:
     boot_mode: str
     disk_mib: int
     with_dependencies: bool
-    architectures: tuple[str, ...] = ("x86_64", "i386", "arm64")
 
     @property
     def folder(self) -> Path:
@@ -83,7 +81,6 @@ DEBIAN_12: Final = Recipe(
     boot_mode="uefi-preferred",
     disk_mib=2048,
     with_dependencies=True,
-    architectures=("x86_64",),
 )
 RECIPES: Final = {recipe.name: recipe for recipe in (MINIMAL, DEBIAN_12)}
 
@@ -114,6 +111,7 @@ class Job:
         content_key: Ids of disk and file systems derive from it.
         when: Time of everything in the image, seconds since 1970.
         architecture: What it is baked for.
+        loaders: Package files with the boot loaders that are not installed in the image, but written before it.
         report: Told about each step.
     """
 
@@ -126,6 +124,7 @@ class Job:
     content_key: str
     when: int
     architecture: Architecture
+    loaders: tuple[Path, ...]
     report: Report
 
 

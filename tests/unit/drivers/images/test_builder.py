@@ -8,6 +8,7 @@ import pytest
 from bakehouse.drivers import process
 from bakehouse.drivers.images import builder, packages
 from bakehouse.drivers.images.architecture import ARCHITECTURES
+from bakehouse.drivers.images.builder import Ingredients
 from bakehouse.drivers.images.cache import ImageCache
 from bakehouse.drivers.images.packages import Archive, Package, Resolved
 from bakehouse.drivers.images.recipe import DEBIAN_12, MINIMAL, RECIPES, Recipe
@@ -28,10 +29,11 @@ def remember(cache: Path, recipe: Recipe, *, when: float) -> str:
     """Leave what an earlier build would have left: the resolved packages and the image."""
     store = ImageCache.at(cache)
     archive = Archive(store.apt("amd64"), SOURCES, "amd64")
-    memory = archive._memory(recipe.words("packages", X86_64), closure=recipe.with_dependencies)
-    memory.parent.mkdir(parents=True)
-    memory.write_bytes(msgspec.json.encode(Resolved(when, (BREAD,))))
-    key = builder.content_key(recipe, X86_64, [BREAD])
+    for words, closure in (("packages", recipe.with_dependencies), ("loaders", False)):
+        memory = archive._memory(recipe.words(words, X86_64), closure=closure)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_bytes(msgspec.json.encode(Resolved(when, (BREAD,))))
+    key = builder.content_key(recipe, X86_64, Ingredients((BREAD,), (BREAD,)))
     store.path_of(recipe, key).parent.mkdir(parents=True)
     store.path_of(recipe, key).write_bytes(b"crust")
     return key
@@ -49,8 +51,8 @@ async def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path: Path) 
         await builder.build("sourdough", cache=tmp_path)
 
 
-async def test_a_recipe_is_refused_for_an_architecture_that_it_is_not_for(tmp_path: Path) -> None:
-    with pytest.raises(builder.UnknownRecipe, match="not for `vax`; it is for `x86_64`"):
+async def test_an_unknown_architecture_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(builder.UnknownRecipe, match="no architecture `vax`; known are `x86_64`"):
         await builder.build("minimal", cache=tmp_path, architecture="vax")
 
 
@@ -102,16 +104,18 @@ async def test_progress_ends_at_one(tmp_path: Path, sources: Path, monkeypatch: 
 
 
 def test_the_content_key_depends_on_recipe_and_on_each_package() -> None:
+    bread = Ingredients((BREAD,), ())
     keys = {
-        builder.content_key(MINIMAL, X86_64, [BREAD]),
-        builder.content_key(DEBIAN_12, X86_64, [BREAD]),
-        builder.content_key(replace(MINIMAL, disk_mib=64), X86_64, [BREAD]),
-        builder.content_key(MINIMAL, X86_64, []),
-        builder.content_key(MINIMAL, X86_64, [Package(BREAD.file, BREAD.size, "cd34")]),
-        builder.content_key(MINIMAL, ARCHITECTURES["i386"], [BREAD]),
+        builder.content_key(MINIMAL, X86_64, bread),
+        builder.content_key(DEBIAN_12, X86_64, bread),
+        builder.content_key(replace(MINIMAL, disk_mib=64), X86_64, bread),
+        builder.content_key(MINIMAL, X86_64, Ingredients((), ())),
+        builder.content_key(MINIMAL, X86_64, Ingredients((Package(BREAD.file, BREAD.size, "cd34"),), ())),
+        builder.content_key(MINIMAL, X86_64, Ingredients((BREAD,), (BREAD,))),
+        builder.content_key(MINIMAL, ARCHITECTURES["i386"], bread),
     }
 
-    assert len(keys) == 6
+    assert len(keys) == 7
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
@@ -132,8 +136,8 @@ def test_a_list_of_a_recipe_has_no_comments_in_it() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
 def test_a_recipe_names_a_kernel_for_each_of_its_architectures(recipe: Recipe) -> None:
     kernels = [
-        [word for word in recipe.words("packages", ARCHITECTURES[name]) if word.startswith("linux-image-")]
-        for name in recipe.architectures
+        [word for word in recipe.words("packages", architecture) if word.startswith("linux-image-")]
+        for architecture in ARCHITECTURES.values()
     ]
 
     assert all(len(named) == 1 for named in kernels)

@@ -3,7 +3,7 @@
 set -eu
 root=$1
 
-chroot "$root" systemctl --quiet enable ssh.service serial-getty@ttyS0.service
+chroot "$root" systemctl --quiet enable ssh.service serial-getty@@CONSOLE@.service
 # Ready to be enabled by user data, not listening on every machine.
 chroot "$root" systemctl --quiet disable nginx.service
 # With it, enabling the service also runs update-rc.d, which is Perl: ten seconds under emulation.
@@ -29,6 +29,12 @@ chroot "$root" systemctl --quiet mask \
   systemd-tmpfiles-setup-dev.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
 # Run at each ssh session, to say `uname` in it.
 rm -f "$root/etc/update-motd.d/10-uname"
+
+# Without it the disk is not found: the drivers are listed in the overlay.
+if [ -n "@INITRD@" ]; then
+  chroot "$root" update-initramfs -c -k all
+  ln -sf "$(cd "$root" && ls boot/initrd.img-*)" "$root/initrd.img"
+fi
 
 echo debian > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
