@@ -23,6 +23,14 @@ Progress = Callable[[float], None]
 _CPU_START_S: Final = 60
 _CPU_BYTES_PER_S: Final = 2 << 20
 
+#: How many lines of findings of a check are read.
+_FINDINGS_MAX: Final = 20
+
+#: The most that compression gains: a cluster of 64 KiB, qcow2's and VMDK's, in a sector of 512 bytes is 128; of 2 MiB,
+#: zlib's own limit is near 1000. Beside it, the tables of an empty disk of 64 TiB.
+_UNPACKED_MAX: Final = 1024
+_START_BYTES: Final = 16 << 30
+
 #: What else is said to QEMU of a format: no backing file, whatever the header says; and the size of a VHD by its
 #: bytes, not by the geometry that some programs write, which may be smaller.
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -61,6 +69,32 @@ def percent_to(progress: Progress) -> Callable[[str], None]:
             progress(min(float(percent[1]) / 100, 1.0))
 
     return on_line
+
+
+def few_lines() -> Callable[[str], None]:
+    """Return what reads a check's findings, and has enough of them: a file can make it write millions.
+
+    What it returns raises UnsafeImage; qemu-img is killed then.
+    """
+    left = _FINDINGS_MAX
+
+    def on_line(_: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise UnsafeImage("qemu-img cannot read it (its tables are wrong in many places)")
+
+    return on_line
+
+
+def require_likely(needed_bytes: int, *, packed_bytes: int) -> None:
+    """Refuse a disk that unpacks into more than any compression explains.
+
+    Raises:
+        UnsafeImage: It does.
+    """
+    if needed_bytes > _START_BYTES + packed_bytes * _UNPACKED_MAX:
+        raise UnsafeImage(f"it is a file of {packed_bytes} bytes that unpacks into {needed_bytes}")
 
 
 async def required_bytes(*source: str | Path, owner: tuple[int, int] | None, names: Sequence[str]) -> int:

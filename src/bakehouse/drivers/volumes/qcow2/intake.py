@@ -148,10 +148,13 @@ class Intake:
         """Check the tables of a disk's file, and write the disk that they describe to a raw one."""
         source = conversion.alone(copy, driver)
         if driver in _CHECKED:
-            checked = await tools.confined_qemu_img("check", "-q", source, owner=self._owner)
+            checked = await tools.confined_qemu_img(
+                "check", "-q", source, owner=self._owner, on_line=conversion.few_lines()
+            )
             if checked.returncode not in _WHOLE:
                 raise conversion.failure(checked, source, str(copy))
         needed_bytes = await conversion.required_bytes(source, owner=self._owner, names=(source, str(copy)))
+        conversion.require_likely(needed_bytes, packed_bytes=(await self._threads.run(copy.stat)).st_size)
         await self._scratch.make_room(plain, length=size_bytes, needed_bytes=needed_bytes)
         done = await tools.confined_qemu_img(
             *("convert", "-p", "-n", "--target-is-zero", "-O", RAW, source, str(plain)),
