@@ -6,7 +6,12 @@ from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.image import Image, ImageState, image_unavailable
-from bakehouse.domain.public_access import PublicAccess, public_image_blocked, public_snapshot_blocked
+from bakehouse.domain.public_access import (
+    PublicAccess,
+    encrypted_is_not_public,
+    public_image_blocked,
+    public_snapshot_blocked,
+)
 from bakehouse.domain.snapshot import Snapshot
 
 _EVERYBODY = "all"
@@ -15,21 +20,31 @@ _EVERYBODY = "all"
 def check_image_sharing(context: AppContext, image: Image, launchers: Collection[str]) -> None:
     """Refuse to share an image with these: account ids, or `all`.
 
-    A disabled image is shared with nobody (InvalidAMIID.Unavailable), and nothing is made public whose account blocks
-    that (OperationNotPermitted). To take permissions away is always right.
+    A disabled image is shared with nobody (InvalidAMIID.Unavailable), and nothing is made public that is encrypted or
+    whose account blocks that (OperationNotPermitted). To take permissions away is always right.
     """
     if launchers and image.state is ImageState.DISABLED:
         raise image_unavailable(image.id)
     access = settings_of(context, image.account_id, image.region).image_public_access
-    if _EVERYBODY in launchers and access is not PublicAccess.UNBLOCKED:
+    if _EVERYBODY not in launchers:
+        return
+    if access is not PublicAccess.UNBLOCKED:
         raise public_image_blocked()
+    snapshots = (context.store.snapshots.get(snapshot_id) for snapshot_id in image.snapshot_ids)
+    encrypted = any(device.encrypted for device in image.block_devices)
+    if encrypted or any(snapshot is not None and snapshot.encrypted for snapshot in snapshots):
+        raise encrypted_is_not_public(image.id)
 
 
 def check_snapshot_sharing(context: AppContext, snapshot: Snapshot, readers: Collection[str]) -> None:
-    """Refuse to make a snapshot public where its account blocks that: OperationNotPermitted."""
+    """Refuse to make a snapshot public that is encrypted or whose account blocks that: OperationNotPermitted."""
     access = settings_of(context, snapshot.account_id, snapshot.region).snapshot_public_access
-    if _EVERYBODY in readers and access is not PublicAccess.UNBLOCKED:
+    if _EVERYBODY not in readers:
+        return
+    if access is not PublicAccess.UNBLOCKED:
         raise public_snapshot_blocked()
+    if snapshot.encrypted:
+        raise encrypted_is_not_public(snapshot.id)
 
 
 def may_read(context: AppContext, account_id: str, snapshot: Snapshot) -> bool:

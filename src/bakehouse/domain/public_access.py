@@ -23,6 +23,15 @@ def public_image_blocked() -> Ec2Error:
     )
 
 
+def encrypted_is_not_public(resource_id: str) -> Ec2Error:
+    """Refuse to make public what is encrypted: nobody else has the key.
+
+    Source: EC2 User Guide, "Make your AMI publicly available for use in Amazon EC2", Considerations; EBS User Guide,
+    "Share an Amazon EBS snapshot".
+    """
+    return operation_not_permitted(f"'{resource_id}' cannot be made public because it is encrypted")
+
+
 def public_snapshot_blocked() -> Ec2Error:
     """Refuse to make a snapshot public, in the words that EC2 has for images."""
     return operation_not_permitted(
