@@ -10,13 +10,15 @@ from urllib.parse import urlencode
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from tests.soundness import assert_sound
+from tests.soundness import assert_archived, assert_sound
 from tests.system.wire import VERSION, Answer
 
 from bakehouse.app.image_imports import ImportImage
+from bakehouse.app.retention_rules import RuleRequest
 from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.domain.caller import Caller
+from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
@@ -58,6 +60,13 @@ class InProcess:
         images = self.server.app.images
         return self._runner.run(images.import_file(caller, order, progress=lambda _fraction: None)).id
 
+    def retain_everything(self, account: str) -> None:
+        """Let what an account deletes go into the Recycle Bin."""
+        caller = Caller(account_id=self.key(account).account_id, region="us-east-1")
+        for resource_type in RetainedType:
+            request = RuleRequest(resource_type=resource_type, retention_days=1)
+            self._runner.run(self.server.app.retention_rules.create(caller, request))
+
     def ask(self, action: str, parameters: Pairs, *, account: str = "alice") -> Answer:
         """Sign a request, have it answered, and let the sagas that it began end."""
         (answer,) = self.ask_at_once([(action, parameters)], account=account)
@@ -77,6 +86,7 @@ class InProcess:
         assert isinstance(volumes, FakeVolumeStore)
         assert isinstance(network, FakeNetworkFabric)
         self._runner.run(assert_sound(context.store, hypervisor, volumes, network))
+        assert_archived(context.store, self._runner.run(context.archive.ids()))
 
     async def _answers(self, requests: Iterable[AWSRequest]) -> list[Answer]:
         answers = await asyncio.gather(*(self._answer(request) for request in requests))

@@ -17,6 +17,7 @@ class Worlds:
     def __init__(self) -> None:
         self._asked = REQUESTS_PER_WORLD
         self._context: Any = None
+        self._retaining = False
 
     def current(self, requests: int = 1) -> InProcess:
         """Return a server that is to be asked so many times."""
@@ -27,6 +28,9 @@ class Worlds:
             self._context = in_process(Path(self._folder.name) / "home")
             self._server: InProcess = self._context.__enter__()
             furnish(self._server, Path(self._folder.name) / "disk.raw")
+            self._retaining = not self._retaining
+            if self._retaining:
+                self._server.retain_everything("alice")
         self._asked += requests
         return self._server
 
