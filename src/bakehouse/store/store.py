@@ -14,27 +14,9 @@ from typing import Any
 
 import msgspec
 
-from bakehouse.domain.account import AccessKey, Account
-from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
-from bakehouse.domain.deregistered_image import DeregisteredImage
-from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
-from bakehouse.domain.image import Image
-from bakehouse.domain.image_usage_report import ImageUsageReport
-from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
-from bakehouse.domain.instance import Instance
-from bakehouse.domain.key_pair import KeyPair
-from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
-from bakehouse.domain.public_parameter import PublicParameter
-from bakehouse.domain.recycle_bin import RecycledResource
-from bakehouse.domain.retention_rule import RetentionRule
-from bakehouse.domain.saga import SagaRecord
-from bakehouse.domain.security_group import SecurityGroup
-from bakehouse.domain.snapshot import Snapshot, SnapshotState
-from bakehouse.domain.snapshot_tier import StorageTier
-from bakehouse.domain.store_image_task import StoreImageTask
-from bakehouse.domain.volume import Volume
 from bakehouse.store.database import Batch, Database, Outcome, Write
+from bakehouse.store.record_collections import RecordCollections
 from bakehouse.store.records import Record, Records
 from bakehouse.store.tables import RECORD_TYPES
 
@@ -44,19 +26,6 @@ _Pending = tuple[Batch, asyncio.Future[Outcome]]
 
 class StoreUnavailable(Exception):
     """The database could not be written; nothing of the transaction holds. The cause is chained."""
-
-
-def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an account's region
-    return record.account_id, record.region
-
-
-def _is_restored_for_days(snapshot: Snapshot) -> bool | None:
-    return True if snapshot.tiering is not None and snapshot.tiering.restore_expires_at is not None else None
-
-
-def _is_unmeasured(snapshot: Snapshot) -> bool | None:
-    is_readable = snapshot.state is SnapshotState.COMPLETED and snapshot.tier is StorageTier.STANDARD
-    return True if is_readable and snapshot.full_size_bytes is None else None
 
 
 class Transaction:
@@ -105,7 +74,7 @@ class Transaction:
         self.writes.append(Write(table, record_id, document))
 
 
-class Store:
+class Store(RecordCollections):
     """All records of a server."""
 
     def __init__(self, database: Database) -> None:
@@ -115,58 +84,7 @@ class Store:
         """What this turn of the event loop has changed: it becomes durable in one commit."""
         self._open = False
         self._epoch = 0
-        self.accounts: Records[Account] = Records()
-        self.access_keys: Records[AccessKey] = Records(account=lambda key: key.account_id)
-        self.account_settings: Records[AccountSettings] = Records()
-        self.client_tokens: Records[ClientTokenRecord] = Records()
-        self.deregistered_images: Records[DeregisteredImage] = Records(
-            source=lambda it: it.image.source_image_id,
-        )
-        self.export_image_tasks: Records[ExportImageTask] = Records(scope=_scope)
-        self.export_instance_tasks: Records[ExportInstanceTask] = Records(scope=_scope)
-        self.image_usage_reports: Records[ImageUsageReport] = Records(scope=_scope)
-        self.images: Records[Image] = Records(
-            scope=_scope,
-            region=lambda image: image.region,
-            name=lambda image: (image.account_id, image.region, image.name),
-            source=lambda image: image.source_image_id,
-        )
-        self.import_image_tasks: Records[ImportImageTask] = Records(scope=_scope)
-        self.import_snapshot_tasks: Records[ImportSnapshotTask] = Records(scope=_scope)
-        self.instances: Records[Instance] = Records(
-            scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
-        )
-        self.key_pairs: Records[KeyPair] = Records(scope=_scope)
-        self.network_interfaces: Records[NetworkInterface] = Records(
-            scope=_scope,
-            instance=lambda interface: interface.instance_id,
-            vpc=lambda interface: interface.vpc_id,
-            subnet=lambda interface: interface.subnet_id,
-            address=lambda interface: (interface.vpc_id, interface.private_ip),
-        )
-        self.recycle_bin: Records[RecycledResource] = Records(
-            kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type)
-        )
-        self.public_parameters: Records[PublicParameter] = Records()
-        self.retention_rules: Records[RetentionRule] = Records(
-            kind=lambda rule: (rule.account_id, rule.region, rule.resource_type)
-        )
-        self.sagas: Records[SagaRecord] = Records(subject=lambda saga: saga.subject_id)
-        self.security_groups: Records[SecurityGroup] = Records(scope=_scope, vpc=lambda group: group.vpc_id)
-        self.snapshots: Records[Snapshot] = Records(
-            scope=_scope,
-            region=lambda snapshot: snapshot.region,
-            volume=lambda snapshot: snapshot.volume_id,
-            restored=_is_restored_for_days,
-            unmeasured=_is_unmeasured,
-        )
-        self.store_image_tasks: Records[StoreImageTask] = Records(scope=_scope)
-        self.subnets: Records[Subnet] = Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id)
-        self.volumes: Records[Volume] = Records(
-            scope=_scope,
-            instance=lambda volume: volume.attachment.instance_id if volume.attachment else None,
-        )
-        self.vpcs: Records[Vpc] = Records(scope=_scope)
+        super().__init__()
         self.records: dict[str, Records[Any]] = {name: getattr(self, name) for name in RECORD_TYPES}
         self._tables = {record_type: name for name, record_type in RECORD_TYPES.items()}
         self._decoders = {name: msgspec.json.Decoder(record_type) for name, record_type in RECORD_TYPES.items()}

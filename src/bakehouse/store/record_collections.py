@@ -1,0 +1,111 @@
+"""Every kind of record that a server keeps, with the indexes that look-ups go by."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bakehouse.domain.account import AccessKey, Account
+from bakehouse.domain.account_settings import AccountSettings
+from bakehouse.domain.caller import ClientTokenRecord
+from bakehouse.domain.deregistered_image import DeregisteredImage
+from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
+from bakehouse.domain.image import Image
+from bakehouse.domain.image_usage_report import ImageUsageReport
+from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.key_pair import KeyPair
+from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.public_parameter import PublicParameter
+from bakehouse.domain.recycle_bin import RecycledResource
+from bakehouse.domain.retention_rule import RetentionRule
+from bakehouse.domain.saga import SagaRecord
+from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.snapshot_tier import StorageTier
+from bakehouse.domain.store_image_task import StoreImageTask
+from bakehouse.domain.volume import Volume
+from bakehouse.store.records import Records
+
+
+def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an account's region
+    return record.account_id, record.region
+
+
+def _is_restored_for_days(snapshot: Snapshot) -> bool | None:
+    return True if snapshot.tiering is not None and snapshot.tiering.restore_expires_at is not None else None
+
+
+def _is_unmeasured(snapshot: Snapshot) -> bool | None:
+    is_readable = snapshot.state is SnapshotState.COMPLETED and snapshot.tier is StorageTier.STANDARD
+    return True if is_readable and snapshot.full_size_bytes is None else None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RecordCollections:
+    """One collection for each table, under its name."""
+
+    access_keys: Records[AccessKey] = field(default_factory=lambda: Records(account=lambda key: key.account_id))
+    account_settings: Records[AccountSettings] = field(default_factory=Records)
+    accounts: Records[Account] = field(default_factory=Records)
+    client_tokens: Records[ClientTokenRecord] = field(default_factory=Records)
+    deregistered_images: Records[DeregisteredImage] = field(
+        default_factory=lambda: Records(
+            source=lambda it: it.image.source_image_id,
+        )
+    )
+    export_image_tasks: Records[ExportImageTask] = field(default_factory=lambda: Records(scope=_scope))
+    export_instance_tasks: Records[ExportInstanceTask] = field(default_factory=lambda: Records(scope=_scope))
+    image_usage_reports: Records[ImageUsageReport] = field(default_factory=lambda: Records(scope=_scope))
+    images: Records[Image] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            region=lambda image: image.region,
+            name=lambda image: (image.account_id, image.region, image.name),
+            source=lambda image: image.source_image_id,
+        )
+    )
+    import_image_tasks: Records[ImportImageTask] = field(default_factory=lambda: Records(scope=_scope))
+    import_snapshot_tasks: Records[ImportSnapshotTask] = field(default_factory=lambda: Records(scope=_scope))
+    instances: Records[Instance] = field(
+        default_factory=lambda: Records(
+            scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
+        )
+    )
+    key_pairs: Records[KeyPair] = field(default_factory=lambda: Records(scope=_scope))
+    network_interfaces: Records[NetworkInterface] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            instance=lambda interface: interface.instance_id,
+            vpc=lambda interface: interface.vpc_id,
+            subnet=lambda interface: interface.subnet_id,
+            address=lambda interface: (interface.vpc_id, interface.private_ip),
+        )
+    )
+    public_parameters: Records[PublicParameter] = field(default_factory=Records)
+    recycle_bin: Records[RecycledResource] = field(
+        default_factory=lambda: Records(kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type))
+    )
+    retention_rules: Records[RetentionRule] = field(
+        default_factory=lambda: Records(kind=lambda rule: (rule.account_id, rule.region, rule.resource_type))
+    )
+    sagas: Records[SagaRecord] = field(default_factory=lambda: Records(subject=lambda saga: saga.subject_id))
+    security_groups: Records[SecurityGroup] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda group: group.vpc_id)
+    )
+    snapshots: Records[Snapshot] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            region=lambda snapshot: snapshot.region,
+            volume=lambda snapshot: snapshot.volume_id,
+            restored=_is_restored_for_days,
+            unmeasured=_is_unmeasured,
+        )
+    )
+    store_image_tasks: Records[StoreImageTask] = field(default_factory=lambda: Records(scope=_scope))
+    subnets: Records[Subnet] = field(default_factory=lambda: Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id))
+    volumes: Records[Volume] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            instance=lambda volume: volume.attachment.instance_id if volume.attachment else None,
+        )
+    )
+    vpcs: Records[Vpc] = field(default_factory=lambda: Records(scope=_scope))
