@@ -1,6 +1,6 @@
 """The image catalogue: who sees which images, who may launch them, what is said of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bakehouse.app.account_settings import settings_of
@@ -45,19 +45,17 @@ class ImageCatalogue:
         launchable_by: Collection[str] | None = None,
         include_deprecated: bool = False,
         include_disabled: bool = False,
+        matching: Callable[[Image], bool] | None = None,
     ) -> Sequence[Image]:
         """Return the images that are there for the caller: all, oldest first, or of these ids, owners and launchers.
 
         Of others' images those that are deprecated are named by their ids or left out, unless `include_deprecated`;
         disabled ones, which only their owner sees, are left out unless `include_disabled`.
         `owners` are account ids, `self`, or Amazon's aliases, which own nothing here. `launchable_by` asks for explicit
-        launch permission: of account ids, `self`, or `all` for public images. A missing id is refused:
-        InvalidAMIID.NotFound.
+        launch permission: of account ids, `self`, or `all` for public images. `matching` leaves out what it does
+        not take. A missing id is refused: InvalidAMIID.NotFound.
         """
-        if image_ids is None:
-            found = self._listed(caller, include_deprecated=include_deprecated)
-        else:
-            found = self._of_ids(caller, image_ids)
+        found = self._visible(caller) if image_ids is None else self._of_ids(caller, image_ids)
         if not include_disabled:
             found = [image for image in found if image.state is not ImageState.DISABLED]
         if owners is not None:
@@ -66,7 +64,9 @@ class ImageCatalogue:
         if launchable_by is not None:
             launchers = {_launcher(caller, user) for user in launchable_by}
             found = [image for image in found if not launchers.isdisjoint(image.launch_accounts)]
-        return found
+        if matching is not None:
+            found = [image for image in found if matching(image)]
+        return self._listed(caller, found, include_deprecated=include_deprecated) if image_ids is None else found
 
     def named(self, caller: Caller, image_id: str) -> Image:
         """Return the image of this id, disabled or not, or refuse what is not there for the caller: not found."""
@@ -105,13 +105,13 @@ class ImageCatalogue:
         async with self._context.store.transaction() as tx:
             tx.put(replace(image, launch_accounts=()))
 
-    def _listed(self, caller: Caller, *, include_deprecated: bool) -> list[Image]:
-        """Return what the caller finds without naming it."""
+    def _listed(self, caller: Caller, images: Iterable[Image], *, include_deprecated: bool) -> list[Image]:
+        """Return what of these images the caller finds without naming them."""
         allowed, now = settings_of(self._context, caller.account_id, caller.region).allowed_images, self._context.now()
         applied = allowed.state is AllowedImagesState.ENABLED
         return [
             image
-            for image in self._visible(caller)
+            for image in images
             if image.account_id == caller.account_id
             or (
                 (include_deprecated or not image.is_deprecated(now))

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, invalid_value
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_watermark import ImageWatermark
+from bakehouse.domain.wildcards import wildcards
 
 #: Providers beside accounts. None of them owns an image here, so that they allow nothing.
 _ALIASES: Final = frozenset({"amazon", "aws-backup-vault", "aws-marketplace"})
@@ -80,7 +80,7 @@ class ImageCriterion:
         return (
             (not self.providers or image.account_id in self.providers)
             and not self.product_codes  # no image here has a product code
-            and (not self.names or any(_matches(name, image.name) for name in self.names))
+            and (not self.names or wildcards(self.names, escapes=False).fullmatch(image.name) is not None)
             and _is_within(self.days_since_created, image.created_at, now)
             and self._allows_deprecation(image, now)
             and (
@@ -171,11 +171,4 @@ def _is_within(days: int | None, since: datetime, now: datetime) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    return _wildcard(pattern).fullmatch(text) is not None
-
-
-@lru_cache(maxsize=1024)
-def _wildcard(pattern: str) -> re.Pattern[str]:
-    """Return a pattern with `*` and `?`; unlike in filters and file names, nothing else is special."""
-    known = {"*": ".*", "?": "."}
-    return re.compile("".join(known.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+    return wildcards((pattern,), escapes=False).fullmatch(text) is not None

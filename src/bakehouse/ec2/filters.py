@@ -5,12 +5,11 @@ alternatives, filters are all required; `*` and `?` are wildcards and `\` escape
 Source: EC2 User Guide, "List and filter your resources".
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.wildcards import wildcards
 
 T = TypeVar("T")
 Values = Callable[[T], Iterable[str | None]]
@@ -94,31 +93,5 @@ def _has_wildcard(pattern: str) -> bool:
 def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
     """Return what is true of the values that one of the patterns takes."""
     if any(_has_wildcard(pattern) for pattern in patterns):
-        return _wildcards(patterns).fullmatch
+        return wildcards(patterns, escapes=True).fullmatch
     return frozenset(patterns).__contains__
-
-
-@lru_cache(maxsize=1024)
-def _wildcards(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_expression(pattern) for pattern in patterns), re.DOTALL)
-
-
-def _expression(pattern: str) -> str:
-    """Return a pattern as an expression that never tries an asterisk twice, so that none takes long.
-
-    The first place where the text between two asterisks stands is as good as any later one: hence the atomic groups.
-    """
-    first, *others = _between_asterisks(pattern)
-    if not others:
-        return first
-    return first + "".join(f"(?>.*?{piece})" for piece in others[:-1]) + ".*" + others[-1]
-
-
-def _between_asterisks(pattern: str) -> list[str]:
-    pieces = [""]
-    for piece in re.findall(r"\\.|.", pattern, re.DOTALL):
-        if piece == "*":
-            pieces.append("")
-        else:
-            pieces[-1] += "." if piece == "?" else re.escape(piece[-1])
-    return pieces

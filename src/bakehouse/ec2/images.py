@@ -82,15 +82,15 @@ async def describe_images(ctx: RequestContext, request: Request) -> Response:
 def _found(ctx: RequestContext, request: Request, allowed: Callable[[Image], bool] | None) -> Sequence[Image]:
     names = ctx.app.image_parameters.names(ctx.caller.region)
     matches = image_test(request, ctx.caller.account_id, allowed, names.ever)
-    images = ctx.app.images.describe(
+    return ctx.app.images.describe(
         ctx.caller,
         request.get("ImageIds"),
         owners=request.get("Owners"),
         launchable_by=request.get("ExecutableUsers"),
         include_deprecated=request.get("IncludeDeprecated", False),
         include_disabled=request.get("IncludeDisabled", False),
+        matching=matches if request.get("Filters") else None,
     )
-    return [image for image in images if matches(image)] if request.get("Filters") else images
 
 
 def _shown(ctx: RequestContext, image: Image, allowed: Callable[[Image], bool] | None) -> Response:
