@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog.testing
+from tests.server import RunningServer
+from tests.system.shop import Shop
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -27,6 +29,24 @@ def test_a_look_up_by_name_alone_is_warned_of_with_what_to_do(alice: "EC2Client"
     assert (warning["name"], warning["region"]) == ("debian-12-*", "us-east-1")
     assert "Owners=self" in warning["hint"]
     assert "Allowed AMIs" in warning["hint"]
+
+
+def test_a_strangers_look_alike_is_found_by_name_and_not_among_ones_own(
+    shop: Shop, shared: RunningServer, request: pytest.FixtureRequest
+) -> None:
+    stranger: Any = shared.ec2(f"stranger of {request.node.nodeid}")
+    volume_id = stranger.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    snapshot_id = stranger.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+    devices = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot_id}}]
+    fake_id = stranger.register_image(Name="test", BlockDeviceMappings=devices)["ImageId"]
+    stranger.modify_image_attribute(ImageId=fake_id, LaunchPermission={"Add": [{"Group": "all"}]})
+
+    def found(**members: Any) -> set[str]:
+        return {image["ImageId"] for image in shop.ec2.describe_images(**named("test", **members))["Images"]}
+
+    assert found() >= {shop.image_id, fake_id}
+    assert found(Owners=["self"]) == {shop.image_id}
+    stranger.deregister_image(ImageId=fake_id)
 
 
 def test_each_pattern_is_warned_of_once(alice: "EC2Client") -> None:

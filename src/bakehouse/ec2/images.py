@@ -75,7 +75,7 @@ async def describe_images(ctx: RequestContext, request: Request) -> Response:
     warn_of_name_alone(ctx, request)
     allowed = ctx.app.allowed_images.verdict(ctx.caller)
     images = _found(ctx, request, allowed)
-    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000), ids="ImageIds")
+    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000))
     return {"Images": [_shown(ctx, image, allowed) for image in shown], "NextToken": token}
 
 
