@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.protocol.errors import ProtocolError
-from bakehouse.protocol.sigv4 import FRESHNESS, Identity, SignedRequest, verify
+from bakehouse.protocol.sigv4 import FRESHNESS, Identity, SignedRequest, claimed_service, verify
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -93,7 +93,7 @@ def refusal(request: SignedRequest, now: datetime = NOW) -> ProtocolError:
     return refused.value
 
 
-@pytest.mark.parametrize("service", ["ec2", "sts"])
+@pytest.mark.parametrize("service", ["ebs", "ec2", "rbin", "ssm", "sts"])
 def test_a_request_signed_in_its_headers_names_its_signer(service: Any) -> None:
     assert verify(signed(service=service), lookup, NOW) == Identity(KEY_ID, "us-east-1", service)
 
@@ -215,6 +215,29 @@ def test_an_unsigned_payload_is_refused_even_if_the_signature_covers_the_word() 
     request = signed(headers={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
 
     assert refusal(request).code == "SignatureDoesNotMatch"
+
+
+def test_an_unsigned_payload_is_taken_where_the_service_has_an_operation_for_it() -> None:
+    request = signed(service="ebs", headers={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
+
+    assert verify(replace(request, body=b"whatever"), lookup, NOW).service == "ebs"
+    assert refusal(with_header(request, b"X-Amz-Content-SHA256", b"UNSIGNED")).code == "SignatureDoesNotMatch"
+    for service in ("rbin", "ssm", "sts"):
+        other = signed(service=service, headers={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
+        assert refusal(other).code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("service", ["ebs", "ec2", "rbin", "ssm", "sts"])
+@pytest.mark.parametrize("signer", [SigV4Auth, SigV4QueryAuth])
+def test_a_request_says_which_service_it_is_for(service: Any, signer: Any) -> None:
+    request = signed(service=service, signer=signer, body="")
+
+    assert claimed_service(request.headers, request.query) == service
+
+
+@pytest.mark.parametrize("authorization", [b"", b"Basic aaa", b"Credential=a/b/c/s3/aws4_request", b"/aws4_request"])
+def test_a_request_for_no_service_of_ours_is_refused_as_ec2_does(authorization: bytes) -> None:
+    assert claimed_service([(b"Authorization", authorization)], b"") == "ec2"
 
 
 def test_a_body_hash_that_is_right_is_accepted() -> None:

@@ -195,16 +195,15 @@ class SnapshotBlocks:
         try:
             written = await self._context.volumes.blocks.written(snapshot_id)
         except NoSuchUpload as err:
-            raise snapshot_not_written(snapshot_id) from err
-        if written.count != changed_blocks:
-            raise parameter_invalid(f"{written.count} blocks were written, not {changed_blocks}.")
-        if digest is not None and digest != written.digest:
-            raise parameter_invalid("The checksum is not that of the blocks that were written.")
-        params = CompleteSnapshot(snapshot_id=snapshot_id, changed_blocks=changed_blocks)
-        async with self._context.store.transaction() as tx:
-            saga_id = self._context.sagas.enlist(tx, COMPLETE_SNAPSHOT, params, subject_id=snapshot_id)
+            if not await self._is_sealed(snapshot_id):
+                raise snapshot_not_written(snapshot_id) from err
+        else:
+            if written.count != changed_blocks:
+                raise parameter_invalid(f"{written.count} blocks were written, not {changed_blocks}.")
+            if digest is not None and digest != written.digest:
+                raise parameter_invalid("The checksum is not that of the blocks that were written.")
         try:
-            await self._context.sagas.run(saga_id)
+            await self._seal(snapshot_id, changed_blocks)
         except NoSuchUpload as err:
             raise snapshot_not_written(snapshot_id) from err
         except StorageFull as err:
@@ -213,27 +212,46 @@ class SnapshotBlocks:
 
     async def expire(self) -> None:
         """End the snapshots that nobody writes any more, and forget uploads that no snapshot wants."""
-        blocks, store = self._context.volumes.blocks, self._context.store
-        uploads = await blocks.uploads()
-        for snapshot in [it for it in store.snapshots if it.upload is not None and it.state is SnapshotState.PENDING]:
-            if not self._context.sagas.is_changing(snapshot.id) and await self._is_over(snapshot, uploads):
+        store = self._context.store
+        for snapshot in [it for it in store.snapshots if it.upload is not None and self._is_waiting(it.id)]:
+            if not await self._is_over(snapshot):
+                continue
+            if await self._is_sealed(snapshot.id):
+                await self._seal(snapshot.id, None)  # the server that sealed it had no time to write that down
+            elif self._is_waiting(snapshot.id):
                 async with store.transaction() as tx:
-                    tx.put(replace(snapshot, state=SnapshotState.ERROR))
-        for snapshot_id in uploads:
+                    tx.put(replace(store.snapshots[snapshot.id], state=SnapshotState.ERROR))
+        for snapshot_id in await self._context.volumes.blocks.uploads():
             known = store.snapshots.get(snapshot_id)
             if known is None or known.state is not SnapshotState.PENDING:
-                await blocks.cancel(snapshot_id)
+                await self._context.volumes.blocks.cancel(snapshot_id)
 
-    async def _is_over(self, snapshot: Snapshot, uploads: frozenset[str]) -> bool:
+    def _is_waiting(self, snapshot_id: str) -> bool:
+        """Tell whether a snapshot is pending and nothing is being done about it."""
+        snapshot = self._context.store.snapshots.get(snapshot_id)
+        is_pending = snapshot is not None and snapshot.state is SnapshotState.PENDING
+        return is_pending and not self._context.sagas.is_changing(snapshot_id)
+
+    async def _is_over(self, snapshot: Snapshot) -> bool:
         """Tell whether an upload is lost, or was left alone for its timeout."""
-        if snapshot.id not in uploads or snapshot.upload is None:
-            return True
+        if snapshot.upload is None:
+            return False
         try:
             written = await self._context.volumes.blocks.written(snapshot.id)
         except NoSuchUpload:
-            return snapshot.id in self._context.store.snapshots
+            return True
         last = max(snapshot.started_at, datetime.fromtimestamp(written.last_written_at, UTC))
         return last + timedelta(minutes=snapshot.upload.timeout_minutes) < self._context.now()
+
+    async def _seal(self, snapshot_id: str, changed_blocks: int | None) -> None:
+        params = CompleteSnapshot(snapshot_id=snapshot_id, changed_blocks=changed_blocks)
+        async with self._context.store.transaction() as tx:
+            saga_id = self._context.sagas.enlist(tx, COMPLETE_SNAPSHOT, params, subject_id=snapshot_id)
+        await self._context.sagas.run(saga_id)
+
+    async def _is_sealed(self, snapshot_id: str) -> bool:
+        """Tell whether the volume store has made it a snapshot, whatever the record says."""
+        return snapshot_id in (await self._context.volumes.inventory()).snapshot_ids
 
     async def _run_start(self, caller: Caller, saga_id: str, params: StartSnapshot) -> None:
         try:

@@ -17,7 +17,8 @@ class CompleteSnapshot:
     """Parameters."""
 
     snapshot_id: str
-    changed_blocks: int
+    changed_blocks: int | None
+    """None where nobody can say any more."""
 
 
 async def seal_upload(ctx: SagaContext, params: CompleteSnapshot) -> None:
