@@ -13,6 +13,8 @@ class Emulation:
     Source: QEMU, scripts/qemu-binfmt-conf.sh; Linux, Documentation/admin-guide/binfmt-misc.rst.
     """
 
+    name: str
+    """Of its entry in the kernel's table."""
     interpreter: str
     """Of the package qemu-user-static."""
     magic: str
@@ -20,10 +22,11 @@ class Emulation:
 
     def registration(self) -> str:
         """Return what is written to binfmt_misc. With F it opens the emulator now, so that a chroot needs none."""
-        return f":bakehouse:M::{self.magic}:{self.mask}:{self.interpreter}:F"
+        return f":{self.name}:M::{self.magic}:{self.mask}:{self.interpreter}:F"
 
 
 _ARM64_EMULATION: Final = Emulation(
+    name="qemu-aarch64",
     interpreter="/usr/bin/qemu-aarch64-static",
     magic=r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
     mask=r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",

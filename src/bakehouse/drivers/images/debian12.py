@@ -17,7 +17,7 @@ from uuid import UUID
 
 from bakehouse.drivers import process
 from bakehouse.drivers.images import disk, ext4, host
-from bakehouse.drivers.images.architecture import Architecture
+from bakehouse.drivers.images.architecture import Architecture, Emulation
 from bakehouse.drivers.images.disk import MIB, SECTOR, Partition
 from bakehouse.drivers.images.recipe import DEBIAN_12, SUITE, Job, Progress
 
@@ -63,7 +63,7 @@ async def bake(job: Job) -> None:
     """
     architecture = job.architecture
     if not architecture.is_native and architecture.emulation is not None:
-        host.read(Path(architecture.emulation.interpreter), "qemu-user-static")
+        _check_emulation(architecture.emulation)
     places = {
         "ROOT_UUID": str(disk.derived_uuid(job.content_key, "root")),
         "ROOT_PARTUUID": str(disk.derived_uuid(job.content_key, "root partition")),
@@ -141,16 +141,24 @@ def mmdebstrap_command(
     ]  # fmt: skip
 
 
+def _check_emulation(emulation: Emulation) -> None:
+    """Refuse early what cannot be done. Root builds in the host's user namespace, whose table is not ours to fill."""
+    host.read(Path(emulation.interpreter), "qemu-user-static")
+    if os.geteuid() == 0:
+        host.read(Path(_BINFMT) / emulation.name, "qemu-user-static")
+
+
 def _emulation_hooks(architecture: Architecture) -> Iterator[str]:
     """Yield what lets the kernel run foreign programs inside the namespace of the build, if it does not anyway.
 
-    A user namespace has had a table of its own since Linux 6.7; older kernels have the host's, which the package
-    qemu-user-static fills in.
+    A user namespace has had a table of its own since Linux 6.7; on older kernels the package qemu-user-static must have
+    filled in the host's.
     """
-    if not architecture.is_native and architecture.emulation is not None:
-        own = shlex.quote(architecture.emulation.registration())
+    emulation = architecture.emulation
+    if not architecture.is_native and emulation is not None:
+        own = shlex.quote(emulation.registration())
         yield (
-            f"grep -qs {architecture.emulation.interpreter} {_BINFMT}/* || "
+            f"[ -e {_BINFMT}/{emulation.name} ] || "
             f"{{ mount -t binfmt_misc binfmt_misc {_BINFMT} && printf '%s' {own} > {_BINFMT}/register; }}"
         )
 
