@@ -13,7 +13,7 @@ def test_a_duration_in_steps_of_a_quarter_of_an_hour_up_to_two_days_is_taken(min
 
 @pytest.mark.parametrize("minutes", [-15, 0, 1, 14, 16, 2879, 2895])
 def test_any_other_duration_is_refused_by_the_parameters_name(minutes: int) -> None:
-    with pytest.raises(Ec2Error, match="InvalidParameterValue.*completionDurationMinutes"):
+    with pytest.raises(Ec2Error, match=r"InvalidParameterValue.*completionDurationMinutes"):
         check_duration(minutes, "completionDurationMinutes")
 
 
