@@ -40,7 +40,7 @@ class Host:
         self.server: ServerProcess | None = None
         self._port = _free_port()
         self._client: EC2Client | None = None
-        self.images: dict[tuple[str, str], str] = {}
+        self.images: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         """What the server was started with, beside our own environment."""
 
@@ -78,7 +78,7 @@ class Host:
 
     def image(self, recipe: str = "minimal", architecture: str = "x86_64") -> str:
         """Return the id of a built image; the first build of all is kept in the user's cache."""
-        kind = (recipe, architecture)
+        kind = f"{recipe} for {architecture}"
         if kind not in self.images:
             self.images[kind] = self.bakehouse("image", "build", recipe, "--arch", architecture).stdout.strip()
         return self.images[kind]

@@ -51,7 +51,7 @@ def imports_ended(host: Host) -> bool:
 
 def export(host: Host, name: str = "sector", file_format: Any = "VMDK") -> None:
     host.ec2.export_image(
-        ImageId=host.images[name, ""], DiskImageFormat=file_format, S3ExportLocation={"S3Bucket": BUCKET}
+        ImageId=host.images[name], DiskImageFormat=file_format, S3ExportLocation={"S3Bucket": BUCKET}
     )
 
 
@@ -61,7 +61,7 @@ def exports_ended(host: Host) -> bool:
 
 
 def store(host: Host, name: str = "sector") -> None:
-    host.ec2.create_store_image_task(ImageId=host.images[name, ""], Bucket=f"{BUCKET}/{time.monotonic_ns()}")
+    host.ec2.create_store_image_task(ImageId=host.images[name], Bucket=f"{BUCKET}/{time.monotonic_ns()}")
 
 
 def stores_ended(host: Host) -> bool:
@@ -104,8 +104,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         for name in ("sector", "long"):
             disk = folder / name
             disk.write_bytes((bucket / f"{name}.raw").read_bytes())
-            made.images[name, ""] = made.bakehouse("image", "import", str(disk), "--name", name).stdout.strip()
-            key = made.ec2.create_store_image_task(ImageId=made.images[name, ""], Bucket=BUCKET)["ObjectKey"]
+            made.images[name] = made.bakehouse("image", "import", str(disk), "--name", name).stdout.strip()
+            key = made.ec2.create_store_image_task(ImageId=made.images[name], Bucket=BUCKET)["ObjectKey"]
             wait_for(lambda: stores_ended(made), "the image is stored", timeout_s=60)
             (bucket / key).rename(bucket / ("stored.bin" if name == "sector" else "stored-long.bin"))
         yield made
