@@ -32,6 +32,10 @@ _READS_AS_ZEROS: Final = 1
 #: Tables of 64 KiB that are kept for each layer: they cover 32 GiB.
 _TABLES_KEPT: Final = 64
 
+#: What `piece` returns of a stretch that is wholly below a layer, and of one that is not in one piece.
+BELOW: Final = b""
+SCATTERED: Final = None
+
 #: (first byte, byte behind the last, whether there is data: else it reads as zeros, whatever is below).
 Extent = tuple[int, int, bool]
 
@@ -46,6 +50,13 @@ class LayerReader(Protocol):
 
     def extents(self) -> Iterator[Extent]:
         """Yield what the layer has, ascending; everything else is below it."""
+        ...
+
+    def piece(self, start: int, length: int) -> bytes | None:
+        """Return a stretch that lies in the file in one piece: `BELOW` if it is below, `SCATTERED` if it is neither.
+
+        Most are one or the other, and to read one this way copies nothing.
+        """
         ...
 
     def read(self, start: int, into: memoryview) -> list[tuple[int, int]]:
@@ -78,6 +89,11 @@ class RawLayer:
                 return
             position = os.lseek(self._fd, start, os.SEEK_HOLE)
             yield start, position, True
+
+    def piece(self, start: int, length: int) -> bytes | None:
+        """Return a stretch, if the file has all of it."""
+        data = os.pread(self._fd, length, start) if start + length <= self.size_bytes else b""
+        return data if len(data) == length else SCATTERED
 
     def read(self, start: int, into: memoryview) -> list[tuple[int, int]]:
         """Read a stretch; behind the end it stays zeros."""
@@ -137,6 +153,21 @@ class Qcow2Layer:
             start, end, kind = first, first + self._cluster, is_data
         if end > start:
             yield start, min(end, self.size_bytes), kind
+
+    def piece(self, start: int, length: int) -> bytes | None:
+        """Return a stretch whose clusters lie side by side."""
+        first, count = start >> self._cluster_bits, -(-length >> self._cluster_bits)
+        if start + length > self.size_bytes or start & (self._cluster - 1) or length & (self._cluster - 1):
+            return SCATTERED
+        entries = [self._entry(first + number) for number in range(count)]
+        if not any(entries):
+            return BELOW
+        offset = entries[0] & _OFFSET
+        for number, entry in enumerate(entries):
+            if entry & (_COMPRESSED | _READS_AS_ZEROS) or entry & _OFFSET != offset + (number << self._cluster_bits):
+                return SCATTERED
+        data = os.pread(self._fd, length, offset) if offset else b""
+        return data if len(data) == length else SCATTERED
 
     def read(self, start: int, into: memoryview) -> list[tuple[int, int]]:
         """Read what is here, clusters that lie side by side at once."""

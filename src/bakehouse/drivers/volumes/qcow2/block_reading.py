@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.volumes.qcow2.block_maps import LayerReader, open_layer
+from bakehouse.drivers.volumes.qcow2.block_maps import BELOW, LayerReader, open_layer
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, UnrelatedSnapshots
 
 #: A backup reads a snapshot within minutes of listing it; a forgotten one holds its files open no longer than this.
@@ -72,8 +72,20 @@ class ChainReader:
 
     def read(self, index: int) -> tuple[bytes, bytes]:
         """Return a block and its digest. Blocks."""
-        block = bytearray(BLOCK_BYTES)
         start = index * BLOCK_BYTES
+        block = self._in_one_piece(start) or self._gathered(start)
+        return block, sha256(block).digest()
+
+    def _in_one_piece(self, start: int) -> bytes | None:
+        for layer in self._layers:
+            piece = layer.piece(start, BLOCK_BYTES)
+            if piece != BELOW:
+                return piece
+        return None
+
+    def _gathered(self, start: int) -> bytes:
+        """Return a block of which layers have parts, or none, or that goes beyond the end of the disk."""
+        block = bytearray(BLOCK_BYTES)
         length = max(0, min(BLOCK_BYTES, self.size_bytes - start))
         with memoryview(block) as view:
             parts = [(start, length)] if length else []
@@ -84,7 +96,7 @@ class ChainReader:
                 parts = missing
                 if not parts:
                     break
-        return bytes(block), sha256(block).digest()
+        return bytes(block)
 
 
 def changed(first: ChainReader, second: ChainReader) -> Sequence[int]:
