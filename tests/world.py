@@ -211,6 +211,7 @@ class World:
             public_pool=self.public_pool,
             home_region=REGION,
             objects=objects,
+            archive=self.saga_context.archive,
             transfers=self.saga_context.transfers,
         )
         self.reconciler = Reconciler(self.saga_context, self.sagas)

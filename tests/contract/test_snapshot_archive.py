@@ -197,3 +197,28 @@ async def test_a_move_killed_at_any_step_is_completed_by_the_same_calls(tmp_path
         assert await snapshot_content(store, "snap-1", MIB, folder) == b"\x07" * MIB, begun
         assert list((folder / "archive").iterdir()) == []
         assert list((folder / "store" / "incoming").iterdir()) == []
+
+
+async def test_a_whole_copy_is_verified_and_its_size_known(driver: Driver) -> None:
+    await snapshot(driver.volumes, "snap-1")
+    await driver.archive.put("snap-1", nothing)
+
+    await driver.archive.verify("snap-1")
+
+    assert (await driver.archive.sizes()).keys() == {"snap-1"}
+    assert (await driver.archive.sizes())["snap-1"] > 0
+
+
+async def test_a_copy_that_is_bad_or_gone_is_told(driver: Driver, tmp_path: Path) -> None:
+    await snapshot(driver.volumes, "snap-1")
+    await driver.archive.put("snap-1", nothing)
+    path = tmp_path / "archive" / "snap-1.pack"
+
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArchiveDamaged):
+        await driver.archive.verify("snap-1")
+    path.unlink()
+    with pytest.raises(NoSuchArchive):
+        await driver.archive.verify("snap-1")
+    with pytest.raises(NoSuchArchive):
+        await driver.archive.verify("snap-2")

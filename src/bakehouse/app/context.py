@@ -12,6 +12,7 @@ from bakehouse.domain.ids import is_well_formed
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
+from bakehouse.ports.snapshot_archive import SnapshotArchive
 from bakehouse.ports.volumes import VolumeStore
 from bakehouse.sagas.engine import SagaEngine
 from bakehouse.sagas.transfers import Transfers
@@ -34,6 +35,7 @@ class AppContext:
     """Addresses in 127.0.0.0/8 from which instances get public ones."""
     home_region: str
     objects: ObjectStore
+    archive: SnapshotArchive
     transfers: Transfers
     """How far imports, exports, stores and restores are."""
 

@@ -114,7 +114,8 @@ class SnapshotTiers:
         for snapshot in over:
             async with self._context.store.transaction() as tx:
                 tiering = None if snapshot.tiering is None else replace(snapshot.tiering, restore_expires_at=None)
-                tx.put(replace(snapshot, tier=StorageTier.ARCHIVE, tiering=tiering, create_volume_accounts=()))
+                archived = replace(snapshot, tier=StorageTier.ARCHIVE, tiering=tiering)
+                tx.put(replace(archived, create_volume_accounts=(), fast_restores=()))
                 saga_id = self._enlist_settling(tx, snapshot.id)
             self._context.sagas.begin(saga_id)
 

@@ -120,12 +120,14 @@ class Snapshots:
         """Change who may make volumes of a snapshot: account ids, or `all`.
 
         To add one twice, or to remove one that is none, changes nothing. Refuses to make a snapshot public where its
-        account blocks that: OperationNotPermitted.
+        account blocks that (OperationNotPermitted), and to share one that is archived (IncorrectState).
         """
         snapshot = self.owned(caller, snapshot_id)
         removed = {_checked_reader(reader) for reader in remove}
         added = [_checked_reader(reader) for reader in add]
         check_snapshot_sharing(self._context, snapshot, added)
+        if added and snapshot.tier is StorageTier.ARCHIVE:
+            raise snapshot_archived(snapshot_id)
         readers = dict.fromkeys((*snapshot.create_volume_accounts, *added))
         accounts = tuple(reader for reader in readers if reader not in removed)
         async with self._context.store.transaction() as tx:

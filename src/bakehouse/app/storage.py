@@ -7,6 +7,7 @@ from typing import Final
 
 from bakehouse.app.context import AppContext
 from bakehouse.domain.storage_usage import StorageUsage, storage_usage
+from bakehouse.ports.snapshot_archive import ArchiveDamaged, NoSuchArchive
 from bakehouse.ports.storage_upkeep import CheckReport, Finding, Severity
 from bakehouse.ports.volumes import VolumeInUse
 from bakehouse.sagas.unrecorded import Unrecorded, delete_all, unrecorded, without_bytes
@@ -46,6 +47,7 @@ class Storage:
             volumes=layout.volumes,
             snapshots=layout.snapshots,
             images={image.id: image.snapshot_ids for image in self._context.store.images},
+            archived=await self._context.archive.sizes(),
             unneeded_bytes=sum(layout.unneeded.values()),
         )
 
@@ -56,7 +58,28 @@ class Storage:
         """
         report = await self._context.volumes.upkeep.check(repair=repair, progress=progress)
         owners = [*await self._unrecorded(repair=repair), *await self._without_bytes()]
-        return _joined(report, owners)
+        return _joined(report, [*owners, *await self._archived()])
+
+    async def _archived(self) -> list[Finding]:
+        """Verify the copies in the archive of those snapshots that are to be there."""
+        findings = []
+        for snapshot_id in sorted(self._archived_ids()):
+            try:
+                await self._context.archive.verify(snapshot_id)
+            except (NoSuchArchive, ArchiveDamaged, OSError) as err:
+                if snapshot_id in self._archived_ids():  # still, and not restored or deleted while it was read
+                    state = "is not there" if isinstance(err, NoSuchArchive) else f"cannot be read: {err}"
+                    problem = f"it is archived, and its copy {state}"
+                    affects = (snapshot_id,)
+                    findings.append(
+                        Finding(subject=snapshot_id, severity=Severity.LOST, problem=problem, affects=affects)
+                    )
+        return findings
+
+    def _archived_ids(self) -> set[str]:
+        store = self._context.store
+        recycled = (it.snapshot for it in store.recycle_bin if it.snapshot is not None)
+        return {snapshot.id for snapshot in (*store.snapshots, *recycled) if snapshot.is_archived}
 
     async def _unrecorded(self, *, repair: bool) -> list[Finding]:
         found = await self._look()

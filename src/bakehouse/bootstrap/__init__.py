@@ -174,6 +174,7 @@ async def running_server(
             public_pool=public_pool(home),
             home_region=settings.region,
             objects=drivers.objects,
+            archive=context.archive,
             transfers=context.transfers,
         )
     )

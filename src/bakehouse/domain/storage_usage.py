@@ -14,7 +14,7 @@ class StorageUse:
 
     id: str
     kind: str
-    """`image`, `snapshot` or `volume`."""
+    """`image`, `snapshot`, `volume`, or `archive` for the archived copy of a snapshot."""
     exclusive_bytes: int
     shared_bytes: int
     layers: int
@@ -37,6 +37,7 @@ def storage_usage(
     volumes: Mapping[str, Iterable[str]],
     snapshots: Mapping[str, Iterable[str]],
     images: Mapping[str, Iterable[str]],
+    archived: Mapping[str, int],
     unneeded_bytes: int,
 ) -> StorageUsage:
     """Say what each costs.
@@ -47,6 +48,7 @@ def storage_usage(
         snapshots: The layers of each snapshot.
         images: The snapshots of each image. What only an image's own snapshots need is exclusive to the image, as
             they can be deleted together.
+        archived: What each archived copy of a snapshot takes. It shares nothing, and has no layers.
         unneeded_bytes: What files take that are in none of them.
     """
     chains = {it: set(chain) for it, chain in (*volumes.items(), *snapshots.items())}
@@ -64,11 +66,15 @@ def storage_usage(
         )
 
     return StorageUsage(
-        total_bytes=sum(layers.values()),
+        total_bytes=sum(layers.values()) + sum(archived.values()),
         unneeded_bytes=unneeded_bytes,
         resources=(
             *(use(it, "image", tuple(images[it])) for it in sorted(images)),
             *(use(it, "snapshot", (it,)) for it in sorted(snapshots)),
             *(use(it, "volume", (it,)) for it in sorted(volumes)),
+            *(
+                StorageUse(id=it, kind="archive", exclusive_bytes=archived[it], shared_bytes=0, layers=0)
+                for it in sorted(archived)
+            ),
         ),
     )

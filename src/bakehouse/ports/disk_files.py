@@ -133,6 +133,15 @@ class DiskFiles(Protocol):
         """
         ...
 
+    async def verify(self, path: Path, *, progress: Progress | None = None) -> None:
+        """Read a packed image to its end and look whether it is what was packed. Nothing is made of it.
+
+        Raises:
+            NotAPack: It is none, or its data is not what was packed.
+            OSError: It cannot be read.
+        """
+        ...
+
     async def unpack(self, path: Path, snapshot_ids: Sequence[str], *, progress: Progress | None = None) -> None:
         """Make snapshots of a packed image's disks, in order. Their content is what was packed, to the last bit.
 

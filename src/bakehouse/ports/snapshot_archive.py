@@ -4,7 +4,7 @@ Snapshots have the volume store's ids here too. Every method may be repeated and
 acknowledges is on disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 Progress = Callable[[float], None]
@@ -43,6 +43,19 @@ class SnapshotArchive(Protocol):
 
     async def discard(self, snapshot_id: str) -> None:
         """Remove the archived copy, if there is one."""
+        ...
+
+    async def verify(self, snapshot_id: str) -> None:
+        """Look whether an archived copy is what was archived; takes as long as reading it.
+
+        Raises:
+            NoSuchArchive: There is none.
+            ArchiveDamaged: It is not.
+        """
+        ...
+
+    async def sizes(self) -> Mapping[str, int]:
+        """Return what each archived copy takes on the disk, in bytes."""
         ...
 
     async def ids(self) -> frozenset[str]:

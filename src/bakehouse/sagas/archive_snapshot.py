@@ -36,12 +36,17 @@ async def give_up(ctx: SagaContext, params: ArchiveSnapshot) -> None:
 
 
 async def mark_archived(ctx: SagaContext, params: ArchiveSnapshot) -> None:
-    """Write down that it is archived. Sharing ends. Source: EBS User Guide, "Archive a snapshot"."""
+    """Write down that it is archived. Sharing ends, and fast restores. Source: EBS User Guide, "Archive a snapshot"."""
     snapshot = snapshot_tiers.record_of(ctx, params.snapshot_id)
     if snapshot is not None and snapshot.tiering is not None and snapshot.tiering.status.is_in_progress:
         tiering = replace(snapshot.tiering, status=TieringStatus.ARCHIVAL_COMPLETED, detail="", archived_at=ctx.now())
         await snapshot_tiers.change(
-            ctx, snapshot.id, tier=StorageTier.ARCHIVE, tiering=tiering, create_volume_accounts=()
+            ctx,
+            snapshot.id,
+            tier=StorageTier.ARCHIVE,
+            tiering=tiering,
+            create_volume_accounts=(),
+            fast_restores=(),
         )
 
 

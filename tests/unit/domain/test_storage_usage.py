@@ -9,7 +9,7 @@ IMAGES = {"ami-1": ("snap-1",), "ami-2": ("snap-1", "snap-2")}
 
 
 def use(resource_id: str, volumes: dict[str, tuple[str, ...]] = VOLUMES) -> StorageUse:
-    usage = storage_usage(LAYERS, volumes=volumes, snapshots=SNAPSHOTS, images=IMAGES, unneeded_bytes=0)
+    usage = storage_usage(LAYERS, volumes=volumes, snapshots=SNAPSHOTS, images=IMAGES, archived={}, unneeded_bytes=0)
     return next(it for it in usage.resources if it.id == resource_id)
 
 
@@ -30,6 +30,13 @@ def test_the_longest_chain_counts() -> None:
 
 
 def test_the_whole_counts_each_layer_once() -> None:
-    usage = storage_usage(LAYERS, volumes=VOLUMES, snapshots=SNAPSHOTS, images=IMAGES, unneeded_bytes=7)
+    usage = storage_usage(LAYERS, volumes=VOLUMES, snapshots=SNAPSHOTS, images=IMAGES, archived={}, unneeded_bytes=7)
 
     assert (usage.total_bytes, usage.unneeded_bytes) == (113, 7)
+
+
+def test_an_archived_copy_shares_nothing_and_counts() -> None:
+    usage = storage_usage(LAYERS, volumes={}, snapshots=SNAPSHOTS, images={}, archived={"snap-1": 30}, unneeded_bytes=0)
+
+    assert usage.resources[-1] == StorageUse(id="snap-1", kind="archive", exclusive_bytes=30, shared_bytes=0, layers=0)
+    assert usage.total_bytes == 143

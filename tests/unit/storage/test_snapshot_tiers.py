@@ -291,3 +291,38 @@ async def test_a_copy_without_a_record_is_removed_at_the_start(world: World) -> 
     await world.restart()
 
     assert await world.archive.ids() == set()
+
+
+async def test_a_check_of_the_storage_finds_a_copy_that_is_gone(world: World) -> None:
+    whole, lost = await archived(world), await archived(world)
+    (world.folder / "archive" / f"{lost.id}.pack").unlink()
+
+    check = await world.app.storage.check(repair=True)
+
+    assert [(it.subject, it.severity, it.repaired) for it in check.findings] == [(lost.id, "lost", False)]
+    assert whole.id not in {it.subject for it in check.findings}
+
+
+async def test_a_check_of_the_storage_finds_a_copy_that_has_gone_bad(world: World) -> None:
+    snapshot = await archived(world)
+    (world.folder / "archive" / f"{snapshot.id}.pack").write_bytes(b"noise")
+
+    check = await world.app.storage.check(repair=False)
+
+    assert [it.subject for it in check.findings] == [snapshot.id]
+    assert "cannot be read" in check.findings[0].problem
+
+
+async def test_an_archived_copy_is_part_of_what_the_storage_costs(world: World) -> None:
+    snapshot = await archived(world)
+
+    usage = await world.app.storage.usage()
+
+    assert [it.kind for it in usage.resources if it.id == snapshot.id] == ["archive"]
+
+
+async def test_an_archived_snapshot_is_not_shared(world: World) -> None:
+    snapshot = await archived(world)
+
+    assert await refusal(world.app.snapshots.share(world.caller, snapshot.id, add=["all"])) == "IncorrectState"
+    await world.app.snapshots.share(world.caller, snapshot.id, remove=["all"])

@@ -5,6 +5,8 @@ has gone bad in years of lying there is told from one that has not.
 """
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,9 +53,31 @@ class PackedArchive:
             await asyncio.to_thread(durable.remove, self._path(snapshot_id))
             self._known.discard(snapshot_id)
 
+    async def verify(self, snapshot_id: str) -> None:
+        """Read a pack to its end: see the port."""
+        if snapshot_id not in self._known:
+            raise NoSuchArchive(snapshot_id)
+        try:
+            await self._disk_files.verify(self._path(snapshot_id))
+        except NotAPack as err:
+            raise ArchiveDamaged(str(err)) from err
+        except FileNotFoundError as err:
+            raise NoSuchArchive(snapshot_id) from err
+
+    async def sizes(self) -> Mapping[str, int]:
+        """Look at every pack: see the port."""
+        return await asyncio.to_thread(self._sizes)
+
     async def ids(self) -> frozenset[str]:
         """List the packs: see the port."""
         return frozenset(self._known)
+
+    def _sizes(self) -> dict[str, int]:
+        sizes = {}
+        for path in self._folder.glob("*" + _SUFFIX):
+            with suppress(FileNotFoundError):  # discarded meanwhile
+                sizes[path.stem] = path.stat().st_blocks * 512
+        return sizes
 
     def _path(self, snapshot_id: str) -> Path:
         return self._folder / (snapshot_id + _SUFFIX)

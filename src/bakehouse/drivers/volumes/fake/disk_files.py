@@ -69,6 +69,12 @@ class FakeDiskFiles:
             raise NotAPack("it is no packed image")
         return PackContents(document=pack["document"], disk_sizes_bytes=tuple(pack["sizes"]))
 
+    async def verify(self, path: Path, *, progress: Callable[[float], None] | None = None) -> None:
+        """Read the document and the sizes: see the port."""
+        await self.contents(path)
+        if progress is not None:
+            progress(1.0)
+
     async def unpack(
         self, path: Path, snapshot_ids: Sequence[str], *, progress: Callable[[float], None] | None = None
     ) -> None:

@@ -103,6 +103,13 @@ class Qcow2DiskFiles:
 
         return await self._threads.run(read)
 
+    async def verify(self, path: Path, *, progress: Progress | None = None) -> None:
+        """Read a packed image to its end: see the port."""
+        with _opened(path) as file:
+            reader = await self._threads.run(pack.Reader, file)
+            nothing: list[int | None] = [None] * len(reader.data_bytes)
+            await in_thread(lambda work: reader.restore(nothing, work), progress)
+
     async def unpack(self, path: Path, snapshot_ids: Sequence[str], *, progress: Progress | None = None) -> None:
         """Make snapshots of a packed image's disks: see the port."""
         wanted = {snapshot_id for snapshot_id in snapshot_ids if self._snapshots.get(snapshot_id) is None}
