@@ -166,7 +166,8 @@ class Qcow2DiskFiles:
             on_line=conversion.percent_to(progress),
         )
         if done.returncode != 0:
-            if tools.says_no_space(done.text):
+            # QEMU 7.2 says `Invalid argument` when a VMDK does not fit.
+            if tools.says_no_space(done.text) or self._scratch.is_full():
                 raise StorageFull("the disk is full")
             raise RuntimeError(f"{snapshot.layer} cannot be written as {file_format}: {tools.last_line(done)}")
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from bakehouse.drivers.volumes import durable
 from bakehouse.drivers.volumes.durable import DiskThreads
@@ -13,6 +14,9 @@ from bakehouse.drivers.volumes.qcow2.layers import is_too_large_for_filesystem
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.sizes import whole_sectors
 from bakehouse.ports.volumes import UnsafeImage
+
+#: The largest piece that a format written here makes room for at once, a VHD's block.
+_CLUSTER_BYTES: Final = 2 << 20
 
 
 class Scratch:
@@ -72,6 +76,11 @@ class Scratch:
             StorageFull: The message says how much is free, needed and reserved.
         """
         tools.require_space(self.directory, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
+
+    def is_full(self) -> bool:
+        """Tell whether there is no room for another cluster: then a tool that failed may have failed for that."""
+        room = os.statvfs(self.directory)
+        return room.f_bavail * room.f_frsize < _CLUSTER_BYTES
 
     async def deliver(self, made: Path, path: Path) -> int:
         """Move a finished file out, to be ours alone; return its size. Afterwards it is on disk.
