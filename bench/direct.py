@@ -6,7 +6,7 @@ A server in its own process, with real volumes in qcow2 layers; machines and net
 needs any. A snapshot is written block by block over several connections, completed (which brings it to the disk),
 listed, and read back block by block, as a backup does it. Requests are signed before the clock starts, with the body
 left out of the signature, which SDKs do by the service's model; each block has its own checksum all the same, which the
-server verifies. Answers are read to their end and not looked at: `tests/system/test_ebs_direct.py` does that.
+server verifies. Answers are read to their end and not looked at: `tests/system/test_ebs_coldsnap.py` does that.
 
 Beside it, in turns: `dd` of the same bytes into a new file with `conv=fsync`, and `dd` of the finished layer to
 /dev/null, with blocks of 512 KiB. What is read is in the page cache on both sides. The sparse row lists and reads a
