@@ -14,6 +14,7 @@ from bakehouse.app.image_copies import ImageCopyRequest
 from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.snapshot_copies import SnapshotCopyRequest
 from bakehouse.app.snapshots import InstanceSnapshotsRequest
+from bakehouse.app.volume_modifications import ModificationRequest
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.image import BlockDevice
 from bakehouse.sagas.catalogue import SAGAS
@@ -47,6 +48,14 @@ async def _stopped(world: World) -> list[str]:
 async def _free_volume(world: World) -> str:
     volume = await world.app.volumes.create(world.caller, VolumeRequest(availability_zone="us-east-1a", size_gib=1))
     return volume.id
+
+
+async def _attached_volume(world: World) -> str:
+    return (await _with_data_volume(world))[1]
+
+
+async def _modify(world: World, volume_id: str) -> None:
+    await world.app.volume_modifications.modify(world.caller, volume_id, ModificationRequest(size_gib=2, type="gp3"))
 
 
 async def _with_data_volume(world: World) -> tuple[str, str]:
@@ -136,6 +145,8 @@ SCENARIOS = {
     "export_disk, of an instance": Scenario(transferring.instance, transferring.export_instance),
     "import_disks": Scenario(transferring.disks, transferring.import_image),
     "import_disks, one": Scenario(transferring.disks, transferring.import_snapshot),
+    "modify_volume": Scenario(_free_volume, _modify),
+    "modify_volume, attached": Scenario(_attached_volume, _modify),
     "restore_image": Scenario(transferring.stored_image, transferring.restore_image),
     "restore_snapshot, for days": Scenario(archived.archived_snapshot, archived.restore_for_days),
     "restore_snapshot, for good": Scenario(archived.archived_snapshot, archived.restore_for_good),

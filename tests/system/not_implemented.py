@@ -124,7 +124,6 @@ PAGINATED = [
     "DescribeVerifiedAccessInstanceLoggingConfigurations",
     "DescribeVerifiedAccessInstances",
     "DescribeVerifiedAccessTrustProviders",
-    "DescribeVolumesModifications",
     "DescribeVpcClassicLinkDnsSupport",
     "DescribeVpcEndpointConnectionNotifications",
     "DescribeVpcEndpointConnections",

@@ -39,6 +39,8 @@ class World:
         shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
         zone: Any = {"AvailabilityZone": "us-east-1a", "Size": 1}
         self.volumes = [shop.ec2.create_volume(**zone)["VolumeId"] for _ in range(6)]
+        for volume_id in self.volumes:
+            shop.ec2.modify_volume(VolumeId=volume_id, Size=2)
         self.deleted_volume = shop.ec2.create_volume(**zone)["VolumeId"]
         shop.ec2.delete_volume(VolumeId=self.deleted_volume)
         self.snapshots = [shop.ec2.create_snapshot(VolumeId=self.volumes[0])["SnapshotId"] for _ in range(6)]

@@ -82,9 +82,17 @@ def host() -> Iterator[Host]:
         yield made
 
 
-def volume_of(host: Host, guest: Guest) -> str:
+def volume_of(host: Host, guest: Guest, scratch: Path) -> str:
+    """Attach a volume with a file system that has a journal: the guest itself could make none."""
+    empty = scratch / "ext4.raw"
+    with empty.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", empty], check=True)
+    image_id = host.bakehouse("image", "import", str(empty), "--name", "ext4").stdout.strip()
+    (image,) = host.ec2.describe_images(ImageIds=[image_id])["Images"]
+    snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     zone = guest.describe()["Placement"]["AvailabilityZone"]
-    made = host.ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    made = host.ec2.create_volume(AvailabilityZone=zone, SnapshotId=snapshot_id)["VolumeId"]
     host.ec2.get_waiter("volume_available").wait(VolumeIds=[made], WaiterConfig={"Delay": 1})
     host.ec2.attach_volume(VolumeId=made, InstanceId=guest.instance_id, Device="/dev/sdf")
     wait_for(lambda: guest.try_to_run(f"test -b {DEVICE}").returncode == 0, "the guest sees the volume")
@@ -98,7 +106,7 @@ def kill_and_start(host: Host, guest: Guest) -> None:
     host.ec2.start_instances(InstanceIds=[guest.instance_id])
     guest.wait_for_state("running")
     guest.wait_for_ssh()
-    guest.run(f"mkdir -p /data; mount {DEVICE} /data")
+    guest.run(f"mkdir -p /data; mount -t ext4 {DEVICE} /data")
 
 
 def records(disk: Path) -> list[bytes]:
@@ -129,8 +137,8 @@ def disk_of(host: Host, snapshot_id: str, scratch: Path) -> Path:
 def test_each_of_fifty_snapshots_holds_what_was_promised_before_it(host: Host, tmp_path: Path) -> None:
     guest = host.launch()
     guest.wait_for_ssh()
-    volume_id = volume_of(host, guest)
-    guest.run(f"mke2fs -q -t ext4 {DEVICE} 2> /dev/null || mke2fs -q -j {DEVICE}; mkdir -p /data; mount {DEVICE} /data")
+    volume_id = volume_of(host, guest, tmp_path)
+    guest.run(f"mkdir -p /data; mount -t ext4 {DEVICE} /data")
     guest.run("cat > /root/writer; sync", stdin=WRITER)
     writer = Writer(guest, tmp_path / "said")
     chance = random.Random(4)

@@ -37,6 +37,7 @@ from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.tags import Tags
 from bakehouse.app.volume_io import VolumeIo
+from bakehouse.app.volume_modifications import VolumeModifications
 from bakehouse.app.volumes import Volumes
 
 
@@ -81,4 +82,5 @@ class App:
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
         self.volume_io = VolumeIo(context)
+        self.volume_modifications = VolumeModifications(context)
         self.volumes = Volumes(context)

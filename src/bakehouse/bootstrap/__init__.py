@@ -175,6 +175,7 @@ async def running_server(
             home_region=settings.region,
             objects=drivers.objects,
             archive=context.archive,
+            disk_files=drivers.disk_files,
             transfers=context.transfers,
         )
     )
@@ -194,6 +195,7 @@ async def running_server(
             app.snapshot_blocks.expire,
             app.snapshot_sizes.measure,
             app.snapshot_tiers.end_restorations,
+            app.volume_modifications.finish,
             app.image_ancestry.forget_unneeded,
             app.image_usage_reports.forget_expired,
         ],

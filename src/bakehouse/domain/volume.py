@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, operation_not_permitted
+from bakehouse.domain.volume_modification import VolumeModification
 
 
 class VolumeState(StrEnum):
@@ -60,6 +61,8 @@ class Volume:
     attachment: VolumeAttachment | None = None
     auto_enables_io: bool = False
     """Whether its reads and writes go on by themselves after its bytes may have become inconsistent."""
+    modification: VolumeModification | None = None
+    """The latest one."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

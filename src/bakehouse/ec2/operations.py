@@ -39,6 +39,7 @@ from bakehouse.ec2 import (
     store_image_tasks,
     sts,
     tags,
+    volume_modifications,
     volume_status,
     volumes,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "store_image_tasks",
     "sts",
     "tags",
+    "volume_modifications",
     "volume_status",
     "volumes",
 ]

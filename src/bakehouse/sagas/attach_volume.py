@@ -14,6 +14,7 @@ from bakehouse.ports.hypervisor import MachineDisk
 from bakehouse.sagas import volumes
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.machine import connection_of
 
 #: Whose machine there is when a saga of the instance has its turn: a stop that was asked for comes after it.
 WITH_MACHINE: Final = frozenset({InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
@@ -31,7 +32,7 @@ async def plug(ctx: SagaContext, params: AttachVolume) -> None:
     """Plug the disk into the machine, if there is one."""
     if ctx.store.instances[params.instance_id].state in WITH_MACHINE:
         async with volumes.held(ctx, [params.volume_id]):
-            connection = await ctx.volumes.connect(params.volume_id)
+            connection = await connection_of(ctx, ctx.store.volumes[params.volume_id])
             disk = MachineDisk(volume_id=params.volume_id, connection=connection)
             await ctx.hypervisor.attach_disk(params.instance_id, disk)
 

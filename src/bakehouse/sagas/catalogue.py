@@ -18,6 +18,7 @@ from bakehouse.sagas.detach_volume import DETACH_VOLUME
 from bakehouse.sagas.engine import Saga
 from bakehouse.sagas.export_disk import EXPORT_DISK
 from bakehouse.sagas.import_disks import IMPORT_DISKS
+from bakehouse.sagas.modify_volume import MODIFY_VOLUME
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE
 from bakehouse.sagas.restore_image import RESTORE_IMAGE
 from bakehouse.sagas.restore_snapshot import RESTORE_SNAPSHOT
@@ -46,6 +47,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     DETACH_VOLUME,
     EXPORT_DISK,
     IMPORT_DISKS,
+    MODIFY_VOLUME,
     REBOOT_INSTANCE,
     RESTORE_IMAGE,
     RESTORE_SNAPSHOT,

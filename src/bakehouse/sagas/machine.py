@@ -13,7 +13,7 @@ from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.volume import Volume
 from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
 from bakehouse.ports.network import NetworkUnavailable
-from bakehouse.ports.volumes import NoSuchVolume
+from bakehouse.ports.volumes import NoSuchVolume, VolumeConnection, VolumeInUse
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.recycle_bin import keep, retained_until
 from bakehouse.sagas.segment import ensure_segment, interface_spec
@@ -90,7 +90,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     instance_type = INSTANCE_TYPES[instance.type]
     volumes = volumes_of(ctx.store, instance)
     async with held(ctx, (volume.id for volume in volumes)):
-        disks = [MachineDisk(volume_id=it.id, connection=await ctx.volumes.connect(it.id)) for it in volumes]
+        disks = [MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it)) for it in volumes]
         # Last, for whoever receives it must close it.
         try:
             connection = await ctx.network.connect(interface.id)
@@ -112,6 +112,16 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 hardware_uuid=instance.hardware_uuid,
             )
         )
+
+
+async def connection_of(ctx: SagaContext, volume: Volume) -> VolumeConnection:
+    """Return how to open a volume that no machine has, in the size that its record says: see `modify_volume`."""
+    connection = await ctx.volumes.connect(volume.id)
+    if connection.size_bytes >= volume.size_gib * GIB:
+        return connection
+    with suppress(VolumeInUse):  # This is a repetition, and its machine is there.
+        await ctx.volumes.grow(volume.id, size_bytes=volume.size_gib * GIB, machine_id=None)
+    return await ctx.volumes.connect(volume.id)
 
 
 async def kill_machine(ctx: SagaContext, instance_id: str) -> None:

@@ -117,8 +117,13 @@ def frozen_options(node: str, path: str | Path, image_format: str, *, flush: boo
 
 #: QEMU's device for each bus. A write that finds no room on the host stops a guest with a virtio disk; the NVMe device
 #: has no such choice. Source: `qemu-system-x86_64 -device virtio-blk-pci,help`, `-device nvme,help` (QEMU 7.2).
+#:
+#: The NVMe device says that it has a write cache, and ignores the bit by which a guest asks for a write to pass it
+#: (FUA; `hw/nvme/ctrl.c`, `nvme_do_write` hands no flags on). File systems commit their journals with it: what a guest
+#: had synchronised was lost with a killed QEMU. Without the cache every write is on the disk when it is answered:
+#: 1.4 ms for 4 KiB instead of 0.2 ms, the same for large writes and for `fsync` after each (measured).
 _DEVICES: Final[Mapping[DiskBus, Mapping[str, str]]] = {
-    DiskBus.NVME: {"driver": "nvme"},
+    DiskBus.NVME: {"driver": "nvme", "write-cache": "off"},
     DiskBus.VIRTIO: {"driver": "virtio-blk-pci", "werror": "enospc"},
 }
 
