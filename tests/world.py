@@ -212,6 +212,7 @@ class World:
             home_region=REGION,
             objects=objects,
             archive=self.saga_context.archive,
+            disk_files=self.saga_context.disk_files,
             transfers=self.saga_context.transfers,
         )
         self.reconciler = Reconciler(self.saga_context, self.sagas)

@@ -206,6 +206,24 @@ def test_an_image_is_imported_listed_and_launched_by_its_name(run: Run, disk: Pa
     assert "fake" in run.data("console", instance_ids[0]) or run.data("console", instance_ids[0]) != ""
 
 
+@pytest.mark.parametrize("file_format", ["qcow2", "raw", "vhd", "vmdk"])
+def test_an_exported_image_can_be_imported_again(run: Run, disk: Path, tmp_path: Path, file_format: str) -> None:
+    image_id = run.data("image", "import", str(disk), "--name", f"to be {file_format}").strip()
+    file = tmp_path / "exported"
+
+    exported = run.json("image", "export", image_id, str(file), "--format", file_format)
+
+    assert exported == {"image_id": image_id, "path": str(file), "format": file_format, "bytes": file.stat().st_size}
+    assert run.data("image", "import", str(file), "--name", f"was {file_format}").startswith("ami-")
+
+
+def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
+    failure = run.failure("image", "export", "ami-0123456789abcdef0", str(tmp_path / "file"))
+
+    assert "InvalidAMIID.NotFound" in failure.message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ssh_is_told_where_and_who(run: Run, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.data("image", "import", str(disk), "--name", "for-ssh", "--user", "admin")
     instance_id = run.data("launch", "for-ssh").strip()

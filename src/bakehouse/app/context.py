@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
+from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
@@ -35,6 +36,7 @@ class AppContext:
     """Addresses in 127.0.0.0/8 from which instances get public ones."""
     home_region: str
     objects: ObjectStore
+    disk_files: DiskFiles
     archive: SnapshotArchive
     transfers: Transfers
     """How far imports, exports, stores and restores are."""

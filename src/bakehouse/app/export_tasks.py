@@ -1,14 +1,15 @@
 """Export tasks: begun by requests, shown while they go on and for some days after, cancelled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.images import Images
 from bakehouse.app.snapshots import attached_volumes, check_description, pending_snapshot
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, invalid_value, malformed_id
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id
 from bakehouse.domain.export_task import (
     DEFAULT_ROLE,
     EXPORT_MAX_GIB,
@@ -27,10 +28,13 @@ from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.task_status import TASK_SHOWN, TRANSITIONS, TaskEvent, TaskStatus
-from bakehouse.domain.volume import Volume
+from bakehouse.domain.volume import Volume, storage_full
+from bakehouse.ports.disk_files import CannotExport, ExportFormat
 from bakehouse.ports.objects import AccessDenied, InvalidObjectName, NoSuchBucket, TransferFailed
+from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS, CreateSnapshots
 from bakehouse.sagas.export_disk import EXPORT_DISK, ExportDisk
+from bakehouse.sagas.transfers import Transfer
 from bakehouse.store.store import Transaction
 
 AnyTask = TypeVar("AnyTask", ExportImageTask, ExportInstanceTask)
@@ -165,6 +169,41 @@ class ExportTasks:
         context.sagas.begin(snapshot_saga_id)
         context.sagas.begin(saga_id)
         return task
+
+    async def export_file(
+        self, caller: Caller, image_id: str, path: Path, file_format: str, *, progress: Callable[[float], None]
+    ) -> int:
+        """Write an image's disk as a file of this host, which is replaced, and return its size in bytes.
+
+        `file_format` is one of EC2's, or qcow2; `progress` is called with fractions from 0 to 1. It has its turn among
+        the tasks, and is none itself: it ends with the one who waits for it, and leaves no file unless it succeeds.
+        Refuses an image as `export_image`, a format (InvalidParameterValue), and any on a full host
+        (InsufficientVolumeCapacity).
+        """
+        formats = {known.value: known for known in ExportFormat}
+        wanted = formats.get(file_format.lower())
+        if wanted is None:
+            raise invalid_value(file_format, "format", f"It can be {', '.join(formats)}.")
+        snapshot = self._exported_snapshot(self._images.owned(caller, image_id))
+        context, written = self._context, [0]
+
+        async def work(_transfer: Transfer) -> None:
+            export = context.disk_files.export(snapshot.id, path, file_format=wanted, progress=progress)
+            written[0] = await export
+
+        try:
+            await context.transfers.run(f"{image_id} to {path}", work)
+        except StorageFull as err:
+            raise storage_full() from err
+        except NoSuchSnapshot as err:
+            raise image_unavailable(image_id) from err
+        except CannotExport as err:
+            raise not_exportable("image", str(err)) from err
+        except OSError as err:
+            raise invalid_parameter(f"The file {path} cannot be written: {err.strerror or err}") from err
+        finally:
+            context.transfers.forget(f"{image_id} to {path}")
+        return written[0]
 
     def images(self, caller: Caller, task_ids: Iterable[str] | None = None) -> list[ShownExport[ExportImageTask]]:
         """Return the caller's exports of images: all, oldest first, or those of these ids.

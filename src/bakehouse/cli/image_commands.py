@@ -1,9 +1,10 @@
-"""Commands on images: build, import, list."""
+"""Commands on images: build, import, export, list."""
 
 import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -11,9 +12,18 @@ from urllib.parse import urlsplit
 import typer
 
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of, settings_of
-from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_rows, print_text, progress_bar
+from bakehouse.cli.terminal import (
+    CommandFailed,
+    Output,
+    OutputOption,
+    note,
+    print_json,
+    print_rows,
+    print_text,
+    progress_bar,
+)
 
-images = typer.Typer(help="Build, import and list images.", no_args_is_help=True)
+images = typer.Typer(help="Build, import, export and list images.", no_args_is_help=True)
 
 #: Tag of an image: the user to log in as. `bakehouse ssh` reads it.
 USER_TAG: Final = "bakehouse:user"
@@ -21,6 +31,15 @@ USER_TAG: Final = "bakehouse:user"
 CONTENT_TAG: Final = "bakehouse:content"
 
 _BLOCK: Final = 1024 * 1024
+
+
+class FileFormat(StrEnum):
+    """What an image's disk can be written as."""
+
+    QCOW2 = "qcow2"
+    RAW = "raw"
+    VHD = "vhd"
+    VMDK = "vmdk"
 
 
 @images.command("build")
@@ -73,7 +92,7 @@ def build(
 
 @images.command("import")
 def import_image(  # noqa: PLR0917 - typer calls it by name
-    source: Annotated[str, typer.Argument(help="A raw or qcow2 file, or an http(s) URL of one.")],
+    source: Annotated[str, typer.Argument(help="A raw, qcow2, VMDK, VHD, VHDX or OVA file, or an http(s) URL of one.")],
     name: Annotated[str, typer.Option(help="The image's name.")],
     home: HomeOption = None,
     description: Annotated[str, typer.Option(help="The image's description.")] = "",
@@ -103,6 +122,38 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
         print_text(_import(where, order))
 
 
+@images.command("export")
+def export_image(
+    image: Annotated[str, typer.Argument(help="The image's id.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    home: HomeOption = None,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="The file's format.")] = FileFormat.QCOW2,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Write an image's disk into a file that other programs read, and print its path."""
+    where = home_of(home)
+    credentials = credentials_of(where)
+    target = file.expanduser().absolute()
+    # Under another name until it is whole; it is ours to remove, for the server may be gone.
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    body = {
+        "account_id": credentials["account_id"],
+        "region": credentials["region"],
+        "image_id": image,
+        "path": str(unfinished),
+        "format": file_format.value,
+    }
+    try:
+        size = _followed(where, "exporting", "/images/export", body)["bytes"]
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    if output is Output.JSON:
+        print_json({"image_id": image, "path": str(target), "format": file_format.value, "bytes": size})
+    else:
+        print_text(str(target))
+
+
 @images.command("list")
 def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """List the account's images."""
@@ -127,16 +178,21 @@ def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> 
 def _import(home: Path, order: dict[str, Any]) -> str:
     credentials = credentials_of(home)
     body = order | {"account_id": credentials["account_id"], "region": credentials["region"]}
-    with control(home) as server, progress_bar("importing") as bar:
-        for line in server.post_lines("/images/import", body):
+    image_id: str = _followed(home, "importing", "/images/import", body)["image_id"]
+    return image_id
+
+
+def _followed(home: Path, words: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for something long, show how far it is, and return how it ended."""
+    with control(home) as server, progress_bar(words) as bar:
+        for line in server.post_lines(path, body):
             if "fraction" in line:
                 bar.move(line["fraction"])
-            elif "image_id" in line:
-                image_id: str = line["image_id"]
-                return image_id
+            elif "error" in line:
+                raise CommandFailed(f"{line['message']} ({line['error']})")
             else:
-                raise CommandFailed(f"{line.get('message', line)} ({line.get('error', 'unknown')})")
-    raise CommandFailed("the server ended the import without a result", "look into `bakehouse logs`")
+                return line
+    raise CommandFailed(f"the server ended {words} without a result", "look into `bakehouse logs`")
 
 
 @contextmanager

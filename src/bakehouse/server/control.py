@@ -1,13 +1,13 @@
 """The control service: what the command line asks of its own server, on a Unix socket that only its owner may open.
 
 Nothing of it is EC2's: server status, accounts, images from files of this host, consoles, shutdown. Answers are JSON;
-an import answers with one JSON object a line: `{"fraction": 0.5}` while it goes on, `{"image_id": ...}` at its end, or
-`{"error": ..., "message": ...}`.
+imports and exports answer with one JSON object a line: `{"fraction": 0.5}` while they go on, `{"image_id": ...}` or
+`{"bytes": ...}` at the end, or `{"error": ..., "message": ...}`.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.server.storage_control import StorageControl
+
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Control:
                 Route("/shutdown", self._shutdown, methods=["POST"]),
                 Route("/accounts", self._accounts),
                 Route("/accounts", self._create_account, methods=["POST"]),
+                Route("/images/export", self._export_image, methods=["POST"]),
                 Route("/images/import", self._import_image, methods=["POST"]),
                 *StorageControl(self._app.storage).routes(),
                 Route("/instances/{instance_id}/console", self._console),
@@ -82,25 +85,22 @@ class Control:
         wanted = await request.json()
         caller = Caller(account_id=wanted.pop("account_id"), region=wanted.pop("region"))
         order = ImportImage(**{**wanted, "path": Path(wanted["path"])})
-        return StreamingResponse(self._importing(caller, order), media_type="application/x-ndjson")
 
-    async def _importing(self, caller: Caller, order: ImportImage) -> AsyncIterator[str]:
-        loop = asyncio.get_running_loop()
-        fractions: asyncio.Queue[float | None] = asyncio.Queue()
+        async def importing(progress: Progress) -> dict[str, Any]:
+            return {"image_id": (await self._app.images.import_file(caller, order, progress=progress)).id}
 
-        def progress(fraction: float) -> None:
-            loop.call_soon_threadsafe(fractions.put_nowait, fraction)
+        return StreamingResponse(_lines(importing), media_type="application/x-ndjson")
 
-        importing = asyncio.create_task(self._app.images.import_file(caller, order, progress=progress))
-        importing.add_done_callback(lambda _done: fractions.put_nowait(None))
-        while (fraction := await fractions.get()) is not None:
-            yield _line(fraction=fraction)
-        try:
-            image = importing.result()
-        except Ec2Error as refusal:
-            yield _line(error=refusal.code, message=refusal.message)
-        else:
-            yield _line(image_id=image.id)
+    async def _export_image(self, request: Request) -> Response:
+        wanted = await request.json()
+        caller = Caller(account_id=wanted["account_id"], region=wanted["region"])
+        image_id, path, file_format = wanted["image_id"], Path(wanted["path"]), wanted["format"]
+
+        async def exporting(progress: Progress) -> dict[str, Any]:
+            export = self._app.export_tasks.export_file
+            return {"bytes": await export(caller, image_id, path, file_format, progress=progress)}
+
+        return StreamingResponse(_lines(exporting), media_type="application/x-ndjson")
 
     async def _console(self, request: Request) -> Response:
         return Response(
@@ -112,6 +112,30 @@ class Control:
         if where is None:
             return PlainTextResponse("the instance has no public address now", status_code=409)
         return JSONResponse(asdict(where))
+
+
+async def _lines(work: Callable[[Progress], Awaitable[dict[str, Any]]]) -> AsyncIterator[str]:
+    """Yield how far some work is, and at its end what it returned or why it was refused."""
+    loop = asyncio.get_running_loop()
+    fractions: asyncio.Queue[float | None] = asyncio.Queue()
+
+    def progress(fraction: float) -> None:
+        loop.call_soon_threadsafe(fractions.put_nowait, fraction)
+
+    working = asyncio.ensure_future(work(progress))
+    working.add_done_callback(lambda _done: fractions.put_nowait(None))
+    try:
+        while (fraction := await fractions.get()) is not None:
+            yield _line(fraction=fraction)
+    finally:
+        # An import is a task of the server's and goes on; an export is nobody's when its client is gone.
+        working.cancel()
+    try:
+        result = working.result()
+    except Ec2Error as refusal:
+        yield _line(error=refusal.code, message=refusal.message)
+    else:
+        yield _line(**result)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:
