@@ -129,18 +129,31 @@ def test_an_image_whose_snapshot_was_archived_boots_with_every_file_when_it_is_b
     assert_whole(host.launch(image_id))
 
 
-def test_archiving_killed_in_the_middle_goes_on(host: Host, image_id: str) -> None:
+def crash_at(host: Host, where: str, act: Callable[[], object]) -> None:
+    """Start a server that kills itself at a step, do what leads there, and start another one when it is gone."""
+    host.kill()
+    assert host.start({"BAKEHOUSE_CRASH_AT": where})
+    act()
+    assert host.server is not None
+    host.server.wait_until_gone(60)
+    assert host.start()
+
+
+def test_archiving_and_restoring_killed_at_any_step_go_on(host: Host, image_id: str) -> None:
     snapshot_id = snapshot_of(host, image_id)
     host.ec2.disable_image(ImageId=image_id)
-    for where in ("archive_snapshot:write_archive:after", "archive_snapshot:mark_archived:after"):
-        host.kill()
-        assert host.start({"BAKEHOUSE_CRASH_AT": where})
-        host.ec2.modify_snapshot_tier(SnapshotId=snapshot_id, StorageTier="archive")
-        assert host.server is not None
-        host.server.wait_until_gone(60)
-        assert host.start()
+    for archiving, restoring in (("write_archive", "take_out"), ("mark_archived", "mark_restored")):
+        crash_at(
+            host,
+            f"archive_snapshot:{archiving}:after",
+            lambda: host.ec2.modify_snapshot_tier(SnapshotId=snapshot_id, StorageTier="archive"),
+        )
         wait_for(lambda: tier(host, snapshot_id) == "archival-completed", "it is archived", timeout_s=60)
-        host.ec2.restore_snapshot_tier(SnapshotId=snapshot_id, PermanentRestore=True)
+        crash_at(
+            host,
+            f"restore_snapshot:{restoring}:after",
+            lambda: host.ec2.restore_snapshot_tier(SnapshotId=snapshot_id, PermanentRestore=True),
+        )
         wait_for(lambda: tier(host, snapshot_id) == "permanent-restore-completed", "it is restored", timeout_s=60)
     host.ec2.enable_image(ImageId=image_id)
 
