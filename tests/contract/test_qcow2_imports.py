@@ -70,6 +70,10 @@ def qed(path: Path) -> None:
     qemu_img("create", "-f", "qed", path, "1M")
 
 
+def vdi(path: Path) -> None:
+    qemu_img("create", "-f", "vdi", path, "1M")
+
+
 def qcow2_of_100_tib(path: Path) -> None:
     qemu_img("create", "-f", "qcow2", "-o", "cluster_size=2M", path, "100T")
 
@@ -113,6 +117,7 @@ REFUSALS: dict[Callable[[Path], None], str] = {
     encrypted: "encrypted",
     vmdk_descriptor_of_a_host_file: "names other files",
     qed: "format qed, which is no disk",
+    vdi: "convert -f vdi",
     qcow2_of_100_tib: "100 TiB",
     raw_of_no_bytes: "empty",
     truncated_qcow2: "cannot read it|damaged",

@@ -44,6 +44,12 @@ _FINDINGS: Final = {
     "unknown_features": "has features that are not known to be safe",
 }
 
+#: What is known and not taken.
+_WHY_NOT: Final = {
+    "luks": "it is an encrypted disk (LUKS)",
+    "vdi": "it is a vdi file; convert it first, by `qemu-img convert -f vdi -O qcow2`",
+}
+
 #: The end of a stream-optimised VMDK, which oslo looks at, is that long.
 _TAIL_BYTES: Final = 1536
 
@@ -141,8 +147,8 @@ def look_at_disk(file: Window, expected_format: str | None = None) -> Part:
         part = _raw(file, expected_format)
     elif name in _SIZES:
         part = _convertible(file, found, ImportFormat(name))
-    elif name == "luks":
-        raise UnsafeImage("it is an encrypted disk (LUKS)")
+    elif name in _WHY_NOT:
+        raise UnsafeImage(_WHY_NOT[name])
     else:
         raise UnsafeImage(f"it is a file of format {name}, which is no disk that can be taken")
     size_bytes = part.disk.size_bytes
