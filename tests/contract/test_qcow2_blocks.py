@@ -82,6 +82,12 @@ async def _compare(folder: Path, layers: Sequence[Sequence[tuple[str, tuple[int,
         # Something of a listed block may have been written as zeros; what is not listed has none but zeros.
         assert set(listed) >= set(with_data(content))
         assert listed == sorted(listed)
+    backup = {index: (await store.blocks.read(f"snap-{len(layers) - 1}", index))[0] for index in listed}
+    await store.blocks.begin("snap-99", size_bytes=SIZE, parent_id=None)
+    for index, data in backup.items():
+        await put(store, "snap-99", index, data)
+    await store.blocks.complete("snap-99")
+    assert await snapshot_content(store, "snap-99", SIZE, folder) == contents[-1]
     for number in range(1, len(contents)):
         changed = await store.blocks.changed_blocks(f"snap-{number - 1}", f"snap-{number}")
         for index in set(range(COUNT)) - set(changed):

@@ -56,3 +56,18 @@ async def test_a_snapshot_that_cannot_be_completed_can_be_completed_later(
 
     assert world.store.snapshots[prepared].state is SnapshotState.COMPLETED
     await world.assert_sound()
+
+
+async def test_a_snapshot_that_was_sealed_and_not_marked_is_completed_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = SCENARIOS["complete_snapshot"]
+    prepared = await scenario.prepare(world)
+    failing(world, monkeypatch, "complete", after=True)
+    with pytest.raises(Ec2Error):
+        await scenario.act(world, prepared)
+
+    await world.app.snapshot_blocks.expire()
+
+    assert world.store.snapshots[prepared].state is SnapshotState.COMPLETED
+    await world.assert_sound()

@@ -1,7 +1,7 @@
 """The EBS direct APIs, asked as coldsnap asks, over fake volumes and over real layers."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -51,3 +51,29 @@ def test_the_way_of_coldsnap_up_and_down(alice: Uploader) -> None:
         read = dict(workers.map(lambda it: (it[0], alice.get(snapshot_id, *it)), listed))
 
     assert read == disk
+
+
+@pytest.mark.parametrize("drivers", [make_drivers, over_layers], ids=["fake", "qcow2"])
+def test_an_upload_goes_on_with_the_next_server(tmp_path: Path, drivers: Callable[[Path, Settings], Drivers]) -> None:
+    disk = {index: block(index) for index in range(8)}
+    with server(tmp_path / "home", drivers=drivers) as running:
+        before = Uploader(running, "alice")
+        key = running.access_key("alice")
+        snapshot_id = before.start(ClientToken="t")
+        for index in range(4):
+            before.put(snapshot_id, index, disk[index])
+
+    with server(tmp_path / "home", drivers=drivers) as running:
+        running._keys["alice"] = key
+        after = Uploader(running, "alice")
+        assert after.start(ClientToken="t") == snapshot_id
+        for index in range(3, 8):
+            after.put(snapshot_id, index, disk[index])
+        after.complete(
+            snapshot_id,
+            len(disk),
+            Checksum=linear(disk),
+            ChecksumAlgorithm="SHA256",
+            ChecksumAggregationMethod="LINEAR",
+        )
+        assert after.content(snapshot_id) == disk

@@ -196,6 +196,20 @@ def test_a_snapshot_that_is_deleted_while_it_is_written_is_gone(alice: Uploader)
     assert refused(alice.complete, snapshot_id, 1) == NOT_THERE
 
 
+def test_what_is_not_complete_is_not_kept_in_the_recycle_bin(running: RunningServer) -> None:
+    alice = Uploader(running, "alice")
+    period = {"RetentionPeriodValue": 7, "RetentionPeriodUnit": "DAYS"}
+    running.client("rbin", "alice").create_rule(ResourceType="EBS_SNAPSHOT", RetentionPeriod=period)
+    pending, complete = alice.start(), alice.snapshot({1: block(1)})
+
+    for snapshot_id in (pending, complete):
+        alice.ec2.delete_snapshot(SnapshotId=snapshot_id)
+
+    kept = alice.ec2.list_snapshots_in_recycle_bin()["Snapshots"]
+    assert [snapshot["SnapshotId"] for snapshot in kept] == [complete]
+    assert running.call(running.server.context.volumes.blocks.uploads()) == frozenset()
+
+
 def test_a_snapshot_of_a_volume_is_not_written(alice: Uploader) -> None:
     volume = alice.ec2.create_volume(Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
     snapshot_id = alice.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]

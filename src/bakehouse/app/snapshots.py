@@ -249,10 +249,15 @@ def enlist_deletion(
 ) -> str | None:
     """Remove the records of snapshots, and enlist what removes their bytes.
 
-    What a retention rule keeps goes into the Recycle Bin instead; None when that is all of them.
+    What a retention rule keeps goes into the Recycle Bin instead; None when that is all of them. Only what is complete
+    can be kept: of anything else the bytes are not all there.
     """
     now = context.now()
-    gone = [snapshot for snapshot in snapshots if not recycle_bin.keep(context.store, tx, snapshot, now)]
+    gone = [
+        snapshot
+        for snapshot in snapshots
+        if snapshot.state is not SnapshotState.COMPLETED or not recycle_bin.keep(context.store, tx, snapshot, now)
+    ]
     if not gone:
         return None
     for snapshot in gone:
