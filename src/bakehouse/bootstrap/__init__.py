@@ -9,7 +9,7 @@ import pwd
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -163,22 +163,7 @@ async def running_server(
         terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
     )
     engine = SagaEngine(context, SAGAS, checkpoint)
-    app = App(
-        AppContext(
-            store=store,
-            sagas=engine,
-            hypervisor=drivers.hypervisor,
-            volumes=drivers.volumes,
-            network=drivers.network,
-            now=now,
-            public_pool=public_pool(home),
-            home_region=settings.region,
-            objects=drivers.objects,
-            archive=context.archive,
-            disk_files=drivers.disk_files,
-            transfers=context.transfers,
-        )
-    )
+    app = _app(home, settings, context, engine)
     app_of.append(app)
     boot_id = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
     seen_boot = home / "boot-id"
@@ -186,19 +171,7 @@ async def running_server(
         context,
         engine,
         host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
-        chores=[
-            app.client_tokens.forget_old,
-            app.export_tasks.forget_old,
-            app.import_tasks.forget_old,
-            app.store_image_tasks.forget_old,
-            app.recycle_bin.delete_due,
-            app.snapshot_blocks.expire,
-            app.snapshot_sizes.measure,
-            app.snapshot_tiers.end_restorations,
-            app.volume_modifications.finish,
-            app.image_ancestry.forget_unneeded,
-            app.image_usage_reports.forget_expired,
-        ],
+        chores=_chores(app),
     )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
     try:
@@ -218,6 +191,43 @@ async def running_server(
         await drivers.network.close()
         await drivers.hypervisor.close()
         store.close()
+
+
+def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngine) -> App:
+    """Make the use cases, over the records and drivers that the sagas have."""
+    return App(
+        AppContext(
+            store=context.store,
+            sagas=engine,
+            hypervisor=context.hypervisor,
+            volumes=context.volumes,
+            network=context.network,
+            now=context.now,
+            public_pool=public_pool(home),
+            home_region=settings.region,
+            objects=context.objects,
+            archive=context.archive,
+            disk_files=context.disk_files,
+            transfers=context.transfers,
+        )
+    )
+
+
+def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
+    """Return what the reconciler does now and then beside its own work."""
+    return [
+        app.client_tokens.forget_old,
+        app.export_tasks.forget_old,
+        app.import_tasks.forget_old,
+        app.store_image_tasks.forget_old,
+        app.recycle_bin.delete_due,
+        app.snapshot_blocks.expire,
+        app.snapshot_sizes.measure,
+        app.snapshot_tiers.end_restorations,
+        app.volume_modifications.finish,
+        app.image_ancestry.forget_unneeded,
+        app.image_usage_reports.forget_expired,
+    ]
 
 
 async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[ServerFacts], None]) -> None:
