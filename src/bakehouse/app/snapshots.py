@@ -253,11 +253,7 @@ def enlist_deletion(
     can be kept: of anything else the bytes are not all there.
     """
     now = context.now()
-    gone = [
-        snapshot
-        for snapshot in snapshots
-        if snapshot.state is not SnapshotState.COMPLETED or not recycle_bin.keep(context.store, tx, snapshot, now)
-    ]
+    gone = [snapshot for snapshot in snapshots if not recycle_bin.keep(context.store, tx, snapshot, now)]
     if not gone:
         return None
     for snapshot in gone:
