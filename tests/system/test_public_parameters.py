@@ -96,14 +96,14 @@ def test_a_later_image_takes_the_name_over(alice: Publisher) -> None:
     assert (oldest["Value"], oldest["Version"], oldest["Selector"]) == (first, 1, ":1")
 
 
-def test_an_image_shows_the_name_that_stands_for_it_now(alice: Publisher) -> None:
+def test_an_image_shows_the_name_that_stands_for_it_now_and_is_found_by_any_that_ever_did(alice: Publisher) -> None:
     first, second = alice.publish(), alice.publish()
 
     shown = alice.ec2.describe_images(ImageIds=[first, second])["Images"]
     found = alice.ec2.describe_images(Filters=[{"Name": "public-ssm-parameter-name", "Values": ["/aws/service/*"]}])
 
     assert {image["ImageId"]: image.get("PublicSsmParameterName") for image in shown} == {first: None, second: NAME}
-    assert [image["ImageId"] for image in found["Images"]] == [second]
+    assert [image["ImageId"] for image in found["Images"]] == [first, second]
 
 
 def test_a_parameter_is_found_by_its_arn_and_with_blanks_around_it(alice: Publisher) -> None:
