@@ -16,11 +16,12 @@ from tests.world import World
 from bakehouse.app.retention_rules import RULES_PER_TAG, RuleChange, RuleRequest
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.image import Image
 from bakehouse.domain.retention_rule import ResourceTag, RetainedType
 
-SNAPSHOT, VOLUME = RetainedType.SNAPSHOT, RetainedType.VOLUME
+IMAGE, SNAPSHOT, VOLUME = RetainedType.IMAGE, RetainedType.SNAPSHOT, RetainedType.VOLUME
 
-types = st.sampled_from([SNAPSHOT, VOLUME])
+types = st.sampled_from([IMAGE, SNAPSHOT, VOLUME])
 tag_sets = st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "x"]), max_size=2)
 days_of_rules = st.integers(1, 7)
 hours = st.integers(1, 100)
@@ -43,11 +44,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Thing:
-    """The model of a snapshot or volume: alive, or in the bin until an hour of the model's clock."""
+    """The model of an image, snapshot or volume: alive, or in the bin until an hour of the model's clock."""
 
     type: RetainedType
     tags: tuple[tuple[str, str], ...]
     leaves_at: int | None = None
+    root_id: str | None = None
+    """An image's snapshot."""
 
 
 class RecycleBinHistory(RuleBasedStateMachine):
@@ -118,21 +121,39 @@ class RecycleBinHistory(RuleBasedStateMachine):
 
     @rule(kind=types, tags=tag_sets)
     def make_thing(self, kind: RetainedType, tags: dict[str, str]) -> None:
-        if kind is SNAPSHOT:
+        root_id = None
+        if kind is IMAGE:
+            made = self.run(self.world.image(tags=tags))
+            (root_id,) = made.snapshot_ids
+            self.things[root_id] = Thing(SNAPSHOT, ())
+        elif kind is SNAPSHOT:
             made = self.run(self.world.snapshot(tags=tags))
         else:
             request = VolumeRequest(availability_zone="us-east-1a", size_gib=1, tags=tags)
             made = self.run(self.world.app.volumes.create(self.world.caller, request))
-        self.things[made.id] = Thing(kind, tuple(tags.items()))
+        self.things[made.id] = Thing(kind, tuple(tags.items()), root_id=root_id)
 
     @precondition(lambda self: self.alive())
-    @rule(data=st.data())
-    def delete_thing(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), with_snapshots=st.booleans())
+    def delete_thing(self, data: st.DataObject, *, with_snapshots: bool) -> None:
         thing_id = self.pick(data, self.alive())
-        thing = self.things.pop(thing_id)
+        thing = self.things[thing_id]
         app, caller = self.world.app, self.world.caller
-        delete = app.snapshots.delete if thing.type is SNAPSHOT else app.volumes.delete
-        self.run(delete(caller, thing_id))
+        if any(it.root_id == thing_id and it.leaves_at is None for it in self.things.values()):
+            with pytest.raises(Ec2Error, match="InvalidSnapshot"):
+                self.run(app.snapshots.delete(caller, thing_id))
+            return
+        if thing.type is IMAGE:
+            self.run(app.images.deregister(caller, thing_id, delete_snapshots=with_snapshots))
+        else:
+            self.run((app.snapshots if thing.type is SNAPSHOT else app.volumes).delete(caller, thing_id))
+        self.deleted(thing_id)
+        if with_snapshots and thing.root_id in self.alive():
+            self.deleted(thing.root_id)
+
+    def deleted(self, thing_id: str) -> None:
+        """Let the model delete a thing."""
+        thing = self.things.pop(thing_id)
         keeping = [it.days for it in self.retaining.values() if it.type is thing.type and it.keeps(dict(thing.tags))]
         if keeping:
             self.things[thing_id] = replace(thing, leaves_at=self.hour + 24 * max(keeping))
@@ -143,15 +164,15 @@ class RecycleBinHistory(RuleBasedStateMachine):
         thing_id = self.pick(data, self.binned())
         thing = self.things[thing_id]
         app, caller = self.world.app, self.world.caller
-        restore = app.recycle_bin.restore_snapshot if thing.type is SNAPSHOT else app.recycle_bin.restore_volume
-        try:
-            self.run(restore(caller, thing_id))
-        except Ec2Error:
-            assert thing.leaves_at is not None
-            assert thing.leaves_at <= self.hour
+        bin_ = app.recycle_bin
+        restore: Any = {IMAGE: bin_.restore_image, SNAPSHOT: bin_.restore_snapshot, VOLUME: bin_.restore_volume}
+        restoring = restore[thing.type](caller, thing_id)
+        assert thing.leaves_at is not None
+        if thing.leaves_at <= self.hour or (thing.root_id is not None and thing.root_id not in self.alive()):
+            with pytest.raises(Ec2Error, match="NotFound"):
+                self.run(restoring)
         else:
-            assert thing.leaves_at is not None
-            assert thing.leaves_at > self.hour
+            self.run(restoring)
             self.things[thing_id] = replace(thing, leaves_at=None)
 
     @precondition(lambda self: self.things)
@@ -190,14 +211,31 @@ class RecycleBinHistory(RuleBasedStateMachine):
         self.run(world.assert_sound())
         now = world.clock()
         shown = {
-            it.id: Thing(it.type, tuple(it.tags.items()), self.hour + round((it.exits_at - now) / timedelta(hours=1)))
-            for kind in (SNAPSHOT, VOLUME)
+            it.id: Thing(
+                it.type,
+                tuple(it.tags.items()),
+                self.hour + round((it.exits_at - now) / timedelta(hours=1)),
+                _root(it.resource),
+            )
+            for kind in (IMAGE, SNAPSHOT, VOLUME)
             for it in world.app.recycle_bin.describe(world.caller, kind)
         }
-        alive = {it.id: Thing(SNAPSHOT, tuple(it.tags.items())) for it in world.app.snapshots.describe(world.caller)}
-        alive |= {it.id: Thing(VOLUME, tuple(it.tags.items())) for it in world.app.volumes.describe(world.caller)}
+        app, caller = world.app, world.caller
+        alive = {
+            it.id: Thing(kind, tuple(it.tags.items()), root_id=_root(it))
+            for kind, things in (
+                (IMAGE, app.images.describe(caller)),
+                (SNAPSHOT, app.snapshots.describe(caller)),
+                (VOLUME, app.volumes.describe(caller)),
+            )
+            for it in things
+        }
         assert shown | alive == self.things
         assert not shown.keys() & alive.keys()
+
+
+def _root(resource: object) -> str | None:
+    return resource.snapshot_ids[0] if isinstance(resource, Image) else None
 
 
 def test_the_bin_holds_what_a_model_says() -> None:
