@@ -1,5 +1,7 @@
 """More than a page of imports, exports and stores that have ended."""
 
+from typing import Any
+
 from tests.system.shop import Shop
 from tests.system.transfers import (
     Bucket,
@@ -36,8 +38,8 @@ class Transferred:
         ended_instance_export(shop.ec2, self.cancelled)
 
     def _image(self) -> str:
-        where = {"S3Bucket": self._bucket.name, "S3Key": "disk.raw"}
-        task_id = self._shop.ec2.import_image(DiskContainers=[{"UserBucket": where}])["ImportTaskId"]
+        where: Any = [{"UserBucket": {"S3Bucket": self._bucket.name, "S3Key": "disk.raw"}}]
+        task_id = self._shop.ec2.import_image(DiskContainers=where)["ImportTaskId"]
         ended_import(self._shop.ec2, task_id)
         return task_id
 
