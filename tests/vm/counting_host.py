@@ -11,7 +11,7 @@ from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
 from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
-from bakehouse.ports.hypervisor import MachineDisk, MachineSpec
+from bakehouse.ports.hypervisor import DiskBus, MachineDisk, MachineSpec
 
 MACHINE = "i-0000000000000000a"
 CLONE = "i-0000000000000000b"
@@ -27,12 +27,13 @@ class Host:
     directory: Path
     hypervisor: QemuHypervisor
     store: Qcow2VolumeStore
+    bus: DiskBus = DiskBus.NVME
 
     async def path(self, volume_id: str) -> Path:
         return Path((await self.store.connect(volume_id)).path)
 
     async def spec(self, machine_id: str, *volume_ids: str) -> MachineSpec:
-        disks = [MachineDisk(volume_id=v, connection=await self.store.connect(v)) for v in volume_ids]
+        disks = [MachineDisk(volume_id=v, connection=await self.store.connect(v), bus=self.bus) for v in volume_ids]
         return machine_spec(machine_id, *disks)
 
     async def begin(self) -> None:
@@ -75,11 +76,13 @@ class Host:
 
 
 @asynccontextmanager
-async def counting_host(directory: Path, owner: tuple[int, int] | None) -> AsyncIterator[Host]:
+async def counting_host(
+    directory: Path, owner: tuple[int, int] | None, *, bus: DiskBus = DiskBus.NVME
+) -> AsyncIterator[Host]:
     user = None if owner is None else (*owner, ())
     hypervisor = QemuHypervisor(directory / "home", accelerator="tcg", user=user, flush=False)
     store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner)
-    host = Host(directory, hypervisor, store)
+    host = Host(directory, hypervisor, store, bus)
     try:
         await host.begin()
         yield host

@@ -78,7 +78,7 @@ async def look(monitor: Monitor) -> BlockGraph:
         top = block_nodes.node_name(entry.get("inserted", {}).get("node-name", ""))
         if top is not None and entry.get("qdev"):
             size = entry["inserted"]["image"]["virtual-size"]
-            disks[top.volume_id] = PluggedDisk(_last_part(entry["qdev"]), top, size)
+            disks[top.volume_id] = PluggedDisk(_device_id(entry["qdev"]), top, size)
     return BlockGraph(disks, {node["node-name"]: node["file"] for node in nodes})
 
 
@@ -257,6 +257,7 @@ async def _job_status(monitor: Monitor, job: str) -> Any:  # noqa: ANN401 - JSON
     return next((entry["status"] for entry in jobs if entry["id"] == job), None)
 
 
-def _last_part(device: str) -> str:
-    """Return a device's id: QEMU names it by its path when it has been asked for by one."""
-    return device.rsplit("/", 1)[-1]
+def _device_id(qdev: str) -> str:
+    """Return a disk's id of how QEMU names its device: by the id, by a path that ends with it, or by that of a part."""
+    parts = qdev.split("/")
+    return next((part for part in parts if block_nodes.port_of(part) is not None), parts[-1])

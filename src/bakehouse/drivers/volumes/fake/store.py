@@ -39,6 +39,7 @@ class FakeVolumeStore:
     """Keeps no bytes. Fulfils `bakehouse.ports.volumes.VolumeStore`.
 
     Attributes:
+        fixed_sizes: Ids of volumes whose machine is to be one that cannot see another size before its next start.
         in_use: Ids of volumes that a machine is to be taken to hold; a fake hypervisor or a test fills it.
     """
 
@@ -49,6 +50,7 @@ class FakeVolumeStore:
             state_file: Holds the state across restarts, made when it is missing; only memory by default.
         """
         self.in_use: set[str] = set()
+        self.fixed_sizes: set[str] = set()
         self._state_file = state_file
         self._state = _State()
         self.upkeep = FakeUpkeep(lambda: self._state.volume_sizes, lambda: self._state.snapshots)
@@ -89,7 +91,7 @@ class FakeVolumeStore:
         sizes.check(size_bytes, at_least=former)
         if size_bytes == former:
             return
-        if machine_id is None and volume_id in self.in_use:
+        if volume_id in self.fixed_sizes or (machine_id is None and volume_id in self.in_use):
             raise VolumeInUse(volume_id)
         self._state.volume_sizes[volume_id] = size_bytes
         self._save()
