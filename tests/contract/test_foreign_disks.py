@@ -82,9 +82,12 @@ async def test_a_raw_disk_that_ends_like_a_vhd_is_raw_when_it_is_said_to_be(
     store: Qcow2VolumeStore, tmp_path: Path, data: bytes
 ) -> None:
     path = made(tmp_path, data, "VHD, fixed")
+    assert (await store.files.examine(path)).format is ImportFormat.VHD
 
+    found = await store.files.examine(path, expected_format="raw")
     disk = await store.import_file("snap-1", path, expected_format="raw")
 
+    assert found.format is ImportFormat.RAW
     assert (disk.source_format, disk.size_bytes) == ("raw", len(data) + 512)
 
 

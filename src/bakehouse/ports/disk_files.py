@@ -79,10 +79,14 @@ class PackContents:
 class DiskFiles(Protocol):
     """Reads and writes disks as files. Whatever takes long runs in processes and threads of its own."""
 
-    async def examine(self, path: Path) -> ExaminedFile:
+    async def examine(self, path: Path, *, expected_format: str | None = None) -> ExaminedFile:
         """Find out what a file from outside holds, in under a second whatever it is; nothing is made of it.
 
         Only a forecast: `VolumeStore.import_file` looks again, at its private copy.
+
+        Args:
+            path: A regular file.
+            expected_format: A value of `ImportFormat`; a file of another is refused. None takes any.
 
         Raises:
             UnsafeImage: It would not be taken; the text says why (`ports.volumes`).

@@ -140,12 +140,12 @@ async def _take_file(ctx: SagaContext, task_id: str, place: int, source: DiskSou
     found = _disks_of(ctx, task_id, place)
     if found and all(disk.is_taken for disk in found):
         return
+    expected_format = source.format.lower() if source.format else None
     fetch_share = 0.0 if source.path is not None else _FETCH_SHARE
     path = await _file_of(ctx, task_id, place, source, span.inner(0, fetch_share))
     if not found:
         span.transfer.enters("validating")
-        examined = await ctx.disk_files.examine(path)
-        _refuse_other_format(examined, source)
+        examined = await ctx.disk_files.examine(path, expected_format=expected_format)
         span.transfer.enters("validated")
         found = await _note_found(ctx, task_id, place, examined, path)
     work = span.inner(fetch_share, 1)
@@ -156,7 +156,7 @@ async def _take_file(ctx: SagaContext, task_id: str, place: int, source: DiskSou
                 disk.snapshot_id,
                 path,
                 disk=disk.number,
-                expected_format=source.format.lower() if source.format else None,
+                expected_format=expected_format,
                 progress=part.reached,
                 stage=lambda stage: span.transfer.enters(_EC2_STAGES.get(stage, stage)),
             )
@@ -183,11 +183,6 @@ def object_of(source: DiskSource) -> ObjectAt | WebAddress:
     if source.url is not None:
         return WebAddress(url=source.url)
     raise ValueError(f"the source {source} is no file elsewhere")
-
-
-def _refuse_other_format(examined: ExaminedFile, source: DiskSource) -> None:
-    if source.format is not None and examined.format.upper() != source.format.upper():
-        raise UnsafeImage(f"it is a file of format {examined.format}, not {source.format}")
 
 
 async def _copy_snapshot(ctx: SagaContext, task_id: str, place: int, source_id: str) -> None:

@@ -98,7 +98,7 @@ def open_regular(path: Path) -> int:
     return fd
 
 
-def examine(path: Path) -> ExaminedFile:
+def examine(path: Path, expected_format: str | None = None) -> ExaminedFile:
     """Find out what disks a file holds. Blocks, for some milliseconds.
 
     Raises:
@@ -107,7 +107,7 @@ def examine(path: Path) -> ExaminedFile:
     """
     fd = open_regular(path)
     try:
-        found = look(fd)
+        found = look(fd, expected_format)
     finally:
         os.close(fd)
     return ExaminedFile(format=found.format, disks=tuple(part.disk for part in found.parts))

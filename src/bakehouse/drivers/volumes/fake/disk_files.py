@@ -21,9 +21,9 @@ class FakeDiskFiles:
     def __init__(self, volumes: FakeVolumeStore) -> None:
         self._volumes = volumes
 
-    async def examine(self, path: Path) -> ExaminedFile:
+    async def examine(self, path: Path, *, expected_format: str | None = None) -> ExaminedFile:
         """Look at a file as the real driver does: see the port."""
-        return await asyncio.to_thread(inspection.examine, path)
+        return await asyncio.to_thread(inspection.examine, path, expected_format)
 
     async def export(
         self,

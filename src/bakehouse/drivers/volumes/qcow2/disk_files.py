@@ -55,9 +55,9 @@ class Qcow2DiskFiles:
         self._adopt = adopt
         self._owner = owner
 
-    async def examine(self, path: Path) -> ExaminedFile:
+    async def examine(self, path: Path, *, expected_format: str | None = None) -> ExaminedFile:
         """Find out what a file holds: see the port."""
-        return await self._threads.run(inspection.examine, path)
+        return await self._threads.run(inspection.examine, path, expected_format)
 
     async def export(
         self, snapshot_id: str, path: Path, *, file_format: ExportFormat, progress: Progress | None = None
