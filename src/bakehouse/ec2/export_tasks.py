@@ -80,6 +80,7 @@ async def cancel_export_task(ctx: RequestContext, request: Request) -> Response:
     "CreateInstanceExportTask",
     honours="Description InstanceId TargetEnvironment TagSpecifications ExportToS3Task.DiskImageFormat "
     "ExportToS3Task.S3Bucket ExportToS3Task.S3Prefix",
+    reasons={"ExportToS3Task.ContainerFormat": "A disk is exported alone, without an OVA around it."},
 )
 async def create_instance_export_task(ctx: RequestContext, request: Request) -> Response:
     """Begin to write an instance's disk as an object: the disk alone, no OVA around it."""

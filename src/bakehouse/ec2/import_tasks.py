@@ -23,6 +23,7 @@ SNAPSHOT_FILTERS: Final[Filters[ShownTask[ImportSnapshotTask]]] = Filters(
 #: ClientData only says when and by what means the disk was uploaded: nothing follows from it, on EC2 either.
 _COMMON: Final = "ClientData Description Encrypted RoleName TagSpecifications"
 _CONTAINER: Final = ("Description", "Format", "Url", "UserBucket.S3Bucket", "UserBucket.S3Key")
+_NO_ENCRYPTION: Final = "Snapshots here are not encrypted."
 _PAGE_SIZES: Final = (1, 1000)
 
 
@@ -35,6 +36,7 @@ async def _repeat_image(ctx: RequestContext, task_id: str) -> Response:
     "ImportImage",
     honours=f"{_COMMON} Architecture BootMode Hypervisor LicenseType Platform UsageOperation "
     + " ".join(f"DiskContainers.{member}" for member in (*_CONTAINER, "DeviceName", "SnapshotId")),
+    reasons={"KmsKeyId": _NO_ENCRYPTION, "LicenseSpecifications": "There is no License Manager here."},
     replay=_repeat_image,
 )
 async def import_image(ctx: RequestContext, request: Request) -> Response:
@@ -63,6 +65,7 @@ async def _repeat_snapshot(ctx: RequestContext, task_id: str) -> Response:
 @operation(
     "ImportSnapshot",
     honours=f"{_COMMON} " + " ".join(f"DiskContainer.{member}" for member in _CONTAINER),
+    reasons={"KmsKeyId": _NO_ENCRYPTION},
     replay=_repeat_snapshot,
 )
 async def import_snapshot(ctx: RequestContext, request: Request) -> Response:
