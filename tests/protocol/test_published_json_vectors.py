@@ -110,10 +110,11 @@ def comparable(value: Any) -> Any:
     return "NaN" if value != value else value  # noqa: PLR0124 - the test for NaN
 
 
-@pytest.mark.parametrize(("suite", "case"), published("rest_json_input.json") + published("json_input.json"))
+@pytest.mark.parametrize(
+    ("suite", "case"),
+    [case for case in published("rest_json_input.json") + published("json_input.json") if case.id not in CLIENTS_OWN],
+)
 def test_a_published_request_is_read_as_its_parameters(suite: Any, case: Any) -> None:
-    if case["id"] in CLIENTS_OWN:
-        pytest.skip("the parameters are not what is sent")
     wire, _, botocore_operation = described(suite, case)
     sent = case["serialized"]
     url = urlsplit(sent["uri"])
