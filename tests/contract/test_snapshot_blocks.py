@@ -304,3 +304,18 @@ async def test_many_writers_at_once_lose_nothing(store: VolumeStore) -> None:
     await store.blocks.complete("snap-1")
 
     assert await content(store, "snap-1") == wanted
+
+
+async def test_an_upload_that_is_completed_and_cancelled_at_once_is_one_or_the_other(store: VolumeStore) -> None:
+    await store.blocks.begin("snap-1", size_bytes=SIZE, parent_id=None)
+    await put(store, "snap-1", 1, block(1))
+
+    outcomes = await asyncio.gather(
+        *(store.blocks.complete("snap-1"), store.blocks.cancel("snap-1"), store.blocks.complete("snap-1")),
+        return_exceptions=True,
+    )
+
+    assert all(outcome is None or isinstance(outcome, NoSuchUpload) for outcome in outcomes)
+    assert await store.blocks.uploads() == frozenset()
+    if "snap-1" in (await store.inventory()).snapshot_ids:
+        assert await content(store, "snap-1") == {1: block(1)}

@@ -35,6 +35,8 @@ class _Writing:
         self.writers = 0
         self.is_sealed = False
         self.quiet = asyncio.Condition()
+        self.ending = asyncio.Lock()
+        """Held by whoever completes or cancels it."""
 
     async def left(self) -> None:
         """Wake who waits for the last writer, if this was it."""
@@ -136,23 +138,26 @@ class Qcow2SnapshotBlocks:
             await self.cancel(snapshot_id)
             return
         writing = self._writing(snapshot_id)
-        if writing.is_sealed:
-            raise NoSuchUpload(snapshot_id)
-        await self._settle(writing)
-        try:
-            with tools.full_disk_named():
-                await self._adopt(snapshot_id, writing.upload)
-        except BaseException:
-            writing.is_sealed = False
-            raise
-        await self._forget(snapshot_id)
+        async with writing.ending:
+            if self._snapshots.get(snapshot_id) is not None:
+                return  # by somebody else, meanwhile
+            self._writing(snapshot_id)
+            await self._settle(writing)
+            try:
+                with tools.full_disk_named():
+                    await self._adopt(snapshot_id, writing.upload)
+            except BaseException:
+                writing.is_sealed = False
+                raise
+            await self._forget(snapshot_id)
 
     async def cancel(self, snapshot_id: str) -> None:
         """Forget an upload: see the port."""
         writing = self._writings.get(snapshot_id)
         if writing is not None:
-            await self._settle(writing)
-            await self._forget(snapshot_id)
+            async with writing.ending:
+                await self._settle(writing)
+                await self._forget(snapshot_id)
 
     async def uploads(self) -> frozenset[str]:
         """Return all uploads: see the port."""
