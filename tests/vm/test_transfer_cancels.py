@@ -78,6 +78,25 @@ def test_a_cancelled_export_leaves_nothing(host: Host, bucket: Path, image_id: s
     assert nothing_new(host, bucket, before)
 
 
+def test_progress_moves_and_never_goes_back(host: Host, bucket: Path, image_id: str) -> None:
+    location: Any = {"S3Bucket": BUCKET}
+    task_id = host.ec2.export_image(ImageId=image_id, DiskImageFormat="VMDK", S3ExportLocation=location)[
+        "ExportImageTaskId"
+    ]
+    seen: list[int] = []
+
+    def has_ended() -> bool:
+        task = host.ec2.describe_export_image_tasks(ExportImageTaskIds=[task_id])["ExportImageTasks"][0]
+        seen.extend([int(task["Progress"])] if "Progress" in task else [])
+        return task["Status"] == "completed"
+
+    wait_for(has_ended, "the export is completed", timeout_s=60)
+
+    (bucket / f"{task_id}.vmdk").unlink()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 5, seen
+
+
 def nothing_new(host: Host, bucket: Path, before: tuple[set[str], set[str], set[Path]]) -> bool:
     """Tell whether all that is there was there; a sweep may have removed what was left of earlier deletions."""
     images, snapshots, files = what_is_there(host, bucket)
