@@ -75,9 +75,10 @@ def check_public_parameter_name(name: str) -> None:
 def parameter_of_recipe(recipe: str, architecture: str) -> str:
     """Return the name under which a built image is published.
 
-    Debian's images have the name that Debian's own have on AWS. Source: Debian Wiki, Cloud/AmazonEC2Image.
+    Debian's images have the name that Debian's own have on AWS, where it has any of the architecture.
+    Source: Debian Wiki, Cloud/AmazonEC2Image.
     """
-    if recipe.startswith("debian-"):
+    if recipe.startswith("debian-") and architecture in _DEBIAN:
         return f"/aws/service/debian/release/{recipe.removeprefix('debian-')}/latest/{_DEBIAN[architecture]}"
     return f"/aws/service/bakehouse/{recipe}/latest/{architecture}"
 
