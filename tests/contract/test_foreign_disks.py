@@ -161,6 +161,24 @@ async def test_the_disks_of_an_ova_come_in_the_order_of_their_slots(store: Qcow2
     assert [it.name for it in found.disks] == ["boot.vmdk", "data.vmdk"]
 
 
+async def test_a_disk_in_an_ova_may_end_within_a_sector(store: Qcow2VolumeStore, tmp_path: Path) -> None:
+    plain = foreign_files.small_raw(tmp_path / "plain")
+    disk = vmdk(plain, subformat="monolithicSparse") + b"x" * 100
+    ova(tmp_path / "vm.ova", {"one.vmdk": disk, "two.vmdk": disk})
+
+    for number in range(2):
+        await store.import_file(f"snap-{number}", tmp_path / "vm.ova", disk=number)
+        assert await snapshot_content(store, f"snap-{number}", MIB, tmp_path) == plain.read_bytes()
+
+
+async def test_a_raw_disk_that_ends_within_a_sector_is_filled_up(store: Qcow2VolumeStore, tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"x" * 1000)
+
+    await store.import_file("snap-1", tmp_path / "disk")
+
+    assert await snapshot_content(store, "snap-1", 1024, tmp_path) == b"x" * 1000 + bytes(24)
+
+
 async def test_a_disk_that_an_ova_has_not_is_refused(store: Qcow2VolumeStore, tmp_path: Path) -> None:
     ova(tmp_path / "vm.ova", {"disk.vmdk": vmdk(foreign_files.small_raw(tmp_path / "plain"))})
 

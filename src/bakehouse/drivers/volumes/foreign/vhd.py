@@ -57,7 +57,8 @@ def fixed_size(file: Window) -> int | None:
     if not data.startswith(COOKIE) or not _is_whole(data, _CHECKSUM_AT):
         return None
     footer = _parsed(data)
-    return footer.size_bytes if footer.kind == _FIXED and footer.size_bytes == file.length - _FOOTER_BYTES else None
+    is_fixed = footer.kind == _FIXED and footer.size_bytes == file.length - _FOOTER_BYTES
+    return footer.size_bytes if is_fixed and footer.size_bytes % SECTOR_BYTES == 0 else None
 
 
 def size_of(file: Window) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from bakehouse.drivers import process
 from bakehouse.drivers.volumes.foreign.window import Window
 from bakehouse.drivers.volumes.qcow2 import tools
-from bakehouse.drivers.volumes.sizes import SECTOR_BYTES
+from bakehouse.drivers.volumes.sizes import SECTOR_BYTES, whole_sectors
 from bakehouse.ports.volumes import StorageFull, UnsafeImage
 
 Progress = Callable[[float], None]
@@ -51,14 +51,16 @@ def alone(path: Path, driver: str) -> str:
     return "json:" + json.dumps(node)
 
 
-def bytes_of(path: Path, window: Window) -> tuple[str, str, str]:
-    """Describe the bytes of a part of a file as a raw disk, for qemu-img: its arguments for the source."""
-    # Of archives the part ends at whole sectors, as their files do; QEMU takes no other part.
-    if window.length % SECTOR_BYTES == 0:
-        file = {"driver": "file", "filename": str(path)}
-        node = {"driver": "raw", "offset": window.offset, "size": window.length, "file": file}
-        return "-f", "raw", "json:" + json.dumps(node)
-    return "-f", "raw", str(path)
+def bytes_of(path: Path, window: Window) -> str:
+    """Describe the bytes of a part of a file as a raw disk, for qemu-img in the place of a file name.
+
+    QEMU takes whole sectors only. In an archive what follows a file fills its last sector up, and is cut off later.
+    """
+    file: dict[str, Any] = {"driver": "file", "filename": str(path)}
+    node: dict[str, Any] = {"driver": "raw", "file": file}
+    if window.offset or window.length % SECTOR_BYTES == 0:
+        node |= {"offset": window.offset, "size": whole_sectors(window.length)}
+    return "json:" + json.dumps(node)
 
 
 def percent_to(progress: Progress) -> Callable[[str], None]:

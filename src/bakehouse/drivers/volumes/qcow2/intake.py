@@ -107,18 +107,9 @@ class Intake:
         await self._scratch.make_room(copy, length=window.length, needed_bytes=needed_bytes)
         # By descriptor: the very file that was looked at, even if its name has come to mean another since.
         path = Path(f"/proc/self/fd/{window.fd}")
+        arguments = ("convert", "-p", "-n", "--target-is-zero", "-O", RAW)
         done = await process.stream(
-            [
-                "qemu-img",
-                "convert",
-                "-p",
-                "-n",
-                "--target-is-zero",
-                "-O",
-                RAW,
-                *conversion.bytes_of(path, window),
-                copy,
-            ],
+            ["qemu-img", *arguments, conversion.bytes_of(path, window), copy],
             on_line=conversion.percent_to(progress),
             env=tools.ENVIRONMENT,
             check=False,
