@@ -24,7 +24,7 @@ VERSIONS_KEPT: Final = 100
 RESOLVE: Final = "resolve:ssm:"
 
 #: Debian's names of architectures.
-_DEBIAN: Final = {"x86_64": "amd64"}
+_DEBIAN: Final = {"x86_64": "amd64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
