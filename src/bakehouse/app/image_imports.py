@@ -13,6 +13,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import Image
+from bakehouse.domain.image_boot import check_boot_members
 from bakehouse.domain.import_task import DiskSource, ImportImageTask
 from bakehouse.domain.public_parameter import check_public_parameter_name
 from bakehouse.domain.volume import storage_full
@@ -33,6 +34,7 @@ class ImportImage:
     description: str = ""
     architecture: str = "x86_64"
     root_device_name: str = "/dev/xvda"
+    boot_mode: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     public_parameter: str | None = None
     """The name under `/aws/service/` that stands for the image from now on."""
@@ -53,6 +55,7 @@ class ImageImports(ImageCatalogue):
         check_new_image(context, caller, order.name, order.description, order.tags)
         check_architecture(order.architecture)
         check_device_name(order.root_device_name)
+        check_boot_members(boot_mode=order.boot_mode, tpm_support=None, uefi_data=None)
         if order.public_parameter is not None:
             check_public_parameter_name(order.public_parameter)
         task = self._task(caller, order)
@@ -79,6 +82,7 @@ class ImageImports(ImageCatalogue):
             image_name=order.name,
             image_description=order.description,
             architecture=order.architecture,
+            boot_mode=order.boot_mode,
             image_tags=dict(order.tags),
             public_parameter=order.public_parameter,
         )

@@ -84,6 +84,7 @@ def build(
         "description": built.description,
         "architecture": built.architecture,
         "root_device_name": built.root_device_name,
+        "boot_mode": built.boot_mode,
         "tags": {CONTENT_TAG: built.content_key, USER_TAG: built.default_user},
         "public_parameter": parameter_of_recipe(recipe, built.architecture),
     }
@@ -97,7 +98,8 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
     home: HomeOption = None,
     description: Annotated[str, typer.Option(help="The image's description.")] = "",
     checksum: Annotated[str | None, typer.Option(help="sha256:HEX or sha512:HEX of the file.")] = None,
-    architecture: Annotated[str, typer.Option(help="x86_64")] = "x86_64",
+    architecture: Annotated[str, typer.Option(help="x86_64, i386 or arm64.")] = "x86_64",
+    boot_mode: Annotated[str | None, typer.Option(help="legacy-bios, uefi or uefi-preferred.")] = None,
     root_device: Annotated[str, typer.Option(help="The root device's name.")] = "/dev/xvda",
     user: Annotated[str | None, typer.Option(help="Whom `bakehouse ssh` logs in as.")] = None,
     parameter: Annotated[
@@ -116,6 +118,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
             "description": description,
             "architecture": architecture,
             "root_device_name": root_device,
+            "boot_mode": boot_mode,
             "tags": {USER_TAG: user} if user else {},
             "public_parameter": parameter,
         }
