@@ -64,11 +64,11 @@ class BlockWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedBlocks:
-    """The blocks of a snapshot; of a comparison also which of them the first snapshot has."""
+    """The blocks of a snapshot; of a comparison also those that the first snapshot has. Both ascending."""
 
     snapshot: Snapshot
     indexes: Sequence[int]
-    in_first: frozenset[int] = frozenset()
+    in_first: Sequence[int] = ()
 
 
 class SnapshotBlocks:
@@ -100,7 +100,7 @@ class SnapshotBlocks:
         blocks = self._context.volumes.blocks
         try:
             indexes = await blocks.changed_blocks(first.id, second.id)
-            in_first = frozenset(await blocks.blocks(first.id))
+            in_first = await blocks.blocks(first.id)
         except NoSuchSnapshot as err:
             raise snapshot_not_there(str(err)) from err
         except UnrelatedSnapshots as err:

@@ -60,7 +60,9 @@ async def list_changed_blocks(ctx: RequestContext, request: Request) -> Response
     )
 
     def view(index: int) -> Mapping[str, Any]:
-        first_token = first.make(index, expires) if index in listed.in_first else None
+        place = bisect_left(listed.in_first, index)
+        is_in_first = place < len(listed.in_first) and listed.in_first[place] == index
+        first_token = first.make(index, expires) if is_in_first else None
         return {
             "BlockIndex": index,
             "FirstBlockToken": first_token,

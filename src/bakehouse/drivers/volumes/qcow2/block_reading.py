@@ -59,16 +59,15 @@ class ChainReader:
             self._blocks = _with_data(self._layers, self.size_bytes)
         return self._blocks
 
-    def written_above(self, names: Iterable[str]) -> set[int]:
-        """Return the blocks of which the layers above the first of these have something. Blocks."""
+    def mark_written_above(self, names: Iterable[str], marks: bytearray) -> None:
+        """Mark the blocks of which the layers above the first of these have something. Blocks."""
         shared = set(names)
-        found: set[int] = set()
         for name, layer in zip(self.names, self._layers, strict=True):
             if name in shared:
                 break
             for start, end, _ in layer.extents():
-                found.update(range(start // BLOCK_BYTES, -(-min(end, self.size_bytes) // BLOCK_BYTES)))
-        return found
+                first, last = start // BLOCK_BYTES, -(-min(end, self.size_bytes) // BLOCK_BYTES)
+                marks[first:last] = b"\1" * (last - first)
 
     def read(self, index: int) -> tuple[bytes, bytes]:
         """Return a block and its digest. Blocks."""
@@ -109,7 +108,10 @@ def changed(first: ChainReader, second: ChainReader) -> Sequence[int]:
     """
     if not set(first.names) & set(second.names):
         raise UnrelatedSnapshots
-    return sorted(first.written_above(second.names) | second.written_above(first.names))
+    marks = bytearray(-(-max(first.size_bytes, second.size_bytes) // BLOCK_BYTES))
+    first.mark_written_above(second.names, marks)
+    second.mark_written_above(first.names, marks)
+    return _marked(marks)
 
 
 def _with_data(layers: Sequence[LayerReader], size_bytes: int) -> Sequence[int]:
@@ -139,11 +141,16 @@ def _with_data(layers: Sequence[LayerReader], size_bytes: int) -> Sequence[int]:
     for index in partly:
         if state[index] and not _has_data(layers, index, size_bytes):
             state[index] = 0
+    return _marked(state)
+
+
+def _marked(marks: bytearray) -> Sequence[int]:
+    """Return where there is a one."""
     found = array("I")
-    index = state.find(1)
+    index = marks.find(1)
     while index >= 0:
         found.append(index)
-        index = state.find(1, index + 1)
+        index = marks.find(1, index + 1)
     return found
 
 
