@@ -39,22 +39,30 @@ class Driver:
     """Let what is large take seconds."""
 
 
+@dataclass
+class Service:
+    """An S3 service, a client to look into it, and the driver under test: each takes a while to make."""
+
+    client: Any
+    buckets: s3.S3Buckets
+
+
 @pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    with s3_service.running() as url:
-        yield url
+def running() -> Iterator[Service]:
+    with s3_service.running() as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_service.CREDENTIALS.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+        client.create_bucket(Bucket="images")
+        yield Service(client, s3.S3Buckets(url, region="us-east-1"))
 
 
 @pytest.fixture
-def client(service: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in s3_service.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    client = boto3.client("s3", endpoint_url=service, region_name="us-east-1")
-    client.create_bucket(Bucket="images")
-    yield client
-    for found in client.list_objects_v2(Bucket="images").get("Contents", []):
-        client.delete_object(Bucket="images", Key=found["Key"])
+def service(running: Service) -> Iterator[Service]:
+    yield running
+    for found in running.client.list_objects_v2(Bucket="images").get("Contents", []):
+        running.client.delete_object(Bucket="images", Key=found["Key"])
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -68,21 +76,19 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
             return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
 
         return Driver(BucketStore(buckets=buckets, work=work), in_folder, large_bytes=80 * MIB, slow_down=lambda: None)
-    client = request.getfixturevalue("client")
+    service: Service = request.getfixturevalue("service")
 
     def in_service() -> set[str]:
-        uploads = client.list_multipart_uploads(Bucket="images").get("Uploads", [])
-        objects = client.list_objects_v2(Bucket="images").get("Contents", [])
+        uploads = service.client.list_multipart_uploads(Bucket="images").get("Uploads", [])
+        objects = service.client.list_objects_v2(Bucket="images").get("Contents", [])
         return {it["Key"] for it in objects} | {f"unfinished {it['Key']}" for it in uploads}
 
-    url = request.getfixturevalue("service")
     # The smallest parts that the protocol allows: the service on loopback is slow.
     small = TransferConfig(multipart_threshold=6 * MIB, multipart_chunksize=5 * MIB, max_concurrency=2)
     patch = request.getfixturevalue("monkeypatch")
     patch.setattr(s3, "_TRANSFER", small)
     slow = TransferConfig(6 * MIB, max_concurrency=2, multipart_chunksize=5 * MIB, max_bandwidth=4 * MIB)
-    service = s3.S3Buckets(url, region="us-east-1")
-    store = BucketStore(buckets=buckets, work=work, service=service)
+    store = BucketStore(buckets=buckets, work=work, service=service.buckets)
     return Driver(store, in_service, large_bytes=12 * MIB, slow_down=lambda: patch.setattr(s3, "_TRANSFER", slow))
 
 
