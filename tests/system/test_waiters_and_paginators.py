@@ -87,7 +87,7 @@ ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
 
 
 def asked_with(world: World, operation: str) -> dict[str, Any]:
-    return ASKED_WITH.get(operation, lambda _world: {})(world)
+    return ASKED_WITH[operation](world) if operation in ASKED_WITH else {}
 
 
 #: waiter -> what it waits for in the world.
