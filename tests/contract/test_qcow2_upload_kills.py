@@ -20,7 +20,7 @@ DEADLINE_S = 30
 
 def run_and_kill(root: Path, seed: int, first_version: int) -> list[tuple[str, int, int]]:
     """Let a server write until it has acknowledged some, and kill it a moment later; return what it said."""
-    words = [sys.executable, PROGRAM, root, str(seed), str(first_version)]
+    words: list[str | Path] = [sys.executable, PROGRAM, root, str(seed), str(first_version)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said: list[str] = []
