@@ -16,6 +16,7 @@ from bakehouse.drivers.volumes.qcow2.merging import MergeFailed, Merger
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Layers
+from bakehouse.ports.hypervisor import MonitorLost
 from bakehouse.ports.storage_upkeep import CheckReport, Room, StorageLayout, Tended, UpkeepStep
 from bakehouse.ports.volumes import StorageFull
 
@@ -135,18 +136,25 @@ class Qcow2Upkeep:
             volume = self._volumes.get(volume_id)
             if volume is None or volume.pending is not None or volume_id in self._given_up:
                 continue
-            on_disk = await self._threads.run(self._layers.depth, volume.top)
-            below = await self._threads.run(self._layers.backing_of, volume.top)
+            try:
+                on_disk = await self._threads.run(self._layers.depth, volume.top)
+                below = await self._threads.run(self._layers.backing_of, volume.top)
+            except FileNotFoundError:
+                continue  # It was deleted in this moment.
             if below is None or depth - on_disk < _WORTH_REOPENING:
                 continue
             top_path, path = self._layers.path(volume.top), self._layers.path(below)
             wanted = Below(volume_id=volume_id, top_path=top_path, path=path, format=format_of(below))
             try:
                 reopened = await self._live.reopen_chain(wanted)
+            except MonitorLost:
+                continue  # The machine is ending, or will answer another time.
             except Exception as err:  # noqa: BLE001 - whatever it is: the machine reads what it read before
                 self._given_up.add(volume_id)
                 return UpkeepStep(did=Tended.FAILED, subject=volume_id, detail=str(err))
             if reopened:
+                if (await self._live.chain_depths()).get(volume_id, 0) >= depth:
+                    self._given_up.add(volume_id)  # For a reason that trying again would not change.
                 return UpkeepStep(did=Tended.REOPENED, subject=volume_id, detail=f"{depth} layers, now {on_disk}")
         return None
 
