@@ -136,8 +136,8 @@ class Database:
                 groups.append(following)
             outcomes = iter(self.write([batch for it in groups for batch in it.batches]))
             for it in groups:
-                it.done([next(outcomes) for _ in it.batches])
                 self._written += 1
+                it.done([next(outcomes) for _ in it.batches])
         self._disconnect()
 
     def _commit(self, group: Sequence[Batch]) -> Outcome:
