@@ -1,6 +1,9 @@
 """Merging layers below a machine that really runs: its guest counts on, and its disks are read through fewer files."""
 
+import os
+import pwd
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,3 +99,17 @@ async def test_a_new_server_goes_on_with_a_chain_that_was_opened_anew(host: Host
     await tend(host)
 
     assert max((await host.hypervisor.chain_depths()).values()) <= 12
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_qemu_as_another_user_opens_what_was_merged() -> None:
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)  # noqa: ASYNC240 - a test waits for nothing else
+        async with counting_host(Path(name), (nobody.pw_uid, nobody.pw_gid)) as host:
+            await snapshots(host, 16)
+
+            done = await tend(host)
+            await host.written_anew()
+
+            assert {Tended.MERGED, Tended.REOPENED} <= done
