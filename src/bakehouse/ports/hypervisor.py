@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from bakehouse.ports.consoles import Consoles
 from bakehouse.ports.network import InterfaceConnection
 from bakehouse.ports.volumes import VolumeConnection
 
@@ -79,8 +80,20 @@ class MachineSpec:
     interfaces: tuple[MachineInterface, ...]
     boot_mode: str = "legacy-bios"
     """`legacy-bios` or `uefi`. A machine that boots by UEFI keeps its variables until it is forgotten."""
+    has_tpm: bool = False
+    """Whether it has a trusted platform module 2.0. What that keeps stays until the machine is forgotten."""
     hardware_uuid: str
     """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndorsementKey:
+    """The public key that a trusted platform module is known by."""
+
+    tpmt: bytes
+    """As the module writes it. Source: TPM 2.0 Library, part 2, TPMT_PUBLIC."""
+    der: bytes
+    """SubjectPublicKeyInfo, as OpenSSL reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +116,8 @@ class GuestSupport:
     """One sentence: what was tried and what happened."""
     boot_modes: frozenset[str]
     """`legacy-bios`, `uefi`: those there is firmware for."""
+    has_tpm: bool = False
+    """Whether they can have a trusted platform module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +142,11 @@ class HypervisorCapabilities:
 
 class Hypervisor(Protocol):
     """Runs machines. They outlive the server: a new one finds them again by their run directories."""
+
+    @property
+    def consoles(self) -> Consoles:
+        """The consoles of these machines."""
+        ...
 
     async def capabilities(self) -> HypervisorCapabilities:
         """Prove which accelerator works, once per host boot and hypervisor version, and return it."""
@@ -197,6 +217,10 @@ class Hypervisor(Protocol):
 
     async def console_output(self, machine_id: str) -> bytes:
         """Return all that the guest wrote to its serial console and is still kept (at least the last 64 KiB)."""
+        ...
+
+    async def endorsement_keys(self, machine_id: str) -> Mapping[str, EndorsementKey]:
+        """Return the keys of the machine's platform module by EC2's names of their kinds; nothing without a module."""
         ...
 
     async def observe(self) -> tuple[MachineStatus, ...]:

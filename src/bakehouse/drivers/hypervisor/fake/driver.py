@@ -4,6 +4,7 @@ With a directory the machines are found again by the next server, as real ones a
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +12,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from bakehouse.drivers.hypervisor.endorsement import ECC_P384, RSA_2048, ecc_public, endorsement_key, rsa_public
+from bakehouse.drivers.hypervisor.fake.consoles import FakeConsoles
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
+    EndorsementKey,
     GuestSupport,
     HypervisorCapabilities,
     MachineDisk,
@@ -26,7 +31,7 @@ from bakehouse.ports.hypervisor import (
 
 _REASON: Final = "Machines are simulated: nothing runs."
 _BOTH: Final = GuestSupport(
-    accelerator="tcg", accelerator_reason=_REASON, boot_modes=frozenset({"legacy-bios", "uefi"})
+    accelerator="tcg", accelerator_reason=_REASON, boot_modes=frozenset({"legacy-bios", "uefi"}), has_tpm=True
 )
 _GUESTS: Final = {"x86_64": _BOTH, "i386": _BOTH, "arm64": replace(_BOTH, boot_modes=frozenset({"uefi"}))}
 
@@ -71,6 +76,7 @@ class FakeHypervisor:
         self._machines: dict[str, _Machine] = {}
         self._moved = asyncio.Event()
         self._news: asyncio.Queue[MachineStatus] = asyncio.Queue()
+        self.consoles = FakeConsoles(lambda it: self._live(it) is not None, self._written, self.write_console)
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             for file in directory.glob("i-*.json"):
@@ -206,8 +212,12 @@ class FakeHypervisor:
 
     async def console_output(self, machine_id: str) -> bytes:
         """Return what the guest wrote to its console."""
+        return self._written(machine_id)
+
+    async def endorsement_keys(self, machine_id: str) -> Mapping[str, EndorsementKey]:
+        """Return keys that are made of the machine's id, of a machine that has a platform module."""
         machine = self._machines.get(machine_id)
-        return b"" if machine is None else machine.console.encode()
+        return _endorsement_keys(machine_id) if machine is not None and machine.spec.has_tpm else {}
 
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine; see the port."""
@@ -250,6 +260,10 @@ class FakeHypervisor:
         if self._live(machine_id) is not None:
             self._move(machine_id, MachineState.GONE, news=True)
 
+    def _written(self, machine_id: str) -> bytes:
+        machine = self._machines.get(machine_id)
+        return b"" if machine is None else machine.console.encode()
+
     def _live(self, machine_id: str) -> _Machine | None:
         machine = self._machines.get(machine_id)
         return None if machine is None or machine.state is MachineState.GONE else machine
@@ -290,6 +304,19 @@ class FakeHypervisor:
 
 def _with_path(disk: MachineDisk, path: Path) -> MachineDisk:
     return replace(disk, connection=replace(disk.connection, path=str(path)))
+
+
+def _endorsement_keys(machine_id: str) -> Mapping[str, EndorsementKey]:
+    """Return keys as real ones look; the RSA one is no product of two primes."""
+    modulus = bytearray(hashlib.shake_256(machine_id.encode()).digest(256))
+    modulus[0] |= 0x80
+    modulus[-1] |= 1
+    point = ec.derive_private_key(int.from_bytes(modulus[:32]), ec.SECP384R1()).public_key().public_numbers()
+    publics = {
+        RSA_2048: rsa_public(bytes(modulus)),
+        ECC_P384: ecc_public(point.x.to_bytes(48), point.y.to_bytes(48)),
+    }
+    return {kind: endorsement_key(kind, public) for kind, public in publics.items()}
 
 
 def _boot_messages(spec: MachineSpec) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
-from bakehouse.drivers.hypervisor.qemu import firmware
+from bakehouse.drivers.hypervisor.qemu import firmware, platform_module
 from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
 from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities
@@ -26,7 +26,12 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
         found = await accelerators.choose(setting, platform, version=its_version, cache=cache, user=user)
         if not guests:
             version, chosen = its_version, found
-        support = GuestSupport(accelerator=found.name, accelerator_reason=found.reason, boot_modes=boot_modes)
+        support = GuestSupport(
+            accelerator=found.name,
+            accelerator_reason=found.reason,
+            boot_modes=boot_modes,
+            has_tpm="uefi" in boot_modes and platform_module.is_installed(),
+        )
         guests |= {architecture: support for architecture, its in PLATFORMS.items() if its == platform}
     return HypervisorCapabilities(
         accelerator=chosen.name,

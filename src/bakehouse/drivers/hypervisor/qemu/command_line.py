@@ -54,11 +54,13 @@ class Descriptors:
     console_log: int
     variables: int | None = None
     """The machine's UEFI variable store, of a machine that boots by UEFI."""
+    tpm: int | None = None
+    """A connected socket to the trusted platform module, of a machine that has one."""
 
     def all(self) -> tuple[int, ...]:
         """Return them all."""
         always = (self.monitor, self.debug_monitor, self.agent, self.console, self.console_log)
-        return always if self.variables is None else (*always, self.variables)
+        return (*always, *(it for it in (self.variables, self.tpm) if it is not None))
 
 
 def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
@@ -90,6 +92,7 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         "-device", f"virtio-rng-pci,rng=entropy,addr={RNG_SLOT:#x}",
         *(("-device", f"vmgenid,guid={spec.hardware_uuid}") if platform.has_generation_id else ()),
         "-device", platform.panic_device,
+        *tpm_arguments(platform, descriptors.tpm),
         *chain.from_iterable(port_arguments(port) for port in range(ports)),
         *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),
         *chain.from_iterable(interface_arguments(n, interface) for n, interface in enumerate(plugged)),
@@ -152,6 +155,17 @@ def agent_arguments(descriptors: Descriptors) -> list[str]:
         "-chardev", f"socket,id=agent,fd={descriptors.agent},server=on,wait=off",
         "-device", f"virtio-serial-pci,addr={SERIAL_PORTS_SLOT:#x}",
         "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+    ]  # fmt: skip
+
+
+def tpm_arguments(platform: Platform, descriptor: int | None) -> list[str]:
+    """Return the trusted platform module behind a socket, or nothing where there is none."""
+    if descriptor is None:
+        return []
+    return [
+        "-chardev", f"socket,id=tpm,fd={descriptor}",
+        "-tpmdev", "emulator,id=tpm,chardev=tpm",
+        "-device", f"{platform.tpm_device},tpmdev=tpm",
     ]  # fmt: skip
 
 

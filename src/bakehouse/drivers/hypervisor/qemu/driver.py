@@ -5,7 +5,6 @@ when the server ends, they run on, and the next one finds them by their director
 """
 
 import asyncio
-import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,16 +12,25 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
-from bakehouse.drivers.hypervisor.qemu import chains, command_line, firmware, guest_agent, live_disks
+from bakehouse.drivers.hypervisor.qemu import (
+    chains,
+    command_line,
+    firmware,
+    guest_agent,
+    live_disks,
+    platform_module,
+)
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities
-from bakehouse.drivers.hypervisor.qemu.launch import launch
+from bakehouse.drivers.hypervisor.qemu.consoles import QemuConsoles
+from bakehouse.drivers.hypervisor.qemu.launch import close_interfaces, launch
 from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
 from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
+    EndorsementKey,
     HypervisorCapabilities,
     MachineDisk,
     MachineSpec,
@@ -76,6 +84,7 @@ class QemuHypervisor:
         self._user = None if user is None else QemuUser(*user)
         self._flush = flush
         self._unplug_deadline_s = unplug_deadline_s
+        self.consoles = QemuConsoles(self._live)
         self._capabilities: HypervisorCapabilities | None = None
         self._proving = asyncio.Lock()
         self._machines: dict[str, Machine] = {}
@@ -98,7 +107,7 @@ class QemuHypervisor:
                     await self._launch(spec)
         finally:
             # Closing a tap takes the kernel some 17 ms.
-            await asyncio.shield(asyncio.to_thread(_close_interfaces, spec))
+            await asyncio.shield(asyncio.to_thread(close_interfaces, spec))
 
     async def press_power_button(self, machine_id: str) -> None:
         """Ask the guest to shut down; see the port."""
@@ -140,6 +149,7 @@ class QemuHypervisor:
                 await machine.end()
             elif (name := await asyncio.to_thread(run.running_process)) is not None:
                 await end_process(name)
+            await platform_module.wait_until_ended(run.tpm)
             await asyncio.to_thread(run.remove_sockets)
 
     async def forget(self, machine_id: str) -> None:
@@ -245,19 +255,7 @@ class QemuHypervisor:
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""
         machine = await self._live(machine_id)
-        if machine is None or not await self._agent_listens(machine):
-            return False
-        try:
-            async with guest_agent.conversation(machine.run) as agent:
-                try:
-                    await agent.call("guest-fsfreeze-freeze", deadline_s=guest_agent.FREEZE_DEADLINE_S)
-                except guest_agent.AgentSilent:
-                    # It may be half done, and a guest that stays frozen is worse than one that never was.
-                    await agent.call("guest-fsfreeze-thaw", deadline_s=guest_agent.FREEZE_DEADLINE_S)
-                    return False
-                return True
-        except guest_agent.AgentSilent:
-            return False
+        return machine is not None and await self._agent_listens(machine) and await guest_agent.freeze(machine.run)
 
     async def thaw_filesystems(self, machine_id: str) -> None:
         """Undo `freeze_filesystems`; see the port.
@@ -269,14 +267,17 @@ class QemuHypervisor:
         if machine is None or not await self._agent_listens(machine):
             return
         try:
-            async with guest_agent.conversation(machine.run) as agent:
-                await agent.call("guest-fsfreeze-thaw", deadline_s=guest_agent.FREEZE_DEADLINE_S)
+            await guest_agent.thaw(machine.run)
         except guest_agent.AgentSilent as err:
             raise MonitorLost(f"the guest agent of {machine_id} did not thaw its filesystems") from err
 
     async def console_output(self, machine_id: str) -> bytes:
         """Return the end of the guest's serial console; see the port."""
         return await asyncio.to_thread(self._run(machine_id).console_tail)
+
+    async def endorsement_keys(self, machine_id: str) -> Mapping[str, EndorsementKey]:
+        """Return the keys of the machine's platform module; see the port."""
+        return await asyncio.to_thread(platform_module.read_keys, self._run(machine_id).tpm)
 
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine; see the port. One whose monitor is silent counts as running."""
@@ -310,6 +311,8 @@ class QemuHypervisor:
             raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
         if spec.boot_mode not in support.boot_modes:
             raise MachineStartFailed(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
+        if spec.has_tpm and not support.has_tpm:
+            raise MachineStartFailed("there is no trusted platform module on this host")
         platform = PLATFORMS[spec.architecture]
         host = command_line.Host(
             platform=platform,
@@ -390,9 +393,3 @@ class QemuHypervisor:
             task = asyncio.create_task(machine.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-
-def _close_interfaces(spec: MachineSpec) -> None:
-    for interface in spec.interfaces:
-        if interface.connection.fd >= 0:
-            os.close(interface.connection.fd)

@@ -85,3 +85,28 @@ async def conversation(run: RunDirectory) -> AsyncIterator[GuestAgent]:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+async def freeze(run: RunDirectory) -> bool:
+    """Let the agent of a machine freeze its filesystems; False when it does not answer or refuses."""
+    try:
+        async with conversation(run) as agent:
+            try:
+                await agent.call("guest-fsfreeze-freeze", deadline_s=FREEZE_DEADLINE_S)
+            except AgentSilent:
+                # It may be half done, and a guest that stays frozen is worse than one that never was.
+                await agent.call("guest-fsfreeze-thaw", deadline_s=FREEZE_DEADLINE_S)
+                return False
+            return True
+    except AgentSilent:
+        return False
+
+
+async def thaw(run: RunDirectory) -> None:
+    """Let the agent of a machine thaw its filesystems.
+
+    Raises:
+        AgentSilent: It did not answer: they may be frozen still.
+    """
+    async with conversation(run) as agent:
+        await agent.call("guest-fsfreeze-thaw", deadline_s=FREEZE_DEADLINE_S)

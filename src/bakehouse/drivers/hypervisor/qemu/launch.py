@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu import command_line
+from bakehouse.drivers.hypervisor.qemu import command_line, platform_module
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.machine import Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
@@ -55,6 +55,9 @@ async def launch(
             await writing
     except MachineRuns as err:
         raise MonitorLost(f"another process holds {spec.machine_id}") from err
+    except platform_module.ModuleFailed as err:
+        await _abandon(run, machine, started_before=started_before)
+        raise MachineStartFailed(f"the platform module did not start: {err}") from err
     except (MonitorLost, OSError, process.ProcessFailed) as err:
         last_words = run.last_words()
         await _abandon(run, machine, started_before=started_before)
@@ -63,6 +66,13 @@ async def launch(
         await asyncio.shield(_abandon(run, machine, started_before=started_before))
         raise
     return machine
+
+
+def close_interfaces(spec: MachineSpec) -> None:
+    """Close the descriptors of a machine's interfaces, which its process has of its own by now."""
+    for interface in spec.interfaces:
+        if interface.connection.fd >= 0:
+            os.close(interface.connection.fd)
 
 
 async def _spawn(
@@ -83,6 +93,9 @@ async def _spawn(
         variables = None
         if host.firmware is not None:
             variables = kept_until_started(run.open_variables(host.firmware.variables))
+        tpm = None
+        if spec.has_tpm:
+            tpm = stack.enter_context(await platform_module.start(run.tpm, user)).fileno()
         descriptors = command_line.Descriptors(
             monitor=listen(MONITOR_SOCKET),
             debug_monitor=listen(DEBUG_SOCKET),
@@ -90,6 +103,7 @@ async def _spawn(
             console=listen(CONSOLE_SOCKET),
             console_log=kept_until_started(run.open_console_log()),
             variables=variables,
+            tpm=tpm,
         )
         taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]
         argv = command_line.build(spec, descriptors, host)
@@ -111,4 +125,4 @@ async def _abandon(run: RunDirectory, machine: Machine | None, *, started_before
     """Remove every trace of a start that failed, but what a guest keeps over stops."""
     if machine is not None:
         await machine.end()
-    await asyncio.to_thread(run.remove_but_variables if started_before else run.remove)
+    await asyncio.to_thread(run.remove_but_kept if started_before else run.remove)

@@ -27,6 +27,8 @@ class Platform:
     """As firmware descriptors name architecture and machine. Source: QEMU, docs/interop/firmware.json."""
     has_bios: bool
     panic_device: str
+    tpm_device: str
+    """QEMU's trusted platform module for it."""
     has_generation_id: bool
     """Whether QEMU has a vmgenid device for it."""
     native_to: frozenset[str]
@@ -46,6 +48,7 @@ _X86: Final = Platform(
     firmware_machine="pc-q35",
     has_bios=True,
     panic_device="pvpanic",
+    tpm_device="tpm-crb",  # as NitroTPM
     has_generation_id=True,
     native_to=frozenset({"x86_64"}),
 )
@@ -57,6 +60,7 @@ _ARM: Final = Platform(
     firmware_machine="virt",
     has_bios=False,
     panic_device="pvpanic-pci",
+    tpm_device="tpm-tis-device",  # there is no other for this machine
     has_generation_id=False,
     native_to=frozenset({"aarch64", "arm64"}),
 )

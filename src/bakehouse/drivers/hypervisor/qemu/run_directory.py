@@ -9,6 +9,8 @@
         console.sock     the serial console, both ways; who connects must read, or the guest's output waits
         console.log      what the guest wrote to it
         qemu.log         what QEMU wrote to its standard error
+        tpm/, tpm.json   the trusted platform module's own, and its public keys; what the guest keeps over stops
+        tpm.log          what its process wrote to its standard error
         uefi.vars        UEFI's variable store, of a machine that boots by UEFI: what the guest keeps over stops
 
 All of it belongs to the server's user alone (0700). QEMU opens nothing here: it inherits the listening
@@ -32,6 +34,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from bakehouse.drivers import process
+from bakehouse.drivers.hypervisor.qemu.platform_module import ModuleFiles
 from bakehouse.ports.hypervisor import MachineSpec, MonitorLost
 
 MONITOR_SOCKET: Final = "qmp.sock"
@@ -87,6 +90,8 @@ class RunDirectory:
         self._record = path / "machine.json"
         self._lock = path / "lock"
         self._variables = path / "uefi.vars"
+        self.tpm = ModuleFiles(folder=path / "tpm", keys=path / "tpm.json", log=path / "tpm.log")
+        self._kept_over_stops = {self._variables, self.tpm.folder, self.tpm.keys}
 
     def make(self) -> None:
         """Make the directory, readable by its owner only."""
@@ -215,6 +220,22 @@ class RunDirectory:
         """Return the end of what the guest wrote to its console."""
         return _tail(self.console_log, CONSOLE_TAIL_BYTES)
 
+    def console_size(self) -> int:
+        """Return how many bytes of the console are kept; 0 when there is no log."""
+        try:
+            return self.console_log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def console_from(self, position: int, size_max: int) -> bytes:
+        """Return what the log has from a place on; nothing at its end or when there is none."""
+        try:
+            with self.console_log.open("rb") as file:
+                file.seek(position)
+                return file.read(size_max)
+        except FileNotFoundError:
+            return b""
+
     def trim_console_log(self) -> None:
         """Cut a console log that grew too long. QEMU appends, so it writes on behind what is kept.
 
@@ -241,13 +262,13 @@ class RunDirectory:
         with suppress(FileNotFoundError):
             shutil.rmtree(self.path)
 
-    def remove_but_variables(self) -> None:
-        """Remove all but the UEFI variable store, and the directory too where there is none."""
-        if not self._variables.exists():
+    def remove_but_kept(self) -> None:
+        """Remove all but what a guest keeps over stops, and the directory too where that is nothing."""
+        if not any(path.exists() for path in self._kept_over_stops):
             self.remove()
             return
         for path in self.path.iterdir():
-            if path != self._variables:
+            if path not in self._kept_over_stops:
                 path.unlink()
 
 
