@@ -189,13 +189,15 @@ def test_an_account_needs_a_name(run: Run) -> None:
 
 
 def test_an_image_is_imported_listed_and_launched_by_its_name(run: Run, disk: Path) -> None:
-    image_id = run.data("image", "import", str(disk), "--name", "disk", "--user", "admin").strip()
+    parameter = "/aws/service/test/disk"
+    image_id = run.data("image", "import", str(disk), "--name", "disk", "--parameter", parameter).strip()
     listed = {image["image_id"]: image["name"] for image in run.json("image", "list")}
     instance_ids = run.data("launch", "disk", "--count", "2", "--name", "web", "--open", "80").split()
 
     assert listed[image_id] == "disk"
     assert image_id in run.data("image", "list")
     ec2 = client(run.home)
+    assert ec2.describe_images(ImageIds=[image_id])["Images"][0]["PublicSsmParameterName"] == parameter
     (reservation,) = ec2.describe_instances(InstanceIds=instance_ids)["Reservations"]
     assert {instance["ImageId"] for instance in reservation["Instances"]} == {image_id}
     assert reservation["Instances"][0]["Tags"] == [{"Key": "Name", "Value": "web"}]
