@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.test_hostile_files import SHAPES
+from tests.contract import hostile_archives, hostile_disks
 from tests.contract.test_qcow2_imports import REFUSALS, named_pipe
 from tests.server import RunningServer
 from tests.system.transfers import Bucket, ended_import, ended_snapshot_import
@@ -31,7 +31,7 @@ _SEEN_LATER = {
 HOSTILE = {
     name: make
     for name, make in [
-        *((name, make) for name, (make, _) in SHAPES.items()),
+        *((name, make) for name, (make, _) in (hostile_disks.SHAPES | hostile_archives.SHAPES).items()),
         # A pipe is no object.
         *((make.__name__, make) for make in REFUSALS if make is not named_pipe),
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.test_hostile_files import SHAPES
+from tests.contract import hostile_archives, hostile_disks
 from tests.contract.test_qcow2_imports import REFUSALS, named_pipe
 from tests.vm.guest import wait_for
 from tests.vm.host import Host
@@ -16,7 +16,7 @@ BUCKET = "hostile"
 LONGEST_S = 1.0
 
 #: A pipe is no object.
-HOSTILE = {name: make for name, (make, _) in SHAPES.items()} | {
+HOSTILE = {name: make for name, (make, _) in (hostile_disks.SHAPES | hostile_archives.SHAPES).items()} | {
     make.__name__: make for make in REFUSALS if make is not named_pipe
 }
 
