@@ -260,4 +260,4 @@ VolumeHistory.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TestVolumeHistory = pytest.mark.slow(VolumeHistory.TestCase)
+TestVolumeHistory = pytest.mark.timeout(120 + STEPS)(pytest.mark.slow(VolumeHistory.TestCase))
