@@ -246,6 +246,18 @@ class World:
         """Let the journal lag behind: no saga's position reaches the disk any more."""
         self.store.write_behind = lambda record: None  # type: ignore[method-assign]  # noqa: ARG005
 
+    def delay_positions(self) -> None:
+        """Let the journal lag behind by one more step: a saga's position reaches the disk when the next one comes."""
+        write = self.store.write_behind
+        latest: dict[str, Any] = {}
+
+        def write_late(record: Any) -> None:
+            if (before := latest.get(record.id)) is not None:
+                write(before)
+            latest[record.id] = record
+
+        self.store.write_behind = write_late  # type: ignore[method-assign]
+
     async def crash(self) -> None:
         """Take the server away in the middle of everything and start another one, which finishes what was begun."""
         for task in list(self.sagas._running.values()):

@@ -28,7 +28,7 @@ async def _act_until(world: World, scenario: Scenario, prepared: object, where: 
     return passed
 
 
-@pytest.mark.parametrize("journal", ["kept", "lost"])
+@pytest.mark.parametrize("journal", ["kept", "late", "lost"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("story", "step"), STEPS)
 async def test_a_crash_at_any_step_leaves_a_sound_world(
@@ -40,6 +40,8 @@ async def test_a_crash_at_any_step_leaves_a_sound_world(
     await world.sagas.settle()
     if journal == "lost":
         world.forget_positions()
+    elif journal == "late":
+        world.delay_positions()
 
     assert await _act_until(world, scenario, prepared, f"{saga}:{step}:{moment}")
     await world.crash()

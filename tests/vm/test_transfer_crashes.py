@@ -189,6 +189,13 @@ def test_a_server_killed_while_bytes_flow_finishes_what_it_began(host: Host, tit
     assert failures(host) == []
 
 
+def test_what_killed_servers_left_unfinished_is_swept(host: Host) -> None:
+    incoming = host.home / "volumes" / "incoming"
+
+    # Not at once: a tool of a killed server may write on for a while.
+    wait_for(lambda: list(incoming.iterdir()) == [], "the store holds nothing unfinished", timeout_s=75)
+
+
 def test_every_image_that_came_through_a_crash_boots_or_holds_its_bytes(host: Host, tmp_path: Path) -> None:
     long, short = (folder_of(host) / name for name in ("long.raw", "sector.raw"))
     images = host.ec2.describe_images(Owners=["self"])["Images"]

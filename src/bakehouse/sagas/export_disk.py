@@ -44,14 +44,7 @@ async def write_file(ctx: SagaContext, params: ExportDisk) -> None:
     task = export_task_of(ctx, params.task_id)
 
     async def work(transfer: Transfer) -> None:
-        await _snapshot_is_there(ctx, task.snapshot_id)
-        transfer.enters("converting")
-        await ctx.disk_files.export(
-            task.snapshot_id,
-            await _path(ctx, task.id),
-            file_format=ExportFormat(task.format.lower()),
-            progress=transfer.part(0, _WRITE_SHARE),
-        )
+        await _file(ctx, task, transfer)
 
     await transfer_tasks.run(ctx, task.id, work)
 
@@ -73,12 +66,13 @@ async def give_up(ctx: SagaContext, params: ExportDisk) -> None:
 
 
 async def put_object(ctx: SagaContext, params: ExportDisk) -> None:
-    """Send the file."""
+    """Send the file. It is written again if it is gone: a crash may have come between its end and the journal."""
     task = export_task_of(ctx, params.task_id)
 
     async def work(transfer: Transfer) -> None:
+        path = await _file(ctx, task, transfer)
         transfer.enters("updating")
-        await ctx.objects.put(await _path(ctx, task.id), _place(task), progress=transfer.part(_WRITE_SHARE, 1))
+        await ctx.objects.put(path, _place(task), progress=transfer.part(_WRITE_SHARE, 1))
 
     await transfer_tasks.run(ctx, task.id, work)
 
@@ -128,8 +122,18 @@ def _place(task: ExportImageTask | ExportInstanceTask) -> ObjectAt:
     return ObjectAt(bucket=task.bucket, key=task.key)
 
 
-async def _path(ctx: SagaContext, task_id: str) -> Path:
-    return await ctx.objects.workspace(task_id) / "disk"
+async def _file(ctx: SagaContext, task: ExportImageTask | ExportInstanceTask, transfer: Transfer) -> Path:
+    """Return the disk as a file in the task's folder, where it appears when it is whole."""
+    path = await ctx.objects.workspace(task.id) / "disk"
+    if not await asyncio.to_thread(path.exists):
+        await _snapshot_is_there(ctx, task.snapshot_id)
+        transfer.enters("converting")
+        unfinished = path.with_suffix(".part")
+        file_format = ExportFormat(task.format.lower())
+        written = transfer.part(0, _WRITE_SHARE)
+        await ctx.disk_files.export(task.snapshot_id, unfinished, file_format=file_format, progress=written)
+        await asyncio.to_thread(unfinished.replace, path)
+    return path
 
 
 async def _snapshot_is_there(ctx: SagaContext, snapshot_id: str) -> None:

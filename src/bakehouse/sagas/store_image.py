@@ -7,6 +7,7 @@ object that is there already is not touched: there can be one of an image in a b
 A crash leaves the task `InProgress`; the next server packs the file, or sends it, once more.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -40,13 +41,7 @@ async def pack(ctx: SagaContext, params: StoreImage) -> None:
     task = ctx.store.store_image_tasks[params.task_id]
 
     async def work(transfer: Transfer) -> None:
-        image, snapshots = _contents(ctx, task)
-        await ctx.disk_files.pack(
-            await _path(ctx, task),
-            described(image, snapshots),
-            [snapshot.id for snapshot in snapshots],
-            progress=transfer.part(0, _PACK_SHARE),
-        )
+        await _file(ctx, task, transfer)
 
     await _run(ctx, task, work)
 
@@ -68,14 +63,18 @@ async def give_up(ctx: SagaContext, params: StoreImage) -> None:
 
 
 async def put_object(ctx: SagaContext, params: StoreImage) -> None:
-    """Send the file, if there is nothing in its place that was not this task's."""
+    """Send the file, if there is nothing in its place that was not this task's.
+
+    The file is packed again if it is gone: a crash may have come between its end and the journal.
+    """
     task = ctx.store.store_image_tasks[params.task_id]
 
     async def work(transfer: Transfer) -> None:
+        path = await _file(ctx, task, transfer)
         if not task.has_place:
             await _take_place(ctx, task)
         sent = transfer.part(_PACK_SHARE, 1)
-        await ctx.objects.put(await _path(ctx, task), _place(task), tags=task.object_tags, progress=sent)
+        await ctx.objects.put(path, _place(task), tags=task.object_tags, progress=sent)
 
     await _run(ctx, task, work)
 
@@ -144,5 +143,14 @@ def _place(task: StoreImageTask) -> ObjectAt:
     return ObjectAt(bucket=task.bucket, key=task.key)
 
 
-async def _path(ctx: SagaContext, task: StoreImageTask) -> Path:
-    return await ctx.objects.workspace(task.id) / "image.bin"
+async def _file(ctx: SagaContext, task: StoreImageTask, transfer: Transfer) -> Path:
+    """Return the packed image as a file in the task's folder, where it appears when it is whole."""
+    path = await ctx.objects.workspace(task.id) / "image.bin"
+    if not await asyncio.to_thread(path.exists):
+        image, snapshots = _contents(ctx, task)
+        unfinished = path.with_suffix(".part")
+        packed = transfer.part(0, _PACK_SHARE)
+        snapshot_ids = [snapshot.id for snapshot in snapshots]
+        await ctx.disk_files.pack(unfinished, described(image, snapshots), snapshot_ids, progress=packed)
+        await asyncio.to_thread(unfinished.replace, path)
+    return path
