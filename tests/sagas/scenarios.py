@@ -14,6 +14,7 @@ from bakehouse.app.image_copies import ImageCopyRequest
 from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.snapshot_copies import SnapshotCopyRequest
 from bakehouse.app.snapshots import InstanceSnapshotsRequest
+from bakehouse.app.volume_copies import VolumeCopyRequest
 from bakehouse.app.volume_modifications import ModificationRequest
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.image import BlockDevice
@@ -56,6 +57,10 @@ async def _attached_volume(world: World) -> str:
 
 async def _modify(world: World, volume_id: str) -> None:
     await world.app.volume_modifications.modify(world.caller, volume_id, ModificationRequest(size_gib=2, type="gp3"))
+
+
+async def _copy_volume(world: World, volume_id: str) -> None:
+    await world.app.volume_copies.copy(world.caller, VolumeCopyRequest(source_volume_id=volume_id, size_gib=2))
 
 
 async def _with_data_volume(world: World) -> tuple[str, str]:
@@ -128,6 +133,8 @@ SCENARIOS = {
     "complete_snapshot": Scenario(uploading.written, uploading.complete),
     "copy_image": Scenario(_image_of_two, _copy_image),
     "copy_snapshot": Scenario(_snapshot, _copy_snapshot),
+    "copy_volume": Scenario(_free_volume, _copy_volume),
+    "copy_volume, attached": Scenario(_attached_volume, _copy_volume),
     "create_image": Scenario(_with_data_volume, _imaging(reboot=False)),
     "create_image, rebooting": Scenario(_with_data_volume, _imaging(reboot=True)),
     "create_image, stopped": Scenario(_image_of_stopped, _imaging(reboot=True)),

@@ -3,6 +3,7 @@
 from bakehouse.app.accounts import Accounts
 from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
+from bakehouse.app.consoles import Consoles
 from bakehouse.app.context import AppContext
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
@@ -16,6 +17,7 @@ from bakehouse.app.image_usage_reports import ImageUsageReports
 from bakehouse.app.image_watermarks import ImageWatermarks
 from bakehouse.app.images import Images
 from bakehouse.app.import_tasks import ImportTasks
+from bakehouse.app.instance_firmware import InstanceFirmware
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
@@ -36,6 +38,7 @@ from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.tags import Tags
+from bakehouse.app.volume_copies import VolumeCopies
 from bakehouse.app.volume_io import VolumeIo
 from bakehouse.app.volume_modifications import VolumeModifications
 from bakehouse.app.volumes import Volumes
@@ -49,6 +52,7 @@ class App:
         self.accounts = Accounts(context)
         self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
+        self.consoles = Consoles(context)
         self.fast_snapshot_restores = FastSnapshotRestores(context)
         self.host = Host(context)
         self.images = Images(context)
@@ -60,6 +64,7 @@ class App:
         self.image_references = ImageReferences(context)
         self.image_usage_reports = ImageUsageReports(context, self.images)
         self.image_watermarks = ImageWatermarks(context, self.images)
+        self.instance_firmware = InstanceFirmware(context)
         self.instance_images = InstanceImages(context, self.allowed_images)
         self.import_tasks = ImportTasks(context)
         self.instances = Instances(context)
@@ -81,6 +86,7 @@ class App:
         self.snapshot_sizes = SnapshotSizes(context)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
+        self.volume_copies = VolumeCopies(context)
         self.volume_io = VolumeIo(context)
         self.volume_modifications = VolumeModifications(context)
         self.volumes = Volumes(context)

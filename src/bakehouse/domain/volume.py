@@ -55,6 +55,8 @@ class Volume:
     type: str
     created_at: datetime
     snapshot_id: str | None = None
+    source_volume_id: str | None = None
+    """What it is a copy of."""
     iops: int | None = None
     throughput_mibps: int | None = None
     encrypted: bool = False

@@ -19,14 +19,22 @@ def _status(volume: Volume) -> str:
 def _details(volume: Volume) -> Iterator[tuple[str, str]]:
     """Yield the checks with their outcomes.
 
-    Performance is measured of no volume here. A volume of a snapshot has all of its bytes from the beginning; of an
-    empty one EC2 does not say. Source: EBS User Guide, "Amazon EBS volume status checks" and "Initialize volumes".
+    Performance is measured of no volume here. A volume of a snapshot, or of another volume, has all of its bytes from
+    the beginning; of an empty one EC2 does not say. Source: EBS User Guide, "Amazon EBS volume status checks" and
+    "Initialize volumes".
     """
     is_made = volume.state is not VolumeState.CREATING
     yield "io-enabled", "passed" if is_made else "insufficient-data"
     yield "io-performance", "not-applicable"
-    if volume.snapshot_id is not None and is_made:
+    if is_made and _initialization(volume) is not None:
         yield "initialization-state", "completed"
+
+
+def _initialization(volume: Volume) -> str | None:
+    """Return how it came to its first bytes; None of a volume that began empty. Source: InitializationType."""
+    if volume.source_volume_id is not None:
+        return "volume-copy"
+    return None if volume.snapshot_id is None else "default"
 
 
 def _nothing(_volume: Volume) -> Iterable[str]:
@@ -107,6 +115,8 @@ def _view(volume: Volume) -> dict[str, Any]:
         "Actions": [],
         "Events": [],
         "AttachmentStatuses": [{"InstanceId": volume.attachment.instance_id}] if volume.attachment else [],
-        "InitializationStatusDetails": {"InitializationType": "default", "Progress": 100} if is_initialized else None,
+        "InitializationStatusDetails": {"InitializationType": _initialization(volume), "Progress": 100}
+        if is_initialized
+        else None,
         "Operator": {"Managed": False},
     }

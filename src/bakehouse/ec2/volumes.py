@@ -60,7 +60,7 @@ async def describe_volumes(ctx: RequestContext, request: Request) -> Response:
 
 async def _repeat_create(ctx: RequestContext, volume_id: str) -> Response:
     (volume,) = ctx.app.volumes.describe(ctx.caller, [volume_id])
-    return _creation_view(volume)
+    return creation_view(volume)
 
 
 @operation(
@@ -86,7 +86,7 @@ async def create_volume(ctx: RequestContext, request: Request) -> Response:
             tags=requested_tags(request, "volume")["volume"],
         ),
     )
-    return _creation_view(volume)
+    return creation_view(volume)
 
 
 @operation("AttachVolume", honours="VolumeId InstanceId Device")
@@ -135,6 +135,7 @@ def _view(volume: Volume) -> Response:
         "VolumeId": volume.id,
         "Size": volume.size_gib,
         "SnapshotId": volume.snapshot_id or "",
+        "SourceVolumeId": volume.source_volume_id,
         "AvailabilityZone": volume.availability_zone,
         "AvailabilityZoneId": zone_id(volume.availability_zone),
         "State": volume.state,
@@ -153,8 +154,8 @@ def _view(volume: Volume) -> Response:
 _VIEWS: Final[Views[Volume]] = Views(lambda volume: volume.id, _view)
 
 
-def _creation_view(volume: Volume) -> Response:
-    """Return a volume as CreateVolume answers it, which shows no attachments."""
+def creation_view(volume: Volume) -> Response:
+    """Return a volume as CreateVolume and CopyVolumes answer it, who show no attachments."""
     return {member: value for member, value in _view(volume).items() if member != "Attachments"}
 
 
