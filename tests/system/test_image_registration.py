@@ -123,15 +123,6 @@ def test_an_arm_image_on_an_intel_type_is_refused(shop: Shop) -> None:
     assert refusal(error) == "InvalidParameterValue"
 
 
-def test_an_image_with_a_platform_module_is_refused_at_launch(shop: Shop) -> None:
-    image = registered(shop, BootMode="uefi", TpmSupport="v2.0")
-
-    with pytest.raises(ClientError) as error:
-        shop.launch_ids(ImageId=image["ImageId"], MinCount=1, MaxCount=1, InstanceType="t3.micro")
-
-    assert refusal(error) == "Unsupported"
-
-
 def test_an_image_that_boots_by_uefi_alone_is_refused_at_launch_as_ec2_does(shop: Shop) -> None:
     image = registered(shop, BootMode="uefi")
 

@@ -121,7 +121,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
             block_devices=devices,
             created_at=self._context.now().replace(microsecond=0),
             boot_mode=request.boot_mode or instance.boot_mode,
-            tpm_support=source.tpm_support if source else None,
+            tpm_support=instance.tpm_support,
             uefi_data=source.uefi_data if source else None,
             ena_support=source.ena_support if source else True,
             sriov_net_support=source.sriov_net_support if source else None,

@@ -8,7 +8,7 @@ from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_t
 from bakehouse.app.launch_network import groups_in
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, missing_parameter
-from bakehouse.domain.image_boot import boot_mode_not_supported
+from bakehouse.domain.image_boot import boot_mode_not_supported, tpm_not_supported
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.sagas.machine import volumes_of
@@ -83,6 +83,8 @@ def _changed(instance: Instance, change: InstanceChange) -> Instance:
         instance_type = checked_type(change.instance_type, instance.architecture)
         if instance.current_boot_mode not in instance_type.boot_modes:
             raise boot_mode_not_supported(instance_type.name, instance.current_boot_mode)
+        if instance.tpm_support is not None and not instance_type.has_tpm:
+            raise tpm_not_supported(instance_type.name)
         changed = replace(changed, type=instance_type.name)
     if change.user_data is not None:
         _must_be_stopped(instance)

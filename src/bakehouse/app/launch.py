@@ -24,7 +24,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
-from bakehouse.domain.image_boot import check_supported, current_boot_mode, emulator_missing
+from bakehouse.domain.image_boot import check_supported, check_tpm, current_boot_mode, emulator_missing
 from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
 from bakehouse.domain.instance_metadata import is_shown_tag_key
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
@@ -106,6 +106,7 @@ def plan(
         raise emulator_missing(image.architecture)
     boot_mode = current_boot_mode(image, instance_type, guest.boot_modes)
     check_supported(image, boot_mode)
+    check_tpm(image, instance_type, here=guest.has_tpm)
     specification = image.instance_type_specification
     if specification is not None and not specification.allows(instance_type.name):
         raise instance_type_not_for_image(instance_type.name, image.id)
@@ -250,6 +251,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         architecture=plan.image.architecture,
         boot_mode=plan.image.boot_mode,
         current_boot_mode=plan.boot_mode,
+        tpm_support=plan.image.tpm_support,
         state=InstanceState.PENDING,
         launched_at=now,
         availability_zone=subnet.availability_zone,

@@ -37,6 +37,10 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     detail = f"{support.accelerator}, boot by {' or '.join(sorted(support.boot_modes))}"
     if "uefi" not in support.boot_modes:
         detail += f"; for uefi install {packages}"
+    elif support.has_tpm:
+        detail += "; NitroTPM by swtpm"
+    else:
+        detail += "; for NitroTPM install swtpm"
     return HostCheck(name=name, fine=True, detail=detail)
 
 

@@ -106,9 +106,33 @@ def emulator_missing(architecture: str) -> Ec2Error:
     )
 
 
+def check_tpm(image: Image, instance_type: InstanceType, *, here: bool) -> None:
+    """Refuse an image that asks for a platform module which its type, or this host, does not have."""
+    if image.tpm_support is None:
+        return
+    if not instance_type.has_tpm:
+        raise tpm_not_supported(instance_type.name)
+    if not here:
+        raise Ec2Error(
+            "Unsupported",
+            "This host has no emulator of trusted platform modules. `bakehouse doctor` says what to install.",
+        )
+
+
+def tpm_not_supported(instance_type: str) -> Ec2Error:
+    """Refuse a type that has no NitroTPM, as one that does not have the boot mode."""
+    return invalid_parameter(
+        f"The {instance_type} instance type does not support NitroTPM. Specify an instance type that supports NitroTPM "
+        "and try again."
+    )
+
+
+def tpm_missing(instance_id: str) -> Ec2Error:
+    """Refuse what only an instance with a NitroTPM has; the code is EC2's for what an instance does not support."""
+    return Ec2Error("UnsupportedOperation", f"The instance '{instance_id}' does not have NitroTPM enabled.")
+
+
 def check_supported(image: Image, boot_mode: str) -> None:
-    """Refuse to launch what needs things that machines here do not have: a platform module, UEFI variables."""
-    if image.tpm_support is not None:
-        raise Ec2Error("Unsupported", "Instances here have no NitroTPM, which the image asks for.")
+    """Refuse to launch what needs things that machines here do not have: UEFI variables."""
     if image.uefi_data is not None and boot_mode == UEFI:
         raise Ec2Error("Unsupported", "Instances here begin with an empty UEFI variable store; the image brings one.")

@@ -160,6 +160,8 @@ class Instance:
     """What its image says: `legacy-bios`, `uefi`, `uefi-preferred`, or nothing."""
     current_boot_mode: str = "legacy-bios"
     """What became of that: `legacy-bios` or `uefi`."""
+    tpm_support: str | None = None
+    """`v2.0` if it has a trusted platform module."""
     monitoring: bool = False
     client_token: str | None = None
     hardware_uuid: str = ""

@@ -71,6 +71,14 @@ class InstanceType:
         return max(1, self.vcpus // self.threads_per_core)
 
     @property
+    def has_tpm(self) -> bool:
+        """Whether instances can have a NitroTPM: on Nitro by UEFI, but the first Graviton.
+
+        Source: EC2 User Guide, "Requirements for using NitroTPM": virtualized Nitro types, not Xen, Mac, bare metal.
+        """
+        return self.hypervisor == "nitro" and "uefi" in self.boot_modes and self.family != "a1"
+
+    @property
     def family(self) -> str:
         """Return what stands before the dot, such as `t3`."""
         return self.name.partition(".")[0]

@@ -52,6 +52,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "client-token": lambda it: (it.instance.client_token,),
     "boot-mode": lambda it: (it.instance.boot_mode,),
     "current-instance-boot-mode": lambda it: (it.instance.current_boot_mode,),
+    "tpm-support": lambda it: (it.instance.tpm_support,),
     "ebs-optimized": lambda it: (flag(it.instance.ebs_optimized),),
     "ena-support": lambda _it: ("true",),
     "enclave-options.enabled": lambda _it: ("false",),
@@ -204,7 +205,6 @@ _NEVER: Final = (
     "ramdisk-id",
     "requester-id",
     "spot-instance-request-id",
-    "tpm-support",
 )
 
 FILTERS: Final[Filters[InstanceDetails]] = Filters(

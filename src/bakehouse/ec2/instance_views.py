@@ -105,6 +105,7 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "MaintenanceOptions": {"AutoRecovery": "default"},
         "BootMode": instance.boot_mode,
         "CurrentInstanceBootMode": instance.current_boot_mode,
+        "TpmSupport": instance.tpm_support,
     }
     if details.interface is not None:
         view |= _network(instance, details.interface, groups)

@@ -105,6 +105,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 instance_type=instance.type,
                 architecture=instance.architecture,
                 boot_mode=instance.current_boot_mode,
+                has_tpm=instance.tpm_support is not None,
                 vcpus=instance_type.vcpus,
                 memory_mib=instance_type.memory_mib,
                 disks=tuple(disks),

@@ -205,3 +205,25 @@ def test_an_arm_machine_has_what_qemu_has_for_it() -> None:
 
 def test_descriptors_of_a_machine_include_its_variables() -> None:
     assert replace(DESCRIPTORS, variables=15).all() == (10, 11, 12, 13, 14, 15)
+
+
+def test_a_machine_without_a_platform_module_has_none() -> None:
+    assert values(build(machine(), DESCRIPTORS, HOST), "-tpmdev") == []
+
+
+def test_a_platform_module_is_behind_the_socket_that_was_given() -> None:
+    argv = build(machine(boot_mode="uefi", has_tpm=True), replace(DESCRIPTORS, tpm=16), HOST)
+
+    assert "socket,id=tpm,fd=16" in values(argv, "-chardev")
+    assert values(argv, "-tpmdev") == ["emulator,id=tpm,chardev=tpm"]
+    assert "tpm-crb,tpmdev=tpm" in values(argv, "-device")
+
+
+def test_an_arm_machine_has_the_platform_module_that_its_board_can_have() -> None:
+    argv = build(machine(architecture="arm64"), replace(DESCRIPTORS, variables=15, tpm=16), ARM)
+
+    assert "tpm-tis-device,tpmdev=tpm" in values(argv, "-device")
+
+
+def test_all_descriptors_are_inherited() -> None:
+    assert replace(DESCRIPTORS, variables=15, tpm=16).all() == (10, 11, 12, 13, 14, 15, 16)

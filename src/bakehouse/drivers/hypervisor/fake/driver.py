@@ -63,7 +63,7 @@ class FakeHypervisor:
 
     A guest shuts down as soon as its power button is pressed, unless it is in `deaf_guests`, and has an agent if
     it is in `guests_with_agent`; one in `clinging_guests` keeps its disks. The next start of a machine in
-    `failing_starts` fails with the text given there.
+    `failing_starts` fails with the text given there. `guests` is what the simulated host can run.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -72,6 +72,7 @@ class FakeHypervisor:
         self.clinging_guests: set[str] = set()
         self.guests_with_agent: set[str] = set()
         self.failing_starts: dict[str, str] = {}
+        self.guests = dict(_GUESTS)
         self._directory = directory
         self._machines: dict[str, _Machine] = {}
         self._moved = asyncio.Event()
@@ -89,7 +90,7 @@ class FakeHypervisor:
             accelerator_reason=_REASON,
             isolates=False,
             version="simulated",
-            guests=_GUESTS,
+            guests=self.guests,
         )
 
     async def start(self, spec: MachineSpec) -> None:
@@ -100,9 +101,9 @@ class FakeHypervisor:
         if self._live(spec.machine_id) is not None:
             return
         reason = self.failing_starts.pop(spec.machine_id, None)
-        if reason is None and spec.architecture not in _GUESTS:
+        if reason is None and spec.architecture not in self.guests:
             reason = f"there is no {spec.architecture} here"
-        elif reason is None and spec.boot_mode not in _GUESTS[spec.architecture].boot_modes:
+        elif reason is None and spec.boot_mode not in self.guests[spec.architecture].boot_modes:
             reason = f"there is no {spec.boot_mode} firmware for {spec.architecture} here"
         if reason is not None:
             self._machines.pop(spec.machine_id, None)
