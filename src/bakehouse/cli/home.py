@@ -86,6 +86,13 @@ class ControlClient:
 @contextlib.contextmanager
 def control(home: Path) -> Iterator[ControlClient]:
     """Give a client of the running server. Refuses when none runs."""
+    with control_address(home) as address, _client(home, address) as client:
+        yield ControlClient(client)
+
+
+@contextlib.contextmanager
+def control_address(home: Path) -> Iterator[str]:
+    """Give the address of the running server's control socket, for as long as the block lasts. Refuses as `control`."""
     # A socket's address holds 107 bytes; through the directory's descriptor any home is short enough.
     try:
         directory = os.open(home, os.O_DIRECTORY | os.O_RDONLY)
@@ -98,8 +105,7 @@ def control(home: Path) -> Iterator[ControlClient]:
         # Asked first: it is quick, and httpx would leave a socket open that it could not connect.
         if not _listens(address):
             raise _not_running(home)
-        with _client(home, address) as client:
-            yield ControlClient(client)
+        yield address
     finally:
         os.close(directory)
 

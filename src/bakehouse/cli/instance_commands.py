@@ -1,8 +1,6 @@
-"""Commands on instances: launch, ssh, console."""
+"""Commands on instances: launch, ssh."""
 
 import os
-import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -79,24 +77,6 @@ def ssh(
         *ctx.args,
     ]  # fmt: skip
     os.execvp(arguments[0], arguments)  # noqa: S606 - the terminal becomes ssh's
-
-
-def console(
-    instance_id: str,
-    home: HomeOption = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing.")] = False,
-) -> None:
-    """Print what an instance wrote to its serial console."""
-    shown = 0
-    with control(home_of(home)) as server:
-        while True:
-            text = server.get_bytes(f"/instances/{instance_id}/console")
-            sys.stdout.buffer.write(text[shown:])
-            sys.stdout.buffer.flush()
-            shown = len(text)
-            if not follow:
-                return
-            time.sleep(0.3)
 
 
 def _image_id(client: Any, image: str) -> str:  # noqa: ANN401 - a botocore client

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from bakehouse.cli import account_commands, image_commands, instance_commands, server_commands, storage_commands
+from bakehouse.cli import (
+    account_commands,
+    console_commands,
+    image_commands,
+    instance_commands,
+    server_commands,
+    storage_commands,
+)
 from bakehouse.cli.terminal import CommandFailed, fail
 
 app = typer.Typer(
@@ -25,7 +32,7 @@ for command in (
     account_commands.configure,
     account_commands.env,
     instance_commands.launch,
-    instance_commands.console,
+    console_commands.console,
 ):
     app.command()(command)
 app.command(context_settings={"allow_extra_args": True})(instance_commands.ssh)

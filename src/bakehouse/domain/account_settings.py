@@ -18,6 +18,8 @@ class AccountSettings:
     image_public_access: PublicAccess = PublicAccess.UNBLOCKED
     """Whether images may be made public. EC2 begins with `block-new-sharing` for accounts made since 2023."""
     snapshot_public_access: PublicAccess = PublicAccess.UNBLOCKED
+    serial_console_access: bool = False
+    """Source: EC2 API Reference, EnableSerialConsoleAccess: "By default, access ... is disabled for your account"."""
 
 
 def account_settings_id(account_id: str, region: str) -> str:

@@ -16,13 +16,15 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from bakehouse.app.app import App
 from bakehouse.app.image_imports import ImportImage
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.server import serial_socket
 from bakehouse.server.storage_control import StorageControl
 
 Progress = Callable[[float], None]
@@ -61,6 +63,8 @@ class Control:
                 Route("/images/import", self._import_image, methods=["POST"]),
                 *StorageControl(self._app.storage).routes(),
                 Route("/instances/{instance_id}/console", self._console),
+                WebSocketRoute("/instances/{instance_id}/serial", self._serial),
+                Route("/instances/{instance_id}/sysrq", self._sysrq, methods=["POST"]),
                 Route("/instances/{instance_id}/reach/{port:int}", self._reach),
             ],
             exception_handlers={Ec2Error: _refusal},
@@ -106,6 +110,22 @@ class Control:
         return Response(
             await self._app.host.console(request.path_params["instance_id"]), media_type="application/octet-stream"
         )
+
+    async def _serial(self, socket: WebSocket) -> None:
+        position = socket.query_params.get("position", "")
+        try:
+            console = await self._app.consoles.connect_owner(
+                socket.path_params["instance_id"], position=int(position) if position.isdecimal() else None
+            )
+        except Ec2Error as refusal:
+            await serial_socket.refuse(socket, 400, refusal.code, refusal.message)
+            return
+        await serial_socket.hand_on(socket, console)
+
+    async def _sysrq(self, request: Request) -> Response:
+        key = str((await request.json())["key"])
+        await self._app.consoles.press_sysrq(request.path_params["instance_id"], key)
+        return JSONResponse({})
 
     async def _reach(self, request: Request) -> Response:
         where = await self._app.host.reach(request.path_params["instance_id"], request.path_params["port"])

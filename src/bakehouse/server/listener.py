@@ -31,7 +31,9 @@ async def serve(application: Any, listener: socket.socket, stop: asyncio.Event) 
         lifespan="off",
         server_header=False,
         date_header=True,
-        ws="none",
+        ws="websockets-sansio",
+        # What guests write goes to this very host.
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
         backlog=_BACKLOG,
     )
