@@ -1,9 +1,9 @@
 """Copy a volume, without its bytes: the copy and its source are two volumes over the same layers.
 
 Before it begins the copy is `creating`. Afterwards it is `available`; or, when a step failed, gone. Between the two
-lies a snapshot that nobody sees, of the source at one point in time, while its guest writes on, too. Only
-this saga knows its id (it has no record), and it goes when the copy stands on its layer. This is a saga of the source, or of the instance
-that the source is in, so that neither is changed beside it. A source that goes later takes nothing along.
+lies a snapshot that nobody sees, of the source at one point in time, while its guest writes on, too. It has no record:
+only this saga knows its id, and it goes when the copy stands on its layer. This is a saga of the source, or of the
+instance that the source is in, so that neither is changed beside it. A source that goes later takes nothing along.
 """
 
 from dataclasses import dataclass, replace
