@@ -12,7 +12,7 @@ import pytest
 from tests.vm.guest import Guest
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
 
 PARAMETER = "/aws/service/bakehouse/minimal/latest/x86_64"
 WRITE = "mkdir -p /root/kept; cd /root/kept; for n in $(seq {}); do dd if=/dev/urandom of=$n bs=1M count=4; done"

@@ -16,6 +16,7 @@ from tests.vm.host import Host, running
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.one_user,
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted, which only root may"),

@@ -10,7 +10,7 @@ from tests.contract.test_qcow2_imports import REFUSALS, named_pipe
 from tests.vm.guest import wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(60)]
 
 BUCKET = "hostile"
 LONGEST_S = 1.0

@@ -15,7 +15,7 @@ from tests.vm.host import Host
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
 
 MIB = 1 << 20
 HERE, THERE = "us-east-1", "eu-west-1"

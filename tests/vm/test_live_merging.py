@@ -15,6 +15,7 @@ from bakehouse.ports.storage_upkeep import Tended
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.one_user,
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
 ]
 
