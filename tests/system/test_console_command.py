@@ -10,8 +10,10 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.system.test_cli import bakehouse, client
 
@@ -153,6 +155,20 @@ def test_sysrq_is_pressed_without_a_session(home: Path, instance_id: str) -> Non
 
 def test_a_key_that_sysrq_does_not_have_is_refused(home: Path, instance_id: str) -> None:
     assert "one letter" in bakehouse(home, "console", instance_id, "--sysrq", "xx").stderr
+
+
+def test_there_is_no_url_while_access_is_disabled(home: Path, instance_id: str) -> None:
+    client(home).disable_serial_console_access()
+
+    assert "enable-serial-console-access" in bakehouse(home, "console", "--url", instance_id).stderr
+
+
+def test_a_url_opens_the_console(home: Path, instance_id: str) -> None:
+    client(home).enable_serial_console_access()
+
+    url = bakehouse(home, "console", "--url", instance_id).stdout.strip()
+
+    assert httpx.get(url).status_code == HTTPStatus.OK
 
 
 def test_a_session_outlives_the_server(home: Path, instance_id: str) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.auth
+import botocore.awsrequest
 import botocore.config
+import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
@@ -22,6 +25,14 @@ def ec2_client(credentials: Mapping[str, str]) -> Any:  # noqa: ANN401 - botocor
         config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300),
     )
     return _Refusing(client)
+
+
+def serial_console_url(credentials: Mapping[str, str], instance_id: str, lifetime_s: int) -> str:
+    """Return a URL that opens one instance's serial console in a browser for so many seconds from now."""
+    key = botocore.credentials.Credentials(credentials["access_key_id"], credentials["secret_access_key"])
+    request = botocore.awsrequest.AWSRequest("GET", f"{credentials['endpoint_url']}/serial-console/{instance_id}")
+    botocore.auth.SigV4QueryAuth(key, "ec2", credentials["region"], expires=lifetime_s).add_auth(request)
+    return str(request.url)
 
 
 class _Refusing:

@@ -1,17 +1,17 @@
-"""Commands on images: build, import, export, list."""
+"""Commands on images: build, import, export, list; those on published ones are in `image_pull_commands.py`."""
 
-import hashlib
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, credentials_of, home_of, settings_of
+from bakehouse.cli import image_pull_commands
+from bakehouse.cli.home import HomeOption, credentials_of, home_of, settings_of
+from bakehouse.cli.image_imports import CONTENT_TAG, USER_TAG, find_by_content, followed, import_disk
 from bakehouse.cli.terminal import (
     CommandFailed,
     Output,
@@ -23,14 +23,7 @@ from bakehouse.cli.terminal import (
     progress_bar,
 )
 
-images = typer.Typer(help="Build, import, export and list images.", no_args_is_help=True)
-
-#: Tag of an image: the user to log in as. `bakehouse ssh` reads it.
-USER_TAG: Final = "bakehouse:user"
-#: Tag of an image: what it was built of. One that is there is not imported again.
-CONTENT_TAG: Final = "bakehouse:content"
-
-_BLOCK: Final = 1024 * 1024
+images = typer.Typer(help="Build, pull, import, export and list images.", no_args_is_help=True)
 
 
 class FileFormat(StrEnum):
@@ -54,7 +47,6 @@ def build(
     import asyncio
 
     from bakehouse.bootstrap.image_builds import BuildFailed, build_image
-    from bakehouse.cli.client import ec2_client
     from bakehouse.domain.public_parameter import parameter_of_recipe
 
     where = home_of(home)
@@ -72,11 +64,9 @@ def build(
             )
         except BuildFailed as err:
             raise CommandFailed(str(err), "what the host lacks: `bakehouse doctor`") from err
-    client = ec2_client(credentials)
-    wanted = [{"Name": f"tag:{CONTENT_TAG}", "Values": [built.content_key]}]
-    found = client.describe_images(Owners=["self"], Filters=wanted)["Images"]
-    if found:
-        print_text(found[0]["ImageId"])
+    known = find_by_content(credentials, built.content_key)
+    if known is not None:
+        print_text(known)
         return
     order = {
         "path": str(built.path),
@@ -88,7 +78,7 @@ def build(
         "tags": {CONTENT_TAG: built.content_key, USER_TAG: built.default_user},
         "public_parameter": parameter_of_recipe(recipe, built.architecture),
     }
-    print_text(_import(where, order))
+    print_text(import_disk(where, order))
 
 
 @images.command("import")
@@ -109,9 +99,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
     """Inspect a disk image from outside, take a copy of it, and print the new image's id."""
     where = home_of(home)
     credentials_of(where)
-    with _as_file(source) as path:
-        if checksum is not None:
-            _verify(path, checksum)
+    with _as_file(source, checksum) as path:
         order = {
             "path": str(path),
             "name": name,
@@ -122,7 +110,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
             "tags": {USER_TAG: user} if user else {},
             "public_parameter": parameter,
         }
-        print_text(_import(where, order))
+        print_text(import_disk(where, order))
 
 
 @images.command("export")
@@ -147,7 +135,7 @@ def export_image(
         "format": file_format.value,
     }
     try:
-        size = _followed(where, "exporting", "/images/export", body)["bytes"]
+        size = followed(where, "exporting", "/images/export", body)["bytes"]
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -178,65 +166,31 @@ def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> 
     print_rows(output, rows, columns)
 
 
-def _import(home: Path, order: dict[str, Any]) -> str:
-    credentials = credentials_of(home)
-    body = order | {"account_id": credentials["account_id"], "region": credentials["region"]}
-    image_id: str = _followed(home, "importing", "/images/import", body)["image_id"]
-    return image_id
-
-
-def _followed(home: Path, words: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask for something long, show how far it is, and return how it ended."""
-    with control(home) as server, progress_bar(words) as bar:
-        for line in server.post_lines(path, body):
-            if "fraction" in line:
-                bar.move(line["fraction"])
-            elif "error" in line:
-                raise CommandFailed(f"{line['message']} ({line['error']})")
-            else:
-                return line
-    raise CommandFailed(f"the server ended {words} without a result", "look into `bakehouse logs`")
-
-
 @contextmanager
-def _as_file(source: str) -> Iterator[Path]:
-    """Give a local path of a file or URL; what was downloaded goes when the block ends."""
-    if urlsplit(source).scheme not in ("http", "https"):
-        path = Path(source).expanduser().absolute()
-        if not path.is_file():
-            raise CommandFailed(f"there is no file `{path}`")
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(prefix="bakehouse-", suffix=".download") as target:
-        _download(source, Path(target.name))
-        yield Path(target.name)
+def _as_file(source: str, checksum: str | None) -> Iterator[Path]:
+    """Give a local path of a file or URL, verified; what was downloaded goes when the block ends well."""
+    from bakehouse.bootstrap.image_downloads import FetchFailed, downloaded, verify
+    from bakehouse.domain.checksum import UnknownChecksum, checksum_of
 
-
-def _download(url: str, target: Path) -> None:
-    import httpx
-
-    note(f"downloading {url}")
     try:
-        with (
-            httpx.stream("GET", url, follow_redirects=True, timeout=60) as response,
-            target.open("wb") as file,
-            progress_bar("downloading") as bar,
-        ):
-            response.raise_for_status()
-            size = int(response.headers.get("content-length", 0))
-            for block in response.iter_bytes(_BLOCK):
-                file.write(block)
-                bar.move(file.tell() / size if size else 0)
-    except httpx.HTTPError as err:
-        raise CommandFailed(f"cannot download `{url}`: {err}") from err
+        expected = None if checksum is None else checksum_of(checksum)
+        with ExitStack() as kept:
+            if urlsplit(source).scheme in ("http", "https"):
+                note(f"downloading {source}")
+                with progress_bar("downloading") as bar:
+                    path = kept.enter_context(downloaded(source, expected, lambda _, part: bar.move(part)))
+            else:
+                path = Path(source).expanduser().absolute()
+                if not path.is_file():
+                    raise CommandFailed(f"there is no file `{path}`")
+                if expected is not None:
+                    verify(path, expected, str(path))
+            yield path
+    except UnknownChecksum as err:
+        raise CommandFailed(str(err), "use sha256:HEX or sha512:HEX") from err
+    except FetchFailed as err:
+        raise CommandFailed(str(err), err.hint) from err
 
 
-def _verify(path: Path, checksum: str) -> None:
-    algorithm, _, expected = checksum.rpartition(":")
-    algorithm = algorithm or "sha256"
-    if algorithm not in ("sha256", "sha512"):
-        raise CommandFailed(f"`{algorithm}` is not a checksum that is known", "use sha256:HEX or sha512:HEX")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if found != expected.lower():
-        raise CommandFailed(f"the {algorithm} of `{path}` is {found}, not {expected}", "download it again")
+images.command("catalog")(image_pull_commands.catalog)
+images.command("pull")(image_pull_commands.pull)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
-from bakehouse.cli.image_commands import USER_TAG
+from bakehouse.cli.image_imports import USER_TAG
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 
 #: Name of the key pair and the security group that `launch` makes for itself.

@@ -21,6 +21,7 @@ from bakehouse.ec2.registry import RequestContext
 from bakehouse.protocol.errors import ProtocolError
 from bakehouse.protocol.sigv4 import Identity, SignedRequest, claimed_service, verify
 from bakehouse.protocol.wires import Answer, Refusal, wire_of
+from bakehouse.server import serial_console
 from bakehouse.store.store import StoreUnavailable
 
 Scope = MutableMapping[str, Any]
@@ -43,11 +44,16 @@ class Endpoint:
         self._page_key = page_key
         self._now = now
         self._dispatcher = Dispatcher()
+        self._serial_consoles = serial_console.SerialConsoles(app, self._signer)
         wire_of("ec2")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or serve one connection."""
+        if scope["path"].startswith(serial_console.PATH):
+            await self._serial_consoles(scope, receive, send)
+            return
         if scope["type"] != "http":
+            await send({"type": "websocket.close"})
             return
         request_id = str(uuid.uuid4())
         try:
@@ -97,6 +103,16 @@ class Endpoint:
         token_member = call.operation.client_token_member
         response = await self._dispatcher.call(ctx, operation, call.read(), token_member=token_member)
         return wire.answer(call.operation, response, request_id)
+
+    async def _signer(self, scope: Scope) -> Caller:
+        """Return who signed a request without a body; a WebSocket's is a GET."""
+        request = SignedRequest(
+            scope.get("method", "GET"), scope["raw_path"], scope["query_string"], scope["headers"], b""
+        )
+        identity = verify(request, self._secret, self._now())
+        if identity.service != "ec2":
+            raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'ec2'.", 403)
+        return await self._caller(identity)
 
     async def _caller(self, identity: Identity) -> Caller:
         if identity.region not in REGIONS:
