@@ -1,6 +1,6 @@
 """RunInstances call to SSH banner, against the same image started by hand with the same QEMU arguments.
 
-    uv run python bench/launch.py [--rounds 5] [--type t2.micro]
+    uv run python bench/launch.py [--rounds 5] [--arch x86_64] [--type t2.micro]
 
 Side A: a real server with a home of its own; the clock runs from the call of RunInstances by boto3 to the first bytes
 of the guest's SSH server, at the instance's public address.
@@ -20,6 +20,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import threading
@@ -38,6 +39,8 @@ from rich.table import Table
 from bakehouse.bootstrap import machine_user
 from bakehouse.domain.instance_metadata import InstanceMetadata
 from bakehouse.domain.public_pool import public_pool
+from bakehouse.drivers.hypervisor.qemu.firmware import find
+from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.imds.service import MetadataService
 from bakehouse.sagas.segment import group_spec, interface_spec, segment_spec
@@ -46,6 +49,12 @@ from bakehouse.store.store import Store
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _GIB: Final = 1 << 30
+
+#: Architecture -> the type that is launched unless another is asked for.
+TYPES: Final = {"x86_64": "t2.micro", "i386": "t2.micro", "arm64": "t4g.micro"}
+
+#: UEFI's variable store of the machine that is started by hand.
+VARIABLES: Final = "uefi.vars"
 
 
 @dataclass(frozen=True)
@@ -150,13 +159,15 @@ async def network(recipe: Recipe, path: Path) -> AsyncIterator[tuple[int, Place]
 def by_hand_arguments(argv: tuple[str, ...], directory: Path, overlay: Path, tap: int) -> list[str]:
     """Return the same command line with files and sockets of our own in place of inherited descriptors."""
     text = "\n".join(argv)
-    text = re.sub(r"-add-fd\nfd=\d+,set=1\n", "", text)
+    text = re.sub(r"-add-fd\nfd=\d+,set=\d+\n", "", text)
     text = re.sub(r"socket,id=(\w+),fd=\d+", rf"socket,id=\1,path={directory}/\1.sock", text)
     text = text.replace("/dev/fdset/1", str(directory / "console.log"))
+    text = text.replace("/dev/fdset/2", str(directory / VARIABLES))
     text = re.sub(r"(tap,id=net0),fd=\d+", rf"\1,fd={tap}", text)
     arguments = text.split("\n")
     for position, argument in enumerate(arguments):
-        if arguments[position - 1] == "-blockdev":
+        # Those of the firmware have names of their own.
+        if arguments[position - 1] == "-blockdev" and '"node-name":"vol' in argument:
             arguments[position] = json.dumps(_with_file(json.loads(argument), overlay), separators=(",", ":"))
     return arguments
 
@@ -189,10 +200,13 @@ async def start_by_hand(server: RealServer, recipe: Recipe, path: Path, number: 
     directory.mkdir(mode=0o700)
     overlay = directory / "root.qcow2"
     made = make_overlay(server, overlay)
+    firmware = find(PLATFORMS[recipe.metadata.instance.architecture])
+    if firmware is not None:
+        shutil.copyfile(firmware.variables, directory / VARIABLES)
     user = machine_user()
     if user is not None:
-        os.chown(directory, *user[:2])
-        os.chown(overlay, *user[:2])
+        for file in (directory, *directory.iterdir()):
+            os.chown(file, *user[:2])
     async with network(recipe, path) as (tap, place):
         arguments = by_hand_arguments(recipe.argv, directory, overlay, tap)
         given_up = threading.Event()
@@ -261,11 +275,13 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--type", default="t2.micro", help="instance type (default t2.micro)")
+    parser.add_argument("--arch", default="x86_64", choices=TYPES, help="what the machine is (default x86_64)")
+    parser.add_argument("--type", help="instance type (default t2.micro, for arm64 t4g.micro)")
     arguments = parser.parse_args()
-    with real_server() as server, home() as path:
-        launches, by_hand = take_turns(server, path, arguments.type, arguments.rounds)
-    Console().print(report(launches, by_hand, arguments.type))
+    instance_type = arguments.type or TYPES[arguments.arch]
+    with real_server(arguments.arch) as server, home() as path:
+        launches, by_hand = take_turns(server, path, instance_type, arguments.rounds)
+    Console().print(report(launches, by_hand, f"{instance_type} ({arguments.arch})"))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class RealServer:
 
 
 @contextlib.contextmanager
-def real_server() -> Iterator[RealServer]:
+def real_server(architecture: str = "x86_64") -> Iterator[RealServer]:
     """Run a server for as long as the block lasts; its machines, networks and files go with it."""
     with home() as path, (path / "serve.log").open("wb") as log:
         argv = [sys.executable, "-m", "bakehouse", "serve", f"--home={path}", "--port=0"]
@@ -96,7 +96,7 @@ def real_server() -> Iterator[RealServer]:
         server = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_until_up(path, server)
-            yield _prepared(path)
+            yield _prepared(path, architecture)
         finally:
             server.terminate()
             server.wait()
@@ -151,7 +151,7 @@ def _wait_until_up(path: Path, server: "subprocess.Popen[bytes]") -> None:
         time.sleep(_POLL_S)
 
 
-def _prepared(path: Path) -> RealServer:
+def _prepared(path: Path, architecture: str) -> RealServer:
     credentials = credentials_of(path)
     client = boto3.client(
         "ec2",
@@ -166,7 +166,8 @@ def _prepared(path: Path) -> RealServer:
     client.authorize_security_group_ingress(
         GroupId=group_id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
     )
-    command = [sys.executable, "-m", "bakehouse", "image", "build", "minimal", f"--home={path}"]
+    build = ["image", "build", "minimal", "--arch", architecture]
+    command = [sys.executable, "-m", "bakehouse", *build, f"--home={path}"]
     built = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return RealServer(path, client, built.stdout.strip())
 
