@@ -1,4 +1,4 @@
-"""What instances keep beside their volumes, as boto3 sees it: the keys of their platform modules."""
+"""What instances keep beside their volumes, as boto3 sees it: keys of platform modules, UEFI variables."""
 
 from base64 import b64decode
 from dataclasses import replace
@@ -13,6 +13,9 @@ from tests.system.refusals import refused
 from tests.system.shop import Shop, refusal
 
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
+
+#: A store without variables.
+UEFI_DATA = "QU1aTlVFRkkA2RzyAAAAAHicY2CAAAAACAAB"
 
 
 def registered(shop: Shop, **members: Any) -> str:
@@ -186,3 +189,94 @@ def test_types_are_found_by_their_platform_module(shop: Shop, name: str, value: 
     names = {str(it["InstanceType"]) for it in kinds}
     assert {"m5.large", "t3.micro", "c7g.medium"} <= names
     assert not {"t2.micro", "m4.large", "a1.medium"} & names
+
+
+def uefi_data(shop: Shop, instance_id: str) -> str:
+    answer = shop.ec2.get_instance_uefi_data(InstanceId=instance_id)
+    assert answer["InstanceId"] == instance_id
+    return answer["UefiData"]
+
+
+def without_variables(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the host be one that cannot read and write UEFI variables."""
+    hypervisor = shop.running.drivers.hypervisor
+    assert isinstance(hypervisor, FakeHypervisor)
+    monkeypatch.setitem(hypervisor.guests, "x86_64", replace(hypervisor.guests["x86_64"], has_uefi_data=False))
+
+
+def test_an_instance_begins_with_the_variables_of_its_image(shop: Shop) -> None:
+    image_id = registered(shop, UefiData=UEFI_DATA)
+
+    instance_id = shop.launch(ImageId=image_id, InstanceType="t3.micro")["InstanceId"]
+
+    assert uefi_data(shop, instance_id) == UEFI_DATA
+
+
+def test_the_variables_of_an_instance_make_another_image(shop: Shop) -> None:
+    instance_id = shop.launch(ImageId=registered(shop), InstanceType="t3.micro")["InstanceId"]
+
+    image_id = registered(shop, Name="another", UefiData=uefi_data(shop, instance_id))
+
+    assert shop.launch(ImageId=image_id, InstanceType="t3.micro")["State"]["Name"] == "running"
+
+
+def test_an_image_of_an_instance_brings_the_variables_that_the_instance_began_with(shop: Shop) -> None:
+    source = registered(shop, UefiData=UEFI_DATA)
+    instance_id = shop.launch(ImageId=source, InstanceType="t3.micro")["InstanceId"]
+    shop.ec2.deregister_image(ImageId=source)
+
+    image_id = shop.ec2.create_image(InstanceId=instance_id, Name="of it", NoReboot=True)["ImageId"]
+
+    answer = shop.ec2.describe_image_attribute(ImageId=image_id, Attribute="uefiData")
+    assert answer["UefiData"] == {"Value": UEFI_DATA}
+
+
+def test_the_variables_of_an_instance_that_booted_by_bios_are_refused(shop: Shop) -> None:
+    with refused("UnsupportedOperation"):
+        uefi_data(shop, shop.launch()["InstanceId"])
+
+
+def test_the_variables_of_a_terminated_instance_are_gone(shop: Shop) -> None:
+    instance_id = shop.launch(ImageId=registered(shop), InstanceType="t3.micro")["InstanceId"]
+    shop.ec2.terminate_instances(InstanceIds=[instance_id], SkipOsShutdown=True)
+    shop.ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1})
+
+    with refused("IncorrectInstanceState"):
+        uefi_data(shop, instance_id)
+
+
+def test_an_instance_that_is_not_there_has_no_variables(shop: Shop) -> None:
+    with refused("InvalidInstanceID.NotFound"):
+        uefi_data(shop, "i-00000000000000000")
+
+
+def test_another_accounts_instance_has_no_variables(shop: Shop, shared: RunningServer) -> None:
+    instance_id = shop.launch(ImageId=registered(shop), InstanceType="t3.micro")["InstanceId"]
+
+    with refused("InvalidInstanceID.NotFound"):
+        shared.ec2("stranger who wants variables").get_instance_uefi_data(InstanceId=instance_id)
+
+
+@pytest.mark.parametrize("damaged", [UEFI_DATA.replace("AAAA", "AAAB", 1), "QU1aTlVFRkk=", "no base64"])
+def test_variables_that_are_damaged_are_refused_at_registration(shop: Shop, damaged: str) -> None:
+    with refused("InvalidParameterValue"):
+        registered(shop, UefiData=damaged)
+
+
+def test_a_host_that_cannot_write_variables_says_so_at_launch(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = registered(shop, UefiData=UEFI_DATA)
+    without_variables(shop, monkeypatch)
+
+    with pytest.raises(ClientError) as error:
+        shop.launch_ids(ImageId=image_id, MinCount=1, MaxCount=1, InstanceType="t3.micro")
+
+    assert refusal(error) == "Unsupported"
+    assert "`bakehouse doctor`" in error.value.response["Error"]["Message"]
+
+
+def test_a_host_that_cannot_read_variables_says_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance_id = shop.launch(ImageId=registered(shop), InstanceType="t3.micro")["InstanceId"]
+    without_variables(shop, monkeypatch)
+
+    with refused("Unsupported"):
+        uefi_data(shop, instance_id)

@@ -122,7 +122,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
             created_at=self._context.now().replace(microsecond=0),
             boot_mode=request.boot_mode or instance.boot_mode,
             tpm_support=instance.tpm_support,
-            uefi_data=source.uefi_data if source else None,
+            uefi_data=instance.uefi_data,
             ena_support=source.ena_support if source else True,
             sriov_net_support=source.sriov_net_support if source else None,
             imds_support=source.imds_support if source else None,

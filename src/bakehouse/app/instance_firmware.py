@@ -1,10 +1,16 @@
-"""What an instance keeps beside its volumes: the keys of its trusted platform module."""
+"""What an instance keeps beside its volumes: the keys of its trusted platform module, its UEFI variables."""
 
 from bakehouse.app.context import AppContext, owned
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.image_boot import tpm_missing
+from bakehouse.domain.image_boot import (
+    UEFI,
+    tpm_missing,
+    variables_missing,
+    variables_spoilt,
+    variables_unsupported,
+)
 from bakehouse.domain.instance import InstanceState, instance_must_be
-from bakehouse.ports.hypervisor import EndorsementKey
+from bakehouse.ports.hypervisor import EndorsementKey, UefiDataUnreadable
 
 
 class InstanceFirmware:
@@ -27,3 +33,23 @@ class InstanceFirmware:
         if instance.state is InstanceState.TERMINATED or kind not in keys:
             raise instance_must_be(instance.id, f"{InstanceState.RUNNING}, {InstanceState.STOPPED}")
         return keys[kind]
+
+    async def uefi_data(self, caller: Caller, instance_id: str) -> str:
+        """Return an instance's UEFI variables as they are now, as RegisterImage takes them.
+
+        Refuses an instance that booted by BIOS or has spoilt its store (UnsupportedOperation), one whose machine was
+        never made or is no more (IncorrectInstanceState), and a host that cannot read stores (Unsupported).
+        """
+        (instance,) = owned(self._context.store.instances, caller, "instance", [instance_id])
+        if instance.current_boot_mode != UEFI:
+            raise variables_missing(instance.id)
+        guests = (await self._context.hypervisor.capabilities()).guests
+        if instance.architecture not in guests or not guests[instance.architecture].has_uefi_data:
+            raise variables_unsupported()
+        try:
+            found = await self._context.hypervisor.uefi_data(instance.id)
+        except UefiDataUnreadable as err:
+            raise variables_spoilt(instance.id) from err
+        if instance.state is InstanceState.TERMINATED or found is None:
+            raise instance_must_be(instance.id, f"{InstanceState.RUNNING}, {InstanceState.STOPPED}")
+        return found.decode()

@@ -24,7 +24,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
-from bakehouse.domain.image_boot import check_supported, check_tpm, current_boot_mode, emulator_missing
+from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
 from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
 from bakehouse.domain.instance_metadata import is_shown_tag_key
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
@@ -105,7 +105,7 @@ def plan(
     if guest is None:
         raise emulator_missing(image.architecture)
     boot_mode = current_boot_mode(image, instance_type, guest.boot_modes)
-    check_supported(image, boot_mode)
+    check_variables(image, boot_mode, here=guest.has_uefi_data)
     check_tpm(image, instance_type, here=guest.has_tpm)
     specification = image.instance_type_specification
     if specification is not None and not specification.allows(instance_type.name):
@@ -257,6 +257,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         availability_zone=subnet.availability_zone,
         vpc_id=subnet.vpc_id,
         subnet_id=subnet.id,
+        uefi_data=plan.image.uefi_data,
         network_interface_id=new_id("network-interface"),
         root_device_name=plan.image.root_device_name,
         key_name=plan.key_pair.name if plan.key_pair else None,

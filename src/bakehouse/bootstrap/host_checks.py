@@ -41,6 +41,10 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
         detail += "; NitroTPM by swtpm"
     else:
         detail += "; for NitroTPM install swtpm"
+    if "uefi" in support.boot_modes and support.has_uefi_data:
+        detail += "; UefiData by virt-fw-vars"
+    elif "uefi" in support.boot_modes:
+        detail += "; for UefiData and Secure Boot install virt-firmware (virt-fw-vars)"
     return HostCheck(name=name, fine=True, detail=detail)
 
 

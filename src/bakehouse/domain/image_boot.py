@@ -3,23 +3,19 @@
 Source: EC2 User Guide, "Instance launch behavior with Amazon EC2 boot modes", "NitroTPM", "UEFI Secure Boot".
 """
 
-import binascii
-from base64 import b64decode
 from collections.abc import Collection
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, invalid_value
 from bakehouse.domain.image import Image
 from bakehouse.domain.instance_type import InstanceType
+from bakehouse.domain.uefi_data import check_uefi_data
 
 LEGACY_BIOS: Final = "legacy-bios"
 UEFI: Final = "uefi"
 UEFI_PREFERRED: Final = "uefi-preferred"
 
 BOOT_MODES: Final = (LEGACY_BIOS, UEFI, UEFI_PREFERRED)
-
-#: Source: EC2 API model, ImageUefiDataRequest: characters of base64.
-UEFI_DATA_MAX: Final = 64_000
 
 
 def check_boot_members(*, boot_mode: str | None, tpm_support: str | None, uefi_data: str | None) -> None:
@@ -36,18 +32,9 @@ def check_boot_members(*, boot_mode: str | None, tpm_support: str | None, uefi_d
         if boot_mode != UEFI:
             raise invalid_combination("The parameter tpmSupport requires the boot mode uefi.")
     if uefi_data is not None:
-        _check_uefi_data(uefi_data, boot_mode)
-
-
-def _check_uefi_data(uefi_data: str, boot_mode: str | None) -> None:
-    if boot_mode not in (UEFI, UEFI_PREFERRED):
-        raise invalid_combination("The parameter uefiData requires the boot mode uefi or uefi-preferred.")
-    if len(uefi_data) > UEFI_DATA_MAX:
-        raise invalid_parameter(f"The parameter uefiData can have {UEFI_DATA_MAX} characters at most.")
-    try:
-        b64decode(uefi_data, validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise invalid_parameter("The parameter uefiData is not valid base64.") from err
+        if boot_mode not in (UEFI, UEFI_PREFERRED):
+            raise invalid_combination("The parameter uefiData requires the boot mode uefi or uefi-preferred.")
+        check_uefi_data(uefi_data)
 
 
 def current_boot_mode(image: Image, instance_type: InstanceType, here: Collection[str]) -> str:
@@ -132,7 +119,25 @@ def tpm_missing(instance_id: str) -> Ec2Error:
     return Ec2Error("UnsupportedOperation", f"The instance '{instance_id}' does not have NitroTPM enabled.")
 
 
-def check_supported(image: Image, boot_mode: str) -> None:
-    """Refuse to launch what needs things that machines here do not have: UEFI variables."""
-    if image.uefi_data is not None and boot_mode == UEFI:
-        raise Ec2Error("Unsupported", "Instances here begin with an empty UEFI variable store; the image brings one.")
+def check_variables(image: Image, boot_mode: str, *, here: bool) -> None:
+    """Refuse an image that brings UEFI variables which this host cannot put into its machines."""
+    if image.uefi_data is not None and boot_mode == UEFI and not here:
+        raise variables_unsupported()
+
+
+def variables_unsupported() -> Ec2Error:
+    """Refuse what needs the program that reads and writes UEFI variables, and firmware for Secure Boot."""
+    return Ec2Error(
+        "Unsupported",
+        "This host cannot read and write UEFI variable stores. `bakehouse doctor` says what to install.",
+    )
+
+
+def variables_missing(instance_id: str) -> Ec2Error:
+    """Refuse to tell the UEFI variables of an instance that has none."""
+    return Ec2Error("UnsupportedOperation", f"The instance '{instance_id}' did not boot by {UEFI}.")
+
+
+def variables_spoilt(instance_id: str) -> Ec2Error:
+    """Refuse to tell what a guest has written over its UEFI variables."""
+    return Ec2Error("UnsupportedOperation", f"The UEFI variable store of the instance '{instance_id}' is damaged.")

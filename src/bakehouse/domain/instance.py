@@ -162,6 +162,8 @@ class Instance:
     """What became of that: `legacy-bios` or `uefi`."""
     tpm_support: str | None = None
     """`v2.0` if it has a trusted platform module."""
+    uefi_data: str | None = None
+    """The UEFI variables that it began with, where its image brought some."""
     monitoring: bool = False
     client_token: str | None = None
     hardware_uuid: str = ""

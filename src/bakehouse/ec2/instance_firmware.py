@@ -17,3 +17,10 @@ async def get_instance_tpm_ek_pub(ctx: RequestContext, request: Request) -> Resp
         "KeyFormat": form,
         "KeyValue": b64encode(value).decode(),
     }
+
+
+@operation("GetInstanceUefiData", honours="InstanceId")
+async def get_instance_uefi_data(ctx: RequestContext, request: Request) -> Response:
+    """Tell the instance's UEFI variables as its guest has them now, in the form that RegisterImage takes."""
+    uefi_data = await ctx.app.instance_firmware.uefi_data(ctx.caller, request["InstanceId"])
+    return {"InstanceId": request["InstanceId"], "UefiData": uefi_data}

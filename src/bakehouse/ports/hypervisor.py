@@ -27,6 +27,10 @@ class DeviceBusy(Exception):
 
 
 class DiskBus(StrEnum):
+class UefiDataUnreadable(Exception):
+    """A guest has spoilt its UEFI variable store."""
+
+
     """How a guest sees a disk."""
 
     NVME = "nvme"
@@ -84,6 +88,8 @@ class MachineSpec:
     """Whether it has a trusted platform module 2.0. What that keeps stays until the machine is forgotten."""
     hardware_uuid: str
     """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
+    uefi_data: bytes | None = None
+    """UEFI variables that a machine that boots by UEFI has when it starts first: EC2's `UefiData`, in base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +126,8 @@ class GuestSupport:
     """Whether they can have a trusted platform module."""
 
 
+    has_uefi_data: bool = False
+    """Whether their UEFI variables can be read and written, and Secure Boot be enforced."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HypervisorCapabilities:
     """What this host can run, and how that was found out."""
@@ -234,3 +242,11 @@ class Hypervisor(Protocol):
     async def close(self) -> None:
         """Let go of the machines, which run on. The last call of a server."""
         ...
+    async def uefi_data(self, machine_id: str) -> bytes | None:
+        """Return the machine's UEFI variables as they are now, as EC2's `UefiData` in base64; None when it has none.
+
+        Raises:
+            UefiDataUnreadable: The guest has written something else where they were.
+        """
+        ...
+

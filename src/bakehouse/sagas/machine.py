@@ -108,6 +108,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 has_tpm=instance.tpm_support is not None,
                 vcpus=instance_type.vcpus,
                 memory_mib=instance_type.memory_mib,
+                uefi_data=None if instance.uefi_data is None else instance.uefi_data.encode(),
                 disks=tuple(disks),
                 interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
                 hardware_uuid=instance.hardware_uuid,

@@ -227,3 +227,18 @@ def test_an_arm_machine_has_the_platform_module_that_its_board_can_have() -> Non
 
 def test_all_descriptors_are_inherited() -> None:
     assert replace(DESCRIPTORS, variables=15, tpm=16).all() == (10, 11, 12, 13, 14, 15, 16)
+
+
+def test_firmware_that_protects_its_variables_has_system_management_mode() -> None:
+    protected = Firmware(Path("/code.fd"), Path("/vars.fd"), needs_smm=True)
+    argv = build(machine(boot_mode="uefi"), replace(DESCRIPTORS, variables=15), replace(HOST, firmware=protected))
+
+    assert ",smm=on," in values(argv, "-machine")[0]
+    assert values(argv, "-global") == ["driver=cfi.pflash01,property=secure,value=on"]
+
+
+def test_plain_firmware_writes_its_variables_as_any_program_may() -> None:
+    plain = Firmware(Path("/code.fd"), Path("/vars.fd"))
+    argv = build(machine(boot_mode="uefi"), replace(DESCRIPTORS, variables=15), replace(HOST, firmware=plain))
+
+    assert values(argv, "-global") == []

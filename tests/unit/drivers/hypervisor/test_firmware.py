@@ -73,3 +73,14 @@ def test_a_file_of_the_same_name_in_a_later_folder_replaces_one(folder: Path) ->
 
 def test_a_host_without_descriptors_has_none(tmp_path: Path) -> None:
     assert find(X86, [tmp_path / "missing"]) is None
+
+
+def test_a_build_for_secure_boot_is_taken_where_that_is_wanted(folder: Path) -> None:
+    secure = descriptor(folder, features=["requires-smm", "secure-boot"])
+
+    assert described(secure, X86, secure=True) == Firmware(folder / "code", folder / "vars", needs_smm=True)
+
+
+@pytest.mark.parametrize("features", [["acpi-s3"], ["secure-boot", "requires-smm", "enrolled-keys"]])
+def test_a_plain_build_and_one_with_somebodys_keys_are_not_for_secure_boot(folder: Path, features: list[str]) -> None:
+    assert described(descriptor(folder, features=features), X86, secure=True) is None

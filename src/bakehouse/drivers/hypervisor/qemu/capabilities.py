@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
-from bakehouse.drivers.hypervisor.qemu import firmware, platform_module
+from bakehouse.drivers.hypervisor.qemu import firmware, platform_module, uefi_variables
 from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
 from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities
@@ -13,6 +13,7 @@ from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities
 async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> HypervisorCapabilities:
     """Look for QEMU and firmware of every architecture, and prove the accelerator of the host's own."""
     guests: dict[str, GuestSupport] = {}
+    reads_variables = await uefi_variables.is_usable(user)
     version = ""
     chosen = Accelerator("tcg", f"QEMU is not installed: there is no {PLATFORMS['x86_64'].binary}.")
     # The host's own first, so that it is the one that stands for the host.
@@ -31,6 +32,7 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
             accelerator_reason=found.reason,
             boot_modes=boot_modes,
             has_tpm="uefi" in boot_modes and platform_module.is_installed(),
+            has_uefi_data=reads_variables and await asyncio.to_thread(_has_secure_boot, platform),
         )
         guests |= {architecture: support for architecture, its in PLATFORMS.items() if its == platform}
     return HypervisorCapabilities(
@@ -40,6 +42,10 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
         version=version,
         guests=guests,
     )
+
+
+def _has_secure_boot(platform: Platform) -> bool:
+    return firmware.find(platform, secure=True) is not None
 
 
 def _boot_modes(platform: Platform) -> frozenset[str]:

@@ -105,12 +105,14 @@ def machine_arguments(platform: Platform, firmware: Firmware | None, variables: 
         return ["-machine", platform.machine, "-boot", "strict=on"]
     code = {"driver": "raw", "node-name": "code", "read-only": True, "file": _file(str(firmware.code))}
     # QEMU takes no lock of a file that it was given open; nobody else opens it.
+    smm = ",smm=on" if firmware.needs_smm else ""
     store = {"driver": "raw", "node-name": "variables", "file": _file(f"/dev/fdset/{_VARIABLES_SET}")}
     return [
         "-add-fd", f"fd={variables},set={_VARIABLES_SET}",
         "-blockdev", _json(code),
         "-blockdev", _json(store),
-        "-machine", f"{platform.machine},pflash0=code,pflash1=variables",
+        "-machine", f"{platform.machine}{smm},pflash0=code,pflash1=variables",
+        *(("-global", "driver=cfi.pflash01,property=secure,value=on") if firmware.needs_smm else ()),
         # Without a menu some builds wait five seconds for a key.
         "-boot", "strict=on,menu=on,splash-time=0",
     ]  # fmt: skip

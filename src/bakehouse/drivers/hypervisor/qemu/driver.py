@@ -14,8 +14,8 @@ from typing import Final
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import (
     chains,
+    boot_firmware,
     command_line,
-    firmware,
     guest_agent,
     live_disks,
     platform_module,
@@ -290,6 +290,10 @@ class QemuHypervisor:
             machine_id, state = await self._news.get()
             yield MachineStatus(machine_id=machine_id, state=state, volume_ids=await self._volumes(machine_id))
 
+    async def uefi_data(self, machine_id: str) -> bytes | None:
+        """Return the machine's UEFI variables; see the port."""
+        return await boot_firmware.variables_of(self._run(machine_id), self._user)
+
     async def close(self) -> None:
         """Let go of all machines. They run on."""
         machines = list(self._machines.values())
@@ -314,12 +318,7 @@ class QemuHypervisor:
         if spec.has_tpm and not support.has_tpm:
             raise MachineStartFailed("there is no trusted platform module on this host")
         platform = PLATFORMS[spec.architecture]
-        host = command_line.Host(
-            platform=platform,
-            accelerator=support.accelerator,
-            firmware=await asyncio.to_thread(firmware.find, platform) if spec.boot_mode == "uefi" else None,
-            flush=self._flush,
-        )
+        host = command_line.Host(platform=platform, accelerator=support.accelerator, flush=self._flush)
         run = self._run(spec.machine_id)
         self._machines[spec.machine_id] = await launch(spec, run, host, self._user, self._on_change)
 

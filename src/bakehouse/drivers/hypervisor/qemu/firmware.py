@@ -18,8 +18,11 @@ from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 #: Later ones go before earlier ones.
 FOLDERS: Final = (Path("/usr/share/qemu/firmware"), Path("/etc/qemu/firmware"))
 
-#: Features that ask something more of the machine, or bring somebody's keys.
-_UNWANTED: Final = frozenset({"requires-smm", "secure-boot", "enrolled-keys"})
+#: Features that a build for Secure Boot has, and the plainest has not.
+_SMM: Final = "requires-smm"
+_SECURE_BOOT: Final = "secure-boot"
+#: Brings somebody's keys.
+_ENROLLED: Final = "enrolled-keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,24 @@ class Firmware:
 
     code: Path
     variables: Path
+    needs_smm: bool = False
+    """Whether it protects its variables by system management mode, which the machine must have."""
 
 
-def find(platform: Platform, folders: Iterable[Path] = FOLDERS) -> Firmware | None:
-    """Return the plainest UEFI for a platform, or None when the host has none."""
+def find(platform: Platform, folders: Iterable[Path] = FOLDERS, *, secure: bool = False) -> Firmware | None:
+    """Return the plainest UEFI for a platform, or the one that can do Secure Boot; None when the host has none."""
     for descriptor in _descriptors(folders):
-        firmware = described(descriptor, platform)
+        firmware = described(descriptor, platform, secure=secure)
         if firmware is not None and firmware.code.exists() and firmware.variables.exists():
             return firmware
     return None
 
 
-def described(descriptor: Mapping[str, Any], platform: Platform) -> Firmware | None:
-    """Return the firmware of a descriptor if it is a plain UEFI in flash memory for this platform."""
+def described(descriptor: Mapping[str, Any], platform: Platform, *, secure: bool = False) -> Firmware | None:
+    """Return the firmware of a descriptor if it is a UEFI in flash memory for this platform, without keys.
+
+    It is a plain one, or one that can do Secure Boot.
+    """
     machine = f"{platform.firmware_machine}-7.2"  # descriptors name versions by patterns such as `virt-*`
     fits = any(
         target.get("architecture") == platform.firmware_architecture
@@ -49,15 +57,19 @@ def described(descriptor: Mapping[str, Any], platform: Platform) -> Firmware | N
     )
     mapping = descriptor.get("mapping", {})
     files = mapping.get("executable", {}), mapping.get("nvram-template", {})
+    features = frozenset(descriptor.get("features", ()))
+    unwanted = {_ENROLLED} if secure else {_ENROLLED, _SECURE_BOOT, _SMM}
     if (
         not fits
         or "uefi" not in descriptor.get("interface-types", ())
-        or _UNWANTED.intersection(descriptor.get("features", ()))
+        or features & unwanted
+        or (secure and _SECURE_BOOT not in features)
         or mapping.get("device") != "flash"
         or any(file.get("format") != "raw" for file in files)
     ):
         return None
-    return Firmware(*(Path(file["filename"]) for file in files))
+    code, variables = (Path(file["filename"]) for file in files)
+    return Firmware(code, variables, needs_smm=_SMM in features)
 
 
 def _descriptors(folders: Iterable[Path]) -> Iterator[Mapping[str, Any]]:

@@ -4,10 +4,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu import command_line, platform_module
+from bakehouse.drivers.hypervisor.qemu import boot_firmware, command_line, platform_module, uefi_variables
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.machine import Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
@@ -24,6 +25,8 @@ from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed, MonitorL
 
 #: QEMU answers 35 ms after its start; many starting at once on a busy host take seconds.
 ANSWER_DEADLINE_S: Final = 60.0
+
+_UNPREPARED: Final = (platform_module.ModuleFailed, boot_firmware.FirmwareMissing, uefi_variables.VariablesRefused)
 
 
 async def launch(
@@ -55,9 +58,9 @@ async def launch(
             await writing
     except MachineRuns as err:
         raise MonitorLost(f"another process holds {spec.machine_id}") from err
-    except platform_module.ModuleFailed as err:
+    except _UNPREPARED as err:
         await _abandon(run, machine, started_before=started_before)
-        raise MachineStartFailed(f"the platform module did not start: {err}") from err
+        raise MachineStartFailed(f"the machine's firmware could not be made ready: {err}") from err
     except (MonitorLost, OSError, process.ProcessFailed) as err:
         last_words = run.last_words()
         await _abandon(run, machine, started_before=started_before)
@@ -91,8 +94,9 @@ async def _spawn(
         lock = kept_until_started(run.take_lock())
         run.qemu_log.unlink(missing_ok=True)
         variables = None
-        if host.firmware is not None:
-            variables = kept_until_started(run.open_variables(host.firmware.variables))
+        if spec.boot_mode == "uefi":
+            host = replace(host, firmware=await boot_firmware.prepare(spec, run, host.platform, user))
+            variables = kept_until_started(run.open_variables())
         tpm = None
         if spec.has_tpm:
             tpm = stack.enter_context(await platform_module.start(run.tpm, user)).fileno()

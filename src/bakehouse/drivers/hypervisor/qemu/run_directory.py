@@ -12,6 +12,7 @@
         tpm/, tpm.json   the trusted platform module's own, and its public keys; what the guest keeps over stops
         tpm.log          what its process wrote to its standard error
         uefi.vars        UEFI's variable store, of a machine that boots by UEFI: what the guest keeps over stops
+        uefi.secure      there when that began with keys enrolled, so that the firmware must know Secure Boot
 
 All of it belongs to the server's user alone (0700). QEMU opens nothing here: it inherits the listening
 sockets, the log and the lock as file descriptors. So QEMU may run as another user, paths may be longer than a
@@ -91,7 +92,8 @@ class RunDirectory:
         self._lock = path / "lock"
         self._variables = path / "uefi.vars"
         self.tpm = ModuleFiles(folder=path / "tpm", keys=path / "tpm.json", log=path / "tpm.log")
-        self._kept_over_stops = {self._variables, self.tpm.folder, self.tpm.keys}
+        self._secure_boot = path / "uefi.secure"
+        self._kept_over_stops = {self._variables, self._secure_boot, self.tpm.folder, self.tpm.keys}
 
     def make(self) -> None:
         """Make the directory, readable by its owner only."""
@@ -149,15 +151,34 @@ class RunDirectory:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.console_log, flags, 0o600)
 
-    def open_variables(self, template: Path) -> int:
-        """Return a descriptor of the UEFI variable store, which is made of a template when there is none."""
-        if not self._variables.exists():
-            new = self._variables.with_suffix(".new")
-            with new.open("wb") as file:
-                _write_sparse(file, template.read_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._variables)
+    def has_variables(self) -> bool:
+        """Tell whether there is a UEFI variable store."""
+        return self._variables.exists()
+
+    def needs_secure_boot(self) -> bool:
+        """Tell whether the UEFI variable store came with keys enrolled."""
+        return self._secure_boot.exists()
+
+    def write_variables(self, store: bytes, *, secure_boot: bool) -> None:
+        """Put a UEFI variable store on disk, whole or not at all, and whether it came with keys enrolled."""
+        self._secure_boot.unlink(missing_ok=True)
+        if secure_boot:
+            self._secure_boot.touch()
+        new = self._variables.with_suffix(".new")
+        with new.open("wb") as file:
+            _write_sparse(file, store)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._variables)
+
+    def read_variables(self) -> bytes | None:
+        """Return the UEFI variable store as the guest has it now, or None when there is none."""
+        with suppress(FileNotFoundError):
+            return self._variables.read_bytes()
+        return None
+
+    def open_variables(self) -> int:
+        """Return a descriptor of the UEFI variable store."""
         return os.open(self._variables, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def listen(self, name: str) -> socket.socket:
