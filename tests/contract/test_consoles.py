@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.contract import hypervisors
 from tests.contract.hypervisors import DEADLINE_S, MACHINE, Driver
 
@@ -155,3 +157,44 @@ async def test_a_machine_started_again_has_a_console_again(driver: Driver) -> No
     async with serial(driver.hypervisor) as console:
         await console.write(b"x")
         await seen(console, b"x")
+
+
+async def test_a_screenshot_is_a_picture_of_a_screen(driver: Driver) -> None:
+    picture = Image.open(BytesIO(await driver.hypervisor.consoles.screenshot(MACHINE)))
+
+    assert (picture.format, picture.size) == ("JPEG", (720, 400))
+
+
+async def test_a_screenshot_shows_something(driver: Driver) -> None:
+    picture = Image.open(BytesIO(await driver.hypervisor.consoles.screenshot(MACHINE)))
+
+    shades = picture.convert("L").histogram()
+    dark, bright = sum(shades[:64]), sum(shades[128:])
+    assert dark > bright > picture.width
+
+
+async def test_a_screenshot_can_be_taken_again_with_a_key_pressed(driver: Driver) -> None:
+    await driver.hypervisor.consoles.screenshot(MACHINE)
+
+    assert await driver.hypervisor.consoles.screenshot(MACHINE, wake_up=True)
+
+
+async def test_a_new_server_takes_screenshots(driver: Driver) -> None:
+    hypervisor = await driver.reopened()
+    await hypervisor.observe()
+
+    assert await hypervisor.consoles.screenshot(MACHINE)
+
+
+async def test_a_machine_that_is_gone_has_no_screen(driver: Driver) -> None:
+    await driver.hypervisor.kill(MACHINE)
+
+    with pytest.raises(MachineGone):
+        await driver.hypervisor.consoles.screenshot(MACHINE)
+
+
+async def test_a_machine_that_is_gone_is_not_interrupted(driver: Driver) -> None:
+    await driver.hypervisor.kill(MACHINE)
+
+    with pytest.raises(MachineGone):
+        await driver.hypervisor.consoles.interrupt(MACHINE)

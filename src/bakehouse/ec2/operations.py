@@ -2,6 +2,7 @@
 
 from bakehouse.ec2 import (
     allowed_images,
+    consoles,
     conversions,
     ebs,
     export_tasks,
@@ -52,6 +53,7 @@ __all__ = [
     "OPERATIONS",
     "SERVICES",
     "allowed_images",
+    "consoles",
     "conversions",
     "ebs",
     "export_tasks",

@@ -66,3 +66,23 @@ class Consoles(Protocol):
             MachineGone: There is nothing to connect to.
         """
         ...
+
+    async def screenshot(self, machine_id: str, *, wake_up: bool = False) -> bytes:
+        """Return what the machine's screen shows now, as a JPEG.
+
+        With `wake_up` a key that types nothing is pressed shortly before, for a guest that has darkened its screen.
+
+        Raises:
+            MachineGone: There is no screen to look at.
+            NotEquipped: It has no screen, or no keyboard.
+        """
+        ...
+
+    async def interrupt(self, machine_id: str) -> None:
+        """Send a non-maskable interrupt to every processor of the machine.
+
+        Raises:
+            MachineGone: It is unknown whether it came.
+            NotEquipped: The machine's processors have none.
+        """
+        ...

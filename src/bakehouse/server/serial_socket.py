@@ -13,8 +13,8 @@ from typing import Final
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from bakehouse.domain.console import check_sysrq_key
 from bakehouse.domain.errors import Ec2Error
-from bakehouse.domain.serial_console import check_sysrq_key
 from bakehouse.ports.consoles import MachineGone, SerialConsole
 
 #: Messages that wait for a guest that does not read. What is typed beyond is lost, as on a real line.

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from bakehouse.drivers.hypervisor.picture import jpeg_of_text
 from bakehouse.drivers.hypervisor.scrollback import scrollback
 from bakehouse.ports.consoles import MachineGone
 
 #: Guests write from any thread, and tell nobody.
 _POLL_S: Final = 0.01
+_SCREEN_LINES: Final = 24
 
 
 class FakeConsoles:
@@ -30,6 +32,19 @@ class FakeConsoles:
         if position is None or position > len(written):
             position = len(written) - len(scrollback(written))
         return FakeSerialConsole(self, machine_id, position)
+
+    async def screenshot(self, machine_id: str, *, wake_up: bool = False) -> bytes:  # noqa: ARG002 - it never sleeps
+        """Return a picture of what the guest wrote last; see the port."""
+        if not self.live(machine_id):
+            raise MachineGone(f"{machine_id} is gone")
+        lines = self.written(machine_id).decode(errors="replace").splitlines()
+        return await asyncio.to_thread(jpeg_of_text, "\n".join(lines[-_SCREEN_LINES:]))
+
+    async def interrupt(self, machine_id: str) -> None:
+        """Send a non-maskable interrupt; see the port. The guest writes that one came."""
+        if not self.live(machine_id):
+            raise MachineGone(f"{machine_id} is gone")
+        self.hear(machine_id, "\nNMI received\n")
 
 
 class FakeSerialConsole:

@@ -92,6 +92,7 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         "-device", f"virtio-rng-pci,rng=entropy,addr={RNG_SLOT:#x}",
         *(("-device", f"vmgenid,guid={spec.hardware_uuid}") if platform.has_generation_id else ()),
         "-device", platform.panic_device,
+        "-device", platform.screen,
         *tpm_arguments(platform, descriptors.tpm),
         *chain.from_iterable(port_arguments(port) for port in range(ports)),
         *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),

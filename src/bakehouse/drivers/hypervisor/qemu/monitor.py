@@ -32,6 +32,7 @@ class Monitor:
         self._events: asyncio.Task[None] | None = None
         self._disconnecting: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
+        self._lending = asyncio.Lock()
 
     async def connect(self, *, deadline_s: float) -> None:
         """Connect, if there is no connection, and return once the monitor has answered.
@@ -71,6 +72,27 @@ class Monitor:
             raise CommandRefused(f"{self._run.machine_id} refused `{command}`: {err}") from err
         except (QMPError, OSError, TimeoutError) as err:
             raise MonitorLost(f"{self._run.machine_id} did not answer `{command}`") from err
+
+    async def lend(self, descriptor: int) -> int:
+        """Give QEMU a copy of a descriptor, and return the number of the set by which it opens it.
+
+        It keeps the copy until `remove-fd`.
+
+        Raises:
+            CommandRefused: QEMU did not take it.
+            MonitorLost: Whether it did is unknown.
+        """
+        # The next command that takes a descriptor takes this one.
+        async with self._lending:
+            await self.connect(deadline_s=ANSWER_DEADLINE_S)
+            if self._client is None:
+                raise MonitorLost(f"the monitor of {self._run.machine_id} was closed")
+            try:
+                self._client.send_fd_scm(descriptor)
+            except (QMPError, OSError) as err:
+                raise MonitorLost(f"{self._run.machine_id} does not take a descriptor") from err
+            number: int = (await self.execute("add-fd"))["fdset-id"]
+            return number
 
     async def close(self) -> None:
         """Disconnect. The machine runs on."""

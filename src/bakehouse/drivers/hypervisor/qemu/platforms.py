@@ -29,6 +29,8 @@ class Platform:
     panic_device: str
     tpm_device: str
     """QEMU's trusted platform module for it."""
+    screen: str
+    """QEMU's display: what its firmware and an unprepared guest can draw on."""
     has_generation_id: bool
     """Whether QEMU has a vmgenid device for it."""
     native_to: frozenset[str]
@@ -49,6 +51,7 @@ _X86: Final = Platform(
     has_bios=True,
     panic_device="pvpanic",
     tpm_device="tpm-crb",  # as NitroTPM
+    screen="VGA,addr=0x1",
     has_generation_id=True,
     native_to=frozenset({"x86_64"}),
 )
@@ -61,6 +64,7 @@ _ARM: Final = Platform(
     has_bios=False,
     panic_device="pvpanic-pci",
     tpm_device="tpm-tis-device",  # there is no other for this machine
+    screen="ramfb",
     has_generation_id=False,
     native_to=frozenset({"aarch64", "arm64"}),
 )
