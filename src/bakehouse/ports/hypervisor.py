@@ -26,11 +26,11 @@ class DeviceBusy(Exception):
     """The guest did not let go of a device in time; it is still attached. Ask again or force."""
 
 
-class DiskBus(StrEnum):
 class UefiDataUnreadable(Exception):
     """A guest has spoilt its UEFI variable store."""
 
 
+class DiskBus(StrEnum):
     """How a guest sees a disk."""
 
     NVME = "nvme"
@@ -86,10 +86,10 @@ class MachineSpec:
     """`legacy-bios` or `uefi`. A machine that boots by UEFI keeps its variables until it is forgotten."""
     has_tpm: bool = False
     """Whether it has a trusted platform module 2.0. What that keeps stays until the machine is forgotten."""
-    hardware_uuid: str
-    """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
     uefi_data: bytes | None = None
     """UEFI variables that a machine that boots by UEFI has when it starts first: EC2's `UefiData`, in base64."""
+    hardware_uuid: str
+    """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +124,10 @@ class GuestSupport:
     """`legacy-bios`, `uefi`: those there is firmware for."""
     has_tpm: bool = False
     """Whether they can have a trusted platform module."""
-
-
     has_uefi_data: bool = False
     """Whether their UEFI variables can be read and written, and Secure Boot be enforced."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HypervisorCapabilities:
     """What this host can run, and how that was found out."""
@@ -231,6 +231,14 @@ class Hypervisor(Protocol):
         """Return the keys of the machine's platform module by EC2's names of their kinds; nothing without a module."""
         ...
 
+    async def uefi_data(self, machine_id: str) -> bytes | None:
+        """Return the machine's UEFI variables as they are now, as EC2's `UefiData` in base64; None when it has none.
+
+        Raises:
+            UefiDataUnreadable: The guest has written something else where they were.
+        """
+        ...
+
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine of this home, adopting those that an earlier server started."""
         ...
@@ -242,11 +250,3 @@ class Hypervisor(Protocol):
     async def close(self) -> None:
         """Let go of the machines, which run on. The last call of a server."""
         ...
-    async def uefi_data(self, machine_id: str) -> bytes | None:
-        """Return the machine's UEFI variables as they are now, as EC2's `UefiData` in base64; None when it has none.
-
-        Raises:
-            UefiDataUnreadable: The guest has written something else where they were.
-        """
-        ...
-

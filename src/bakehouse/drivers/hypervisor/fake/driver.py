@@ -39,9 +39,9 @@ _BOTH: Final = GuestSupport(
 )
 _GUESTS: Final = {"x86_64": _BOTH, "i386": _BOTH, "arm64": replace(_BOTH, boot_modes=frozenset({"uefi"}))}
 
-
 #: As EC2 writes a store in which nothing is, but for its dictionary of what stores hold.
 _NO_VARIABLES: Final = b"QU1aTlVFRkkA2RzyAAAAAHicY2CAAAAACAAB"
+
 
 class TopSwitch(Protocol):
     """What `switch_tops` needs of one volume's change of files."""
@@ -227,6 +227,13 @@ class FakeHypervisor:
         machine = self._machines.get(machine_id)
         return _endorsement_keys(machine_id) if machine is not None and machine.spec.has_tpm else {}
 
+    async def uefi_data(self, machine_id: str) -> bytes | None:
+        """Return the UEFI variables that a machine was first started with: its guest writes none."""
+        machine = self._machines.get(machine_id)
+        if machine is None or machine.spec.boot_mode != "uefi":
+            return None
+        return machine.spec.uefi_data or _NO_VARIABLES
+
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine; see the port."""
         return tuple(self._status(machine_id) for machine_id in sorted(self._machines))
@@ -237,13 +244,6 @@ class FakeHypervisor:
             yield await self._news.get()
 
     async def close(self) -> None:
-    async def uefi_data(self, machine_id: str) -> bytes | None:
-        """Return the UEFI variables that a machine was first started with: its guest writes none."""
-        machine = self._machines.get(machine_id)
-        if machine is None or machine.spec.boot_mode != "uefi":
-            return None
-        return machine.spec.uefi_data or _NO_VARIABLES
-
         """Let go of all machines, which changes nothing for them."""
 
     def is_frozen(self, machine_id: str) -> bool:

@@ -105,8 +105,8 @@ def machine_arguments(platform: Platform, firmware: Firmware | None, variables: 
     if firmware is None or variables is None:
         return ["-machine", platform.machine, "-boot", "strict=on"]
     code = {"driver": "raw", "node-name": "code", "read-only": True, "file": _file(str(firmware.code))}
-    # QEMU takes no lock of a file that it was given open; nobody else opens it.
     smm = ",smm=on" if firmware.needs_smm else ""
+    # QEMU takes no lock of a file that it was given open; nobody else opens it.
     store = {"driver": "raw", "node-name": "variables", "file": _file(f"/dev/fdset/{_VARIABLES_SET}")}
     return [
         "-add-fd", f"fd={variables},set={_VARIABLES_SET}",

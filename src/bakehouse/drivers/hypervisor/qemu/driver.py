@@ -13,8 +13,8 @@ from typing import Final
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import (
-    chains,
     boot_firmware,
+    chains,
     command_line,
     guest_agent,
     live_disks,
@@ -279,6 +279,10 @@ class QemuHypervisor:
         """Return the keys of the machine's platform module; see the port."""
         return await asyncio.to_thread(platform_module.read_keys, self._run(machine_id).tpm)
 
+    async def uefi_data(self, machine_id: str) -> bytes | None:
+        """Return the machine's UEFI variables; see the port."""
+        return await boot_firmware.variables_of(self._run(machine_id), self._user)
+
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine; see the port. One whose monitor is silent counts as running."""
         ids = await asyncio.to_thread(self._machine_ids)
@@ -289,10 +293,6 @@ class QemuHypervisor:
         while True:
             machine_id, state = await self._news.get()
             yield MachineStatus(machine_id=machine_id, state=state, volume_ids=await self._volumes(machine_id))
-
-    async def uefi_data(self, machine_id: str) -> bytes | None:
-        """Return the machine's UEFI variables; see the port."""
-        return await boot_firmware.variables_of(self._run(machine_id), self._user)
 
     async def close(self) -> None:
         """Let go of all machines. They run on."""
