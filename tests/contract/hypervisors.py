@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from tests.vm import boot_sector
 
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
-from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
+from bakehouse.drivers.hypervisor.qemu import QemuHypervisor, speed_limits
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import Hypervisor, MachineDisk, MachineSpec, MachineStatus
 
@@ -40,6 +41,8 @@ class Driver:
     guest_ignores_power_button: Callable[[str], Awaitable[None]]
     guest_keeps_disks: Callable[[str], None]
     process_dies: Callable[[str], None]
+    limits: Callable[[str, str], Awaitable[SpeedLimits]]
+    """What a machine enforces on a volume."""
     booted: Callable[[str, int], Awaitable[None]]
     """Wait until a machine's guest has booted so many times."""
 
@@ -92,6 +95,9 @@ async def fake_driver(tmp_path: Path) -> AsyncIterator[Driver]:
     async def deafen(machine_id: str) -> None:
         hypervisor.deaf_guests.add(machine_id)
 
+    async def limits(machine_id: str, volume_id: str) -> SpeedLimits:
+        return hypervisor.limits(machine_id, volume_id)
+
     async def booted(machine_id: str, times: int) -> None:
         assert (await hypervisor.console_output(machine_id)).count(b"login:") == times
 
@@ -105,6 +111,7 @@ async def fake_driver(tmp_path: Path) -> AsyncIterator[Driver]:
         guest_ignores_power_button=deafen,
         guest_keeps_disks=hypervisor.clinging_guests.add,
         process_dies=hypervisor.crash_machine,
+        limits=limits,
         booted=booted,
     )
 
@@ -130,6 +137,9 @@ async def qemu_driver(tmp_path: Path) -> AsyncIterator[Driver]:
         assert found is not None
         os.kill(found.pid, signal.SIGKILL)
 
+    async def limits(machine_id: str, volume_id: str) -> SpeedLimits:
+        return (await speed_limits.current(opened[-1]._machines[machine_id].monitor))[volume_id]
+
     async def deafen(machine_id: str) -> None:
         await boot_sector.tell(home, machine_id, b"i")
         await boot_sector.console_shows(opened[-1], machine_id, b"i")
@@ -145,6 +155,7 @@ async def qemu_driver(tmp_path: Path) -> AsyncIterator[Driver]:
         # A guest of one sector knows nothing of hot-plug.
         guest_keeps_disks=lambda _: None,
         process_dies=process_dies,
+        limits=limits,
         booted=lambda machine_id, times: boot_sector.console_shows(opened[-1], machine_id, b"K" * times),
     )
     for status in await opened[-1].observe():

@@ -56,7 +56,8 @@ async def _attached_volume(world: World) -> str:
 
 
 async def _modify(world: World, volume_id: str) -> None:
-    await world.app.volume_modifications.modify(world.caller, volume_id, ModificationRequest(size_gib=2, type="gp3"))
+    request = ModificationRequest(size_gib=8, type="io1", iops=200)
+    await world.app.volume_modifications.modify(world.caller, volume_id, request)
 
 
 async def _copy_volume(world: World, volume_id: str) -> None:

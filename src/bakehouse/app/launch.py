@@ -16,6 +16,7 @@ from bakehouse.domain.block_device import (
     BlockDeviceRequest,
     VolumePerformance,
     invalid_mapping,
+    launch_limits,
     merged,
     performance,
     volume_size,
@@ -31,6 +32,7 @@ from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
 from bakehouse.domain.network import NetworkInterface, mac_of
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeAttachment, VolumeState
@@ -68,6 +70,7 @@ class _PlannedVolume:
     device: BlockDevice
     size_gib: int
     performance: VolumePerformance
+    limits: SpeedLimits = SpeedLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +221,8 @@ def _volumes(
             f"An instance of type {instance_type.name} can have {MAX_VOLUMES} volumes beside its root.",
         )
     from_image = {device.snapshot_id for device in image.block_devices}
-    return tuple(_planned(context, caller, device, trusted=device.snapshot_id in from_image) for device in devices)
+    planned = [_planned(context, caller, device, trusted=device.snapshot_id in from_image) for device in devices]
+    return tuple(replace(it, limits=launch_limits(it.device, request.block_devices)) for it in planned)
 
 
 def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, trusted: bool) -> _PlannedVolume:
@@ -310,6 +314,7 @@ def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Vo
         iops=planned.performance.iops,
         throughput_mibps=planned.performance.throughput_mibps,
         attachment=VolumeAttachment(
+        limits=planned.limits,
             instance_id=instance.id,
             device_name=device.device_name,
             state=AttachmentState.ATTACHING,

@@ -86,5 +86,6 @@ class VolumeCopies:
             source_volume_id=source.id,
             iops=figures.iops,
             throughput_mibps=figures.throughput_mibps,
+            limits=figures.limits,
             tags=dict(request.tags),
         )

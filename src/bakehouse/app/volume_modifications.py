@@ -8,6 +8,7 @@ from bakehouse.domain.block_device import performance
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import missing_parameter
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.volume import VOLUME_TYPES, Volume, VolumeState, storage_full, volume_not_available
 from bakehouse.domain.volume_modification import (
     NO_BOOT_TYPES,
@@ -121,8 +122,17 @@ class VolumeModifications:
         if rules is not None and throughput is None and volume_type == volume.type and rules.throughput_mibps:
             throughput = volume.throughput_mibps
         figures = performance(volume_type, size_gib, iops, throughput)
+        # What is kept was asked for only if it was before.
+        before = volume.limits if volume_type == volume.type else SpeedLimits()
         return VolumeFigures(
-            size_gib=size_gib, type=volume_type, iops=figures.iops, throughput_mibps=figures.throughput_mibps
+            size_gib=size_gib,
+            type=volume_type,
+            iops=figures.iops,
+            throughput_mibps=figures.throughput_mibps,
+            limits=SpeedLimits(
+                iops=request.iops or before.iops,
+                throughput_mibps=request.throughput_mibps or before.throughput_mibps,
+            ),
         )
 
     def _is_root(self, volume: Volume) -> bool:
@@ -134,5 +144,9 @@ class VolumeModifications:
 
 def _figures(volume: Volume) -> VolumeFigures:
     return VolumeFigures(
-        size_gib=volume.size_gib, type=volume.type, iops=volume.iops, throughput_mibps=volume.throughput_mibps
+        size_gib=volume.size_gib,
+        type=volume.type,
+        iops=volume.iops,
+        throughput_mibps=volume.throughput_mibps,
+        limits=volume.limits,
     )

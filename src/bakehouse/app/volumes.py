@@ -195,6 +195,7 @@ class Volumes:
             snapshot_id=request.snapshot_id,
             iops=figures.iops,
             throughput_mibps=figures.throughput_mibps,
+            limits=figures.limits,
             tags=dict(request.tags),
         )
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_value, missing_parameter
 from bakehouse.domain.image import BlockDevice
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.volume import VOLUME_TYPES
 
 #: Source: EC2 User Guide, "Device names for volumes on Amazon EC2 instances".
@@ -109,6 +110,8 @@ class VolumePerformance:
 
     iops: int | None
     throughput_mibps: int | None
+    limits: SpeedLimits
+    """What of them was asked for."""
 
 
 def performance(volume_type: str, size_gib: int, iops: int | None, throughput_mibps: int | None) -> VolumePerformance:
@@ -135,7 +138,24 @@ def performance(volume_type: str, size_gib: int, iops: int | None, throughput_mi
     return VolumePerformance(
         iops=_shown_iops(volume_type, size_gib, iops),
         throughput_mibps=_shown_throughput(volume_type, iops, throughput_mibps),
+        limits=SpeedLimits(iops=iops, throughput_mibps=throughput_mibps),
     )
+
+
+def launch_limits(device: BlockDevice, requests: Iterable[BlockDeviceRequest]) -> SpeedLimits:
+    """Return what was asked for of a volume to launch with: by the request, or by whoever made the image.
+
+    The mapping of an image that was made of an instance carries each figure of its volumes. One that is the default of
+    the volume's type was most likely asked for by nobody.
+    """
+    request = next((it for it in requests if it.device_name == device.device_name), None)
+    rules = VOLUME_TYPES[device.volume_type]
+    iops = None if device.iops == rules.default_iops else device.iops
+    throughput = None if device.throughput_mibps == rules.default_throughput_mibps else device.throughput_mibps
+    if request is not None:
+        iops = request.iops or iops
+        throughput = request.throughput_mibps or throughput
+    return SpeedLimits(iops=iops, throughput_mibps=throughput)
 
 
 def _check_iops(volume_type: str, size_gib: int, iops: int, allowed: tuple[int, int] | None) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, operation_not_permitted
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.volume_modification import VolumeModification
 
 
@@ -59,6 +60,8 @@ class Volume:
     """What it is a copy of."""
     iops: int | None = None
     throughput_mibps: int | None = None
+    limits: SpeedLimits = SpeedLimits()
+    """What of these figures was asked for; a default of its type limits nothing."""
     encrypted: bool = False
     attachment: VolumeAttachment | None = None
     auto_enables_io: bool = False

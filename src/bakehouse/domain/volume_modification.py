@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.speed_limits import SpeedLimits
 
 #: Source: EC2 API Reference, ModifyVolume: "up to four times within a rolling 24-hour period".
 MOST_IN_WINDOW: Final = 4
@@ -39,6 +40,8 @@ class VolumeFigures:
     type: str
     iops: int | None
     throughput_mibps: int | None
+    limits: SpeedLimits = SpeedLimits()
+    """What of these figures was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

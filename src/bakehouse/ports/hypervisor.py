@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.ports.consoles import Consoles
 from bakehouse.ports.network import InterfaceConnection
 from bakehouse.ports.volumes import VolumeConnection
@@ -59,6 +60,7 @@ class MachineDisk:
     volume_id: str
     connection: VolumeConnection
     bus: DiskBus = DiskBus.NVME
+    limits: SpeedLimits = SpeedLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,8 @@ class Hypervisor(Protocol):
     async def start(self, spec: MachineSpec) -> None:
         """Start the machine and return once its monitor answers.
 
-        Repeating the call for a machine that already runs does nothing. The guest boots from the first disk.
+        Repeating the call for a machine that already runs limits its disks, and does nothing else. The guest boots
+        from the first disk.
 
         Raises:
             MachineStartFailed: Nothing is left behind.
@@ -212,6 +215,14 @@ class Hypervisor(Protocol):
 
         Raises:
             DeviceBusy: The guest kept it; still attached.
+        """
+        ...
+
+    async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
+        """Let a disk be as fast as this from now on, and not faster. Not in a live machine: nothing happens.
+
+        Raises:
+            MonitorLost: The outcome is unknown.
         """
         ...
 

@@ -32,8 +32,9 @@ async def plug(ctx: SagaContext, params: AttachVolume) -> None:
     """Plug the disk into the machine, if there is one."""
     if ctx.store.instances[params.instance_id].state in WITH_MACHINE:
         async with volumes.held(ctx, [params.volume_id]):
-            connection = await connection_of(ctx, ctx.store.volumes[params.volume_id])
-            disk = MachineDisk(volume_id=params.volume_id, connection=connection)
+            volume = ctx.store.volumes[params.volume_id]
+            connection = await connection_of(ctx, volume)
+            disk = MachineDisk(volume_id=volume.id, connection=connection, limits=volume.limits)
             await ctx.hypervisor.attach_disk(params.instance_id, disk)
 
 

@@ -90,7 +90,9 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     instance_type = INSTANCE_TYPES[instance.type]
     volumes = volumes_of(ctx.store, instance)
     async with held(ctx, (volume.id for volume in volumes)):
-        disks = [MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it)) for it in volumes]
+        disks = [
+            MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), limits=it.limits) for it in volumes
+        ]
         # Last, for whoever receives it must close it.
         try:
             connection = await ctx.network.connect(interface.id)

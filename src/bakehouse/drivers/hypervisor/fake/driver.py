@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.drivers.hypervisor.endorsement import ECC_P384, RSA_2048, ecc_public, endorsement_key, rsa_public
 from bakehouse.drivers.hypervisor.fake.consoles import FakeConsoles
 from bakehouse.ports.hypervisor import (
@@ -106,6 +107,8 @@ class FakeHypervisor:
             if interface.connection.fd >= 0:
                 os.close(interface.connection.fd)
         if self._live(spec.machine_id) is not None:
+            for disk in spec.disks:
+                await self.limit_disk(spec.machine_id, disk.volume_id, disk.limits)
             return
         reason = self.failing_starts.pop(spec.machine_id, None)
         if reason is None and spec.architecture not in self.guests:
@@ -189,6 +192,13 @@ class FakeHypervisor:
         del machine.disks[volume_id]
         self._keep(machine_id)
 
+    async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
+        """Change how fast a disk may be; see the port."""
+        machine = self._live(machine_id)
+        if machine is not None and volume_id in machine.disks:
+            machine.disks[volume_id] = replace(machine.disks[volume_id], limits=limits)
+            self._keep(machine_id)
+
     async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
         """Let volumes write to new files: all of them or, with an exception, none."""
         machine = self._needed(machine_id)
@@ -254,6 +264,10 @@ class FakeHypervisor:
     def spec(self, machine_id: str) -> MachineSpec:
         """Tell a test from what the machine was started last."""
         return self._machines[machine_id].spec
+
+    def limits(self, machine_id: str, volume_id: str) -> SpeedLimits:
+        """Tell a test how fast a disk may be."""
+        return self._machines[machine_id].disks[volume_id].limits
 
     def write_console(self, machine_id: str, text: str) -> None:
         """Let the guest write to its console."""

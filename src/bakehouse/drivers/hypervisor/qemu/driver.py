@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import (
     boot_firmware,
@@ -19,6 +20,7 @@ from bakehouse.drivers.hypervisor.qemu import (
     guest_agent,
     live_disks,
     platform_module,
+    speed_limits,
 )
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities
@@ -105,6 +107,7 @@ class QemuHypervisor:
             async with self._lifecycles[spec.machine_id]:
                 if await self._find(spec.machine_id) is None:
                     await self._launch(spec)
+                await speed_limits.set_at_start(self._machines[spec.machine_id].monitor, spec.disks)
         finally:
             # Closing a tap takes the kernel some 17 ms.
             await asyncio.shield(asyncio.to_thread(close_interfaces, spec))
@@ -194,6 +197,12 @@ class QemuHypervisor:
         async with machine.disks_lock:
             await live_disks.sweep_nodes(machine.monitor, await live_disks.look(machine.monitor))
 
+    async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
+        """Change how fast a disk may be; see the port."""
+        machine = await self._live(machine_id)
+        if machine is not None:
+            await speed_limits.change(machine.monitor, {volume_id: limits})
+
     async def switch_tops(self, machine_id: str, switches: Sequence[TopSwitch]) -> None:
         """Let volumes write to new files from one point in time on: all or, with an exception, none.
 
@@ -255,7 +264,9 @@ class QemuHypervisor:
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""
         machine = await self._live(machine_id)
-        return machine is not None and await self._agent_listens(machine) and await guest_agent.freeze(machine.run)
+        return (
+            machine is not None and await guest_agent.listens(machine.monitor) and await guest_agent.freeze(machine.run)
+        )
 
     async def thaw_filesystems(self, machine_id: str) -> None:
         """Undo `freeze_filesystems`; see the port.
@@ -264,7 +275,7 @@ class QemuHypervisor:
             MonitorLost: An agent is there and did not answer: the guest may be frozen still.
         """
         machine = await self._live(machine_id)
-        if machine is None or not await self._agent_listens(machine):
+        if machine is None or not await guest_agent.listens(machine.monitor):
             return
         try:
             await guest_agent.thaw(machine.run)
@@ -376,11 +387,6 @@ class QemuHypervisor:
             return frozenset((await live_disks.look(machine.monitor)).disks)
         except MonitorLost:
             return frozenset()
-
-    async def _agent_listens(self, machine: Machine) -> bool:
-        """Tell whether a program in the guest has the agent's port open."""
-        ports = await machine.monitor.execute("query-chardev")
-        return any(port["label"] == "agent" and port["frontend-open"] for port in ports)
 
     def _on_change(self, machine: Machine) -> None:
         if machine.ending:

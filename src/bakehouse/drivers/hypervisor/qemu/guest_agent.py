@@ -7,12 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+from bakehouse.drivers.hypervisor.qemu.monitor import Monitor
 from bakehouse.drivers.hypervisor.qemu.run_directory import AGENT_SOCKET, RunDirectory
 
 #: An agent that runs answers a greeting within milliseconds, under emulation some tens of them.
 GREETING_DEADLINE_S: Final = 0.5
 #: Freezing writes the guest's dirty pages first. fsfreeze in a guest gives up no earlier.
 FREEZE_DEADLINE_S: Final = 10.0
+
+
+async def listens(monitor: Monitor) -> bool:
+    """Tell whether a program in the guest has the agent's port open."""
+    ports = await monitor.execute("query-chardev")
+    return any(port["label"] == "agent" and port["frontend-open"] for port in ports)
 
 
 class AgentSilent(Exception):

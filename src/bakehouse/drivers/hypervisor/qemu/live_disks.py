@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu import block_nodes, speed_limits
 from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
 from bakehouse.ports.hypervisor import DeviceBusy, MachineDisk, MonitorLost
@@ -96,6 +96,7 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
     """
     graph = await look(monitor)
     if disk.volume_id in graph.disks:
+        await speed_limits.set_at_start(monitor, [disk])
         return
     await sweep_nodes(monitor, graph)
     devices = await _devices(monitor)
@@ -113,6 +114,7 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
     except CommandRefused:
         await _delete_node(monitor, str(name))
         raise
+    await speed_limits.set_at_start(monitor, [disk])
 
 
 async def resize(monitor: Monitor, volume_id: str, size_bytes: int) -> bool:
