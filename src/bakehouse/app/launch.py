@@ -313,8 +313,8 @@ def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Vo
         snapshot_id=device.snapshot_id,
         iops=planned.performance.iops,
         throughput_mibps=planned.performance.throughput_mibps,
-        attachment=VolumeAttachment(
         limits=planned.limits,
+        attachment=VolumeAttachment(
             instance_id=instance.id,
             device_name=device.device_name,
             state=AttachmentState.ATTACHING,
