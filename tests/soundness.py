@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.replace_root_volume_task import ReplaceRootState
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
@@ -50,6 +51,8 @@ def _assert_settled(store: Store) -> None:
     assert {image.state for image in store.images} <= made
     states = {snapshot.state for snapshot in store.snapshots if not _is_uploaded(snapshot)}
     assert states <= {SnapshotState.COMPLETED}
+    ended = {ReplaceRootState.SUCCEEDED, ReplaceRootState.FAILED}
+    assert {task.state for task in store.replace_root_volume_tasks} <= ended
     assert {volume.state for volume in store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
 
 

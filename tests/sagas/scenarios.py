@@ -12,6 +12,7 @@ from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
 from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.root_replacements import RootReplacementRequest
 from bakehouse.app.snapshot_copies import SnapshotCopyRequest
 from bakehouse.app.snapshots import InstanceSnapshotsRequest
 from bakehouse.app.volume_copies import VolumeCopyRequest
@@ -62,6 +63,21 @@ async def _modify(world: World, volume_id: str) -> None:
 
 async def _copy_volume(world: World, volume_id: str) -> None:
     await world.app.volume_copies.copy(world.caller, VolumeCopyRequest(source_volume_id=volume_id, size_gib=2))
+
+
+def _replacing_root(*, deletes: bool = False) -> Callable[[World, list[str]], Awaitable[Any]]:
+    async def begin(world: World, instance_ids: list[str]) -> None:
+        request = RootReplacementRequest(instance_id=instance_ids[0], deletes_replaced=deletes)
+        await world.app.root_replacements.create(world.caller, request)
+        await world.sagas.quiet(instance_ids[0])
+
+    return begin
+
+
+async def _replace_root_by_volume(world: World, ids: tuple[str, str]) -> None:
+    request = RootReplacementRequest(instance_id=ids[0], volume_id=ids[1])
+    await world.app.root_replacements.create(world.caller, request)
+    await world.sagas.quiet(ids[0])
 
 
 async def _with_data_volume(world: World) -> tuple[str, str]:
@@ -155,6 +171,9 @@ SCENARIOS = {
     "import_disks, one": Scenario(transferring.disks, transferring.import_snapshot),
     "modify_volume": Scenario(_free_volume, _modify),
     "modify_volume, attached": Scenario(_attached_volume, _modify),
+    "replace_root_volume": Scenario(_running, _replacing_root()),
+    "replace_root_volume, by a volume": Scenario(_beside, _replace_root_by_volume),
+    "replace_root_volume, deleting": Scenario(_running, _replacing_root(deletes=True)),
     "restore_image": Scenario(transferring.stored_image, transferring.restore_image),
     "restore_snapshot, for days": Scenario(archived.archived_snapshot, archived.restore_for_days),
     "restore_snapshot, for good": Scenario(archived.archived_snapshot, archived.restore_for_good),

@@ -87,7 +87,6 @@ PAGINATED = [
     "DescribePrefixLists",
     "DescribePrincipalIdFormat",
     "DescribePublicIpv4Pools",
-    "DescribeReplaceRootVolumeTasks",
     "DescribeReservedInstancesModifications",
     "DescribeReservedInstancesOfferings",
     "DescribeRouteServerEndpoints",

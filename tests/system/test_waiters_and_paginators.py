@@ -1,5 +1,6 @@
 """Every waiter and paginator that boto3 has for EC2: run where its operation is answered, else listed."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class World:
         self.ec2 = shop.ec2
         self.image_id = shop.image_id
         self.running = [shop.launch_ids(MinCount=1, MaxCount=1)[0] for _ in range(6)]
+        _replace_roots(shop, self.running)
         self.stopped, self.terminated, imaged = shop.launch_ids(MinCount=3, MaxCount=3)
         shop.ec2.stop_instances(InstanceIds=[self.stopped], Force=True)
         shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
@@ -57,6 +59,19 @@ class World:
         self.used_volume = shop.describe(self.running[0])["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
         self.subnet = shop.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
         self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+
+
+def _replace_roots(shop: Shop, instance_ids: list[str]) -> None:
+    for instance_id in instance_ids:
+        shop.ec2.create_replace_root_volume_task(InstanceId=instance_id)
+
+    deadline = time.monotonic() + 20
+    while any(
+        task["TaskState"] != "succeeded"
+        for task in shop.ec2.describe_replace_root_volume_tasks()["ReplaceRootVolumeTasks"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _fill_recycle_bin(shop: Shop, volume_id: str) -> None:

@@ -28,6 +28,7 @@ from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
+from bakehouse.app.root_replacements import RootReplacements
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_blocks import SnapshotBlocks
 from bakehouse.app.snapshot_copies import SnapshotCopies
@@ -76,6 +77,7 @@ class App:
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
+        self.root_replacements = RootReplacements(context)
         self.security_groups = SecurityGroups(context)
         self.snapshot_blocks = SnapshotBlocks(context)
         self.snapshot_copies = SnapshotCopies(context)

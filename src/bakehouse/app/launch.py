@@ -102,7 +102,7 @@ def plan(
         raise invalid_value(request.min_count, "minCount", "It must be at least 1.")
     if request.max_count < request.min_count:
         raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
-    image = _image(context, caller, resolved_image_id(context, caller, request.image_id))
+    image = launchable_image(context, caller, resolved_image_id(context, caller, request.image_id))
     instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
     guest = guests.get(image.architecture)
     if guest is None:
@@ -176,7 +176,8 @@ def check_ebs_optimized(instance_type: InstanceType) -> None:
         )
 
 
-def _image(context: AppContext, caller: Caller, image_id: str) -> Image:
+def launchable_image(context: AppContext, caller: Caller, image_id: str) -> Image:
+    """Return an image that the caller may launch now, or refuse: InvalidAMIID.NotFound, InvalidAMIID.Unavailable."""
     if not is_well_formed(image_id, "image"):
         raise malformed_id("image", image_id)
     image = context.store.images.get(image_id)

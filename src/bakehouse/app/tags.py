@@ -24,6 +24,7 @@ _TAGGABLE: Final = {
     "instance": "instances",
     "key-pair": "key_pairs",
     "network-interface": "network_interfaces",
+    "replace-root-volume-task": "replace_root_volume_tasks",
     "security-group": "security_groups",
     "snapshot": "snapshots",
     "subnet": "subnets",

@@ -221,6 +221,7 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
         app.import_tasks.forget_old,
         app.store_image_tasks.forget_old,
         app.recycle_bin.delete_due,
+        app.root_replacements.forget_old,
         app.snapshot_blocks.expire,
         app.snapshot_sizes.measure,
         app.snapshot_tiers.end_restorations,

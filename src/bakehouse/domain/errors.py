@@ -53,6 +53,11 @@ _ID_REFUSALS: Final = {
         "InvalidNetworkInterfaceId.Malformed",
         "networkInterface ID",
     ),
+    "replace-root-volume-task": (
+        "InvalidReplaceRootVolumeTaskId.NotFound",
+        "InvalidReplaceRootVolumeTaskId.Malformed",
+        "replace root volume task ID",
+    ),
     "security-group": ("InvalidGroup.NotFound", "InvalidGroupId.Malformed", "security group"),
     "security-group-rule": (
         "InvalidSecurityGroupRuleId.NotFound",

@@ -18,6 +18,7 @@ PREFIXES: Final = {
     "instance": "i",
     "key-pair": "key",
     "network-interface": "eni",
+    "replace-root-volume-task": "replacevol",
     "reservation": "r",
     "security-group": "sg",
     "security-group-rule": "sgr",

@@ -21,6 +21,7 @@ from bakehouse.sagas.export_disk import EXPORT_DISK
 from bakehouse.sagas.import_disks import IMPORT_DISKS
 from bakehouse.sagas.modify_volume import MODIFY_VOLUME
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE
+from bakehouse.sagas.replace_root_volume import REPLACE_ROOT_VOLUME
 from bakehouse.sagas.restore_image import RESTORE_IMAGE
 from bakehouse.sagas.restore_snapshot import RESTORE_SNAPSHOT
 from bakehouse.sagas.run_instance import RUN_INSTANCE
@@ -51,6 +52,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     IMPORT_DISKS,
     MODIFY_VOLUME,
     REBOOT_INSTANCE,
+    REPLACE_ROOT_VOLUME,
     RESTORE_IMAGE,
     RESTORE_SNAPSHOT,
     RUN_INSTANCE,

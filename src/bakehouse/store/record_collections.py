@@ -16,6 +16,7 @@ from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
 from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
+from bakehouse.domain.replace_root_volume_task import ReplaceRootVolumeTask
 from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
@@ -83,6 +84,9 @@ class RecordCollections:
     public_parameters: Records[PublicParameter] = field(default_factory=Records)
     recycle_bin: Records[RecycledResource] = field(
         default_factory=lambda: Records(kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type))
+    )
+    replace_root_volume_tasks: Records[ReplaceRootVolumeTask] = field(
+        default_factory=lambda: Records(scope=_scope, instance=lambda task: task.instance_id)
     )
     retention_rules: Records[RetentionRule] = field(
         default_factory=lambda: Records(kind=lambda rule: (rule.account_id, rule.region, rule.resource_type))

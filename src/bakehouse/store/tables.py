@@ -21,6 +21,7 @@ from bakehouse.domain.key_pair import KeyPair
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
 from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
+from bakehouse.domain.replace_root_volume_task import ReplaceRootVolumeTask
 from bakehouse.domain.retention_rule import RetentionRule
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
@@ -48,6 +49,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "network_interfaces": NetworkInterface,
     "recycle_bin": RecycledResource,
     "public_parameters": PublicParameter,
+    "replace_root_volume_tasks": ReplaceRootVolumeTask,
     "retention_rules": RetentionRule,
     "sagas": SagaRecord,
     "security_groups": SecurityGroup,

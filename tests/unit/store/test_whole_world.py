@@ -41,6 +41,7 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "import_snapshot_tasks",
         "public_parameters",
         "recycle_bin",
+        "replace_root_volume_tasks",
         "retention_rules",
         "sagas",
         "store_image_tasks",

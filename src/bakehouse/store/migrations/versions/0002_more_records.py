@@ -18,6 +18,7 @@ _TABLES: Final = (
     "import_snapshot_tasks",
     "public_parameters",
     "recycle_bin",
+    "replace_root_volume_tasks",
     "retention_rules",
     "store_image_tasks",
 )
