@@ -123,3 +123,32 @@ async def test_variables_that_a_guest_has_spoilt_are_not_read(qemu: Driver, spoi
 
     with pytest.raises(UefiDataUnreadable):
         await qemu.hypervisor.uefi_data(MACHINE)
+
+
+def is_protected(driver: Driver) -> bool:
+    """Tell whether the machine's firmware keeps its variables from programs of the guest."""
+    record = json.loads((driver.directory / "home/machines" / MACHINE / "machine.json").read_bytes())
+    return "driver=cfi.pflash01,property=secure,value=on" in record["argv"]
+
+
+@pytest.mark.vm
+async def test_a_machine_that_began_with_keys_knows_secure_boot_whenever_it_starts(qemu: Driver) -> None:
+    (qemu.directory / "empty").write_bytes(EMPTY)
+    program(
+        qemu.directory, "-i", "empty", "--enroll-generate", "test", "--no-microsoft", "--sb", "--output-aws", "made"
+    )
+    spec = uefi(qemu, (qemu.directory / "made").read_bytes())
+    await qemu.hypervisor.start(spec)
+    assert is_protected(qemu)
+    await qemu.hypervisor.kill(MACHINE)
+
+    await qemu.hypervisor.start(replace(spec, uefi_data=None))
+
+    assert is_protected(qemu)
+
+
+@pytest.mark.vm
+async def test_a_machine_that_began_without_keys_has_plain_firmware(qemu: Driver) -> None:
+    await qemu.hypervisor.start(uefi(qemu, with_variables(qemu.directory, NOTE)))
+
+    assert not is_protected(qemu)

@@ -35,6 +35,8 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     if support is None:
         return HostCheck(name=name, fine=True, detail=f"none: for them install {packages}")
     detail = f"{support.accelerator}, boot by {' or '.join(sorted(support.boot_modes))}"
+    if support.has_secure_boot:
+        detail += ", Secure Boot"
     if "uefi" not in support.boot_modes:
         detail += f"; for uefi install {packages}"
     elif support.has_tpm:
@@ -44,7 +46,7 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     if "uefi" in support.boot_modes and support.has_uefi_data:
         detail += "; UefiData by virt-fw-vars"
     elif "uefi" in support.boot_modes:
-        detail += "; for UefiData and Secure Boot install virt-firmware (virt-fw-vars)"
+        detail += "; for UefiData install virt-firmware (virt-fw-vars)"
     return HostCheck(name=name, fine=True, detail=detail)
 
 

@@ -126,7 +126,7 @@ def check_variables(image: Image, boot_mode: str, *, here: bool) -> None:
 
 
 def variables_unsupported() -> Ec2Error:
-    """Refuse what needs the program that reads and writes UEFI variables, and firmware for Secure Boot."""
+    """Refuse what needs the program that reads and writes UEFI variables."""
     return Ec2Error(
         "Unsupported",
         "This host cannot read and write UEFI variable stores. `bakehouse doctor` says what to install.",

@@ -127,7 +127,9 @@ class GuestSupport:
     has_tpm: bool = False
     """Whether they can have a trusted platform module."""
     has_uefi_data: bool = False
-    """Whether their UEFI variables can be read and written, and Secure Boot be enforced."""
+    """Whether their UEFI variables can be read and written."""
+    has_secure_boot: bool = False
+    """Whether there is firmware that enforces Secure Boot; without it, variables that enrol keys start no machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

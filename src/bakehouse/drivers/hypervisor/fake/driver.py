@@ -37,6 +37,7 @@ _BOTH: Final = GuestSupport(
     boot_modes=frozenset({"legacy-bios", "uefi"}),
     has_tpm=True,
     has_uefi_data=True,
+    has_secure_boot=True,
 )
 _GUESTS: Final = {"x86_64": _BOTH, "i386": _BOTH, "arm64": replace(_BOTH, boot_modes=frozenset({"uefi"}))}
 

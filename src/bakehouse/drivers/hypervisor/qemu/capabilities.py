@@ -32,7 +32,8 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
             accelerator_reason=found.reason,
             boot_modes=boot_modes,
             has_tpm="uefi" in boot_modes and platform_module.is_installed(),
-            has_uefi_data=reads_variables and await asyncio.to_thread(_has_secure_boot, platform),
+            has_uefi_data="uefi" in boot_modes and reads_variables,
+            has_secure_boot=await asyncio.to_thread(_has_secure_boot, platform),
         )
         guests |= {architecture: support for architecture, its in PLATFORMS.items() if its == platform}
     return HypervisorCapabilities(
