@@ -36,6 +36,8 @@ class Settings:
     """SQLAlchemy URL of the database; None is SQLite in the home."""
     apt_sources: str | None = None
     """apt sources file for image builds; None is the host's own."""
+    image_mirror: str | None = None
+    """URL of a mirror from which published images are pulled; None is each publisher's own."""
     stop_timeout_s: float = 60
     """How long a guest may take to shut down before its machine is killed."""
     bucket_folder: str | None = None
@@ -87,8 +89,9 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     _check("region", settings.region, REGIONS)
     if not 0 <= settings.port <= _PORT_MAX:
         raise InvalidSettings(f"the port {settings.port} is none of 0 to {_PORT_MAX}")
-    if settings.s3_endpoint is not None and not settings.s3_endpoint.startswith(("http://", "https://")):
-        raise InvalidSettings(f"the S3 endpoint `{settings.s3_endpoint}` is no URL of http or https")
+    for what, url in (("S3 endpoint", settings.s3_endpoint), ("image mirror", settings.image_mirror)):
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise InvalidSettings(f"the {what} `{url}` is no URL of http or https")
     if not settings.stop_timeout_s >= 0:
         raise InvalidSettings(f"the stop timeout of {settings.stop_timeout_s} seconds is less than none")
     return settings
