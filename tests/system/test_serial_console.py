@@ -223,3 +223,14 @@ def test_a_guest_that_writes_later_is_heard(shop: Shop, instance_id: str) -> Non
         hypervisor.write_console(instance_id, "later\n")
 
         seen(socket, b"later\n")
+
+
+def test_a_terminal_is_not_asked_what_it_was_asked_before(shop: Shop, instance_id: str) -> None:
+    hypervisor = shop.running.drivers.hypervisor
+    assert isinstance(hypervisor, FakeHypervisor)
+    hypervisor.write_console(instance_id, "# \x1b[6n$ ")
+
+    with console(signed_url(shop.running, shop.name, instance_id)) as socket:
+        seen(socket, b"# \0\0\0\0$ ")
+        hypervisor.write_console(instance_id, "% \x1b[6n$ ")
+        seen(socket, b"% \x1b[6n$ ")

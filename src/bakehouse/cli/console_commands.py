@@ -23,6 +23,8 @@ def console(
     sysrq: Annotated[str | None, typer.Option(metavar="KEY", help="Press SysRq and this key, then print.")] = None,
 ) -> None:
     """Print what an instance wrote to its serial console, or connect to it."""
+    if sum((interactive, url, follow or sysrq is not None)) > 1:
+        raise CommandFailed("`--interactive`, `--url` and the others exclude each other", "choose one of them")
     if interactive:
         _interact(instance_id, home, escape)
         return
