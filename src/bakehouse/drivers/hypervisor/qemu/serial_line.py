@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from bakehouse.drivers.hypervisor.qemu.run_directory import CONSOLE_SOCKET, RunDirectory
+from bakehouse.drivers.hypervisor.qemu.run_directory import CONSOLE_LIMIT_BYTES, CONSOLE_SOCKET, RunDirectory
 from bakehouse.drivers.hypervisor.scrollback import scrollback
 from bakehouse.ports.consoles import MachineGone
 
@@ -153,6 +153,6 @@ class SerialViewer:
 
     def _find_place(self) -> None:
         """Find where this viewer was in a log that was cut to its tail. One who was far behind goes on at its start."""
-        kept = self._line.run.console_tail()
+        kept = self._line.run.console_from(0, CONSOLE_LIMIT_BYTES)
         found = kept.rfind(self._landmark) if self._landmark else -1
         self._position = 0 if found < 0 else found + len(self._landmark)
