@@ -107,4 +107,6 @@ def what_is_there(host: Host, bucket: Path) -> tuple[set[str], set[str], set[Pat
     images = {image["ImageId"] for image in host.ec2.describe_images(Owners=["self"])["Images"]}
     snapshots = {it["SnapshotId"] for it in host.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     places = (host.home / "volumes", host.home / "transfers", bucket)
-    return images, snapshots, {path for place in places for path in place.rglob("*")}
+    # Checksums are made in the background, of what was there before, too.
+    files = {path for place in places for path in place.rglob("*") if "checksums" not in path.parts}
+    return images, snapshots, files
