@@ -220,6 +220,18 @@ def test_what_was_pulled_is_found_again_without_a_download(puller: Puller, reque
     assert [path for path, _ in puller.web.asked] == ["trixie/latest/SHA512SUMS"]
 
 
+def test_two_commands_at_once_get_one_image(puller: Puller, request: pytest.FixtureRequest) -> None:
+    puller.publish("alpine-3.24", own_disk(request))
+    argv = [sys.executable, "-m", "bakehouse", "image", "pull", "alpine-3.24", "--url-base", puller.web.url]
+
+    both = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [(each.communicate(timeout=60)[0], each.returncode) for each in both]
+
+    assert ended[0] == ended[1]
+    assert ended[0][1] == 0
+    assert ended[0][0].startswith("ami-")
+
+
 def test_a_newer_release_becomes_another_image(puller: Puller, request: pytest.FixtureRequest) -> None:
     puller.publish("rocky-9-ec2", own_disk(request))
     first = puller.pull("rocky-9-ec2").strip()

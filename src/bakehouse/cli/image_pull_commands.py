@@ -1,5 +1,6 @@
 """Commands on the catalogue of published images: list it, pull one."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,7 +75,7 @@ def pull(
     try:
         published = newest(wanted, url_base or settings_of(where).image_mirror)
         known = find_by_content(credentials, str(published.checksum))
-        print_text(known or _pulled(where, published, name))
+        print_text(known or _pulled(where, credentials, published, name))
     except FetchFailed as err:
         raise CommandFailed(str(err), err.hint) from err
 
@@ -90,7 +91,7 @@ def _published(name: str, architecture: str) -> "PublishedImage":
     return image
 
 
-def _pulled(home: Path, published: "PublishedFile", name: str | None) -> str:
+def _pulled(home: Path, credentials: Mapping[str, str], published: "PublishedFile", name: str | None) -> str:
     from bakehouse.bootstrap.image_downloads import published_disk
 
     image, checksum = published.image, published.checksum
@@ -108,4 +109,5 @@ def _pulled(home: Path, published: "PublishedFile", name: str | None) -> str:
         # Closed before the import's begins: a terminal has room for one.
         with progress_bar(f"pulling {image.name}") as bar:
             disk = kept.enter_context(published_disk(published, lambda words, fraction: bar.move(fraction, words)))
-        return import_disk(home, order | {"path": str(disk)})
+        # Another command may have had it meanwhile: of one file, downloads take turns.
+        return find_by_content(credentials, str(checksum)) or import_disk(home, order | {"path": str(disk)})
