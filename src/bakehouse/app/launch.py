@@ -28,6 +28,7 @@ from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavail
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
 from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
 from bakehouse.domain.instance_metadata import is_shown_tag_key
+from bakehouse.domain.instance_store import ephemeral_devices
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
@@ -84,6 +85,7 @@ class LaunchPlan:
     key_pair: KeyPair | None
     place: Place
     volumes: tuple[_PlannedVolume, ...]
+    ephemeral_devices: tuple[tuple[str, str], ...]
     tags: Mapping[str, dict[str, str]]
 
 
@@ -123,6 +125,7 @@ def plan(
         boot_mode=boot_mode,
         key_pair=_key_pair(context, caller, request.key_name),
         place=choose(context, caller, request.place, (request.min_count, request.max_count), pool),
+        ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
         volumes=_volumes(context, caller, request, image, instance_type),
         tags=_tags(request),
     )
@@ -265,6 +268,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         subnet_id=subnet.id,
         network_interface_id=new_id("network-interface"),
         root_device_name=plan.image.root_device_name,
+        ephemeral_devices=plan.ephemeral_devices,
         key_name=plan.key_pair.name if plan.key_pair else None,
         public_key=plan.key_pair.public_key if plan.key_pair else None,
         user_data=request.user_data,

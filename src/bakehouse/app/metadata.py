@@ -46,7 +46,9 @@ class Metadata:
         return tuple(sorted(names - {instance.root_device_name}))
 
     def _ephemeral_devices(self, instance: Instance) -> tuple[tuple[str, str], ...]:
-        """Return what the image's mapping calls instance store, which no type here has; EC2 lists it all the same."""
+        """Return what the mapping calls instance store, whether the type has it or not: EC2 lists it all the same."""
+        if instance.ephemeral_devices:
+            return instance.ephemeral_devices
         image = self._store.images.get(instance.image_id)
         devices = () if image is None else image.block_devices
         return tuple(

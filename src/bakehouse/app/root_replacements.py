@@ -13,6 +13,7 @@ from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_boot import check_variables, current_boot_mode
 from bakehouse.domain.instance import Instance, InstanceState, instance_has_no_root, instance_must_be
+from bakehouse.domain.instance_store import local_disks
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.replace_root_volume_task import (
     UNDER_WAY,
@@ -208,7 +209,8 @@ class RootReplacements:
             volume=self._replacement(root, snapshot, size_gib),
             instance=changed,
             image_id=image.id,
-            forgets_firmware="uefi" in (boot_mode, instance.current_boot_mode),
+            # Variables and local disks are forgotten together only, and the disks outlive the root.
+            forgets_firmware="uefi" in (boot_mode, instance.current_boot_mode) and not any(local_disks(instance)),
         )
 
     def _replacement(self, root: Volume, snapshot: Snapshot, size_gib: int) -> Volume:

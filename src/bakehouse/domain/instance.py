@@ -162,6 +162,8 @@ class Instance:
     """What became of that: `legacy-bios` or `uefi`."""
     tpm_support: str | None = None
     """`v2.0` if it has a trusted platform module."""
+    ephemeral_devices: tuple[tuple[str, str], ...] = ()
+    """What its block device mapping says of instance store: virtual name (`ephemeral0`) and device name."""
     uefi_data: str | None = None
     """The UEFI variables that it began with, where its image brought some."""
     monitoring: bool = False

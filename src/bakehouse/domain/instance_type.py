@@ -21,6 +21,11 @@ class LocalDisks:
     size_gb: int
     kind: str
 
+    @property
+    def total_gb(self) -> int:
+        """The size of all of them."""
+        return self.count * self.size_gb
+
 
 @dataclass(frozen=True, slots=True)
 class EbsPerformance:

@@ -1,7 +1,7 @@
 """Instance types by what they must have: GetInstanceTypesFromInstanceRequirements.
 
 Source of every rule and default: EC2 API Reference, InstanceRequirementsRequest. No type here is bare metal, has
-accelerators or instance store, can hibernate, or encrypts what instances send each other. Nothing here has a price.
+accelerators, can hibernate, or encrypts what instances send each other. Nothing here has a price.
 """
 
 import re
@@ -26,7 +26,7 @@ _RANGES: Final[Mapping[str, Callable[[InstanceType], float]]] = {
     "NetworkInterfaceCount": lambda kind: kind.max_interfaces,
     "NetworkBandwidthGbps": lambda kind: kind.network_baseline_gbps,
     "BaselineEbsBandwidthMbps": lambda kind: kind.ebs_performance.baseline_mbps if kind.ebs_performance else 0,
-    "TotalLocalStorageGB": lambda _kind: 0,
+    "TotalLocalStorageGB": lambda kind: kind.local_disks.total_gb if kind.local_disks else 0,
     "AcceleratorCount": lambda _kind: 0,
     "AcceleratorTotalMemoryMiB": lambda _kind: 0,
 }
@@ -35,7 +35,7 @@ _RANGES: Final[Mapping[str, Callable[[InstanceType], float]]] = {
 _CHOICES: Final[Mapping[str, tuple[Test, str]]] = {
     "BareMetal": (lambda _kind: False, "excluded"),
     "BurstablePerformance": (lambda kind: kind.burstable, "excluded"),
-    "LocalStorage": (lambda _kind: False, "included"),
+    "LocalStorage": (lambda kind: kind.local_disks is not None, "included"),
 }
 
 #: Members that ask for what no type has.
@@ -113,6 +113,8 @@ def _lists(wanted: Mapping[str, Any]) -> Iterable[Test]:
         yield lambda kind: kind.manufacturer in names
     if generations := wanted.get("InstanceGenerations"):
         yield lambda kind: ("current" if kind.current_generation else "previous") in generations
+    if kinds := wanted.get("LocalStorageTypes"):
+        yield lambda kind: kind.local_disks is None or kind.local_disks.kind in kinds
     if allowed := wanted.get("AllowedInstanceTypes"):
         is_allowed = _named(allowed)
         yield is_allowed

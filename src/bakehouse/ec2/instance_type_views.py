@@ -3,10 +3,12 @@
 Sizes and limits are EC2's own. What no machine here has is said to be unsupported, whatever the type has on EC2.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-from bakehouse.domain.instance_type import MAX_VOLUMES, EbsPerformance, InstanceType
+from bakehouse.domain.instance_store import has_nvme
+from bakehouse.domain.instance_type import MAX_VOLUMES, EbsPerformance, InstanceType, LocalDisks
 from bakehouse.ec2.filters import Filters, flag
 from bakehouse.ec2.registry import Response
 
@@ -20,6 +22,14 @@ def _ebs(name: str, kind: InstanceType) -> list[str]:
     if kind.ebs_performance is None:
         return []
     return _figure(_ebs_optimized_info(kind.ebs_performance)[name])
+
+
+def _disks(kind: InstanceType, value: Callable[[LocalDisks], str]) -> list[str]:
+    return [] if kind.local_disks is None else [value(kind.local_disks)]
+
+
+def _nvme_support(kind: InstanceType) -> str:
+    return "required" if has_nvme(kind) else "unsupported"
 
 
 FILTERS: Final[Filters[InstanceType]] = Filters(
@@ -43,13 +53,13 @@ FILTERS: Final[Filters[InstanceType]] = Filters(
         "free-tier-eligible": lambda kind: [flag(kind.free_tier)],
         "hibernation-supported": lambda _kind: ["false"],
         "hypervisor": lambda kind: [kind.hypervisor],
-        "instance-storage-info.disk.count": lambda _kind: [],
-        "instance-storage-info.disk.size-in-gb": lambda _kind: [],
-        "instance-storage-info.disk.type": lambda _kind: [],
-        "instance-storage-info.encryption-support": lambda _kind: [],
-        "instance-storage-info.nvme-support": lambda _kind: [],
-        "instance-storage-info.total-size-in-gb": lambda _kind: [],
-        "instance-storage-supported": lambda _kind: ["false"],
+        "instance-storage-info.disk.count": lambda kind: _disks(kind, lambda disks: str(disks.count)),
+        "instance-storage-info.disk.size-in-gb": lambda kind: _disks(kind, lambda disks: str(disks.size_gb)),
+        "instance-storage-info.disk.type": lambda kind: _disks(kind, lambda disks: disks.kind),
+        "instance-storage-info.encryption-support": lambda kind: _disks(kind, lambda _disks: "unsupported"),
+        "instance-storage-info.nvme-support": lambda kind: _disks(kind, lambda _disks: _nvme_support(kind)),
+        "instance-storage-info.total-size-in-gb": lambda kind: _disks(kind, lambda disks: str(disks.total_gb)),
+        "instance-storage-supported": lambda kind: [flag(kind.local_disks is not None)],
         "instance-type": lambda kind: [kind.name],
         "memory-info.size-in-mib": lambda kind: [str(kind.memory_mib)],
         "network-info.bandwidth-weightings": lambda _kind: [],
@@ -109,7 +119,8 @@ def instance_type_view(kind: InstanceType) -> Response:
             "ValidThreadsPerCore": list(kind.valid_threads) or None,
         },
         "MemoryInfo": {"SizeInMiB": kind.memory_mib},
-        "InstanceStorageSupported": False,
+        "InstanceStorageSupported": kind.local_disks is not None,
+        "InstanceStorageInfo": kind.local_disks and _storage_info(kind, kind.local_disks),
         "EbsInfo": {
             "EbsOptimizedSupport": kind.ebs_optimized,
             "EncryptionSupport": "unsupported",
@@ -131,6 +142,15 @@ def instance_type_view(kind: InstanceType) -> Response:
         "PhcSupport": "unsupported",
         "RebootMigrationSupport": "unsupported",
         "SupportedInRegion": True,
+    }
+
+
+def _storage_info(kind: InstanceType, disks: LocalDisks) -> Response:
+    return {
+        "TotalSizeInGB": disks.total_gb,
+        "Disks": [{"SizeInGB": disks.size_gb, "Count": disks.count, "Type": disks.kind}],
+        "NvmeSupport": _nvme_support(kind),
+        "EncryptionSupport": "unsupported",
     }
 
 

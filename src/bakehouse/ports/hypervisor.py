@@ -64,6 +64,14 @@ class MachineDisk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalDisk:
+    """A disk that comes with the machine, empty at first; it goes when the machine is killed."""
+
+    serial: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineInterface:
     """One network interface of a machine."""
 
@@ -90,6 +98,8 @@ class MachineSpec:
     """Whether it has a trusted platform module 2.0. What that keeps stays until the machine is forgotten."""
     uefi_data: bytes | None = None
     """UEFI variables that a machine that boots by UEFI has when it starts first: EC2's `UefiData`, in base64."""
+    local_disks: tuple[LocalDisk, ...] = ()
+    """They take no space until the guest writes. Those that `kill` kept are there again, as they were."""
     hardware_uuid: str
     """Lower case and begins with `ec2`, so that cloud-init knows EC2. Stable over stop and start."""
 
@@ -196,8 +206,11 @@ class Hypervisor(Protocol):
         """Begin again at the firmware, from POWERED_OFF or in the middle of running. Same devices, same process."""
         ...
 
-    async def kill(self, machine_id: str) -> None:
-        """End the machine now and return once it holds nothing. Succeeds when there is no such machine."""
+    async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
+        """End the machine now and return once it holds nothing. Succeeds when there is no such machine.
+
+        Its local disks go with it, unless they are to be there again with the next start.
+        """
         ...
 
     async def forget(self, machine_id: str) -> None:

@@ -57,7 +57,7 @@ class Guests:
         for instance in [it for it in self._context.store.instances if it.ended_with_server]:
             if instance.state is InstanceState.RUNNING and not self._sagas.is_changing(instance.id):
                 # Its guest may be shut down while its machine is still there, if the last server did not get further.
-                await self._context.hypervisor.kill(instance.id)
+                await self._context.hypervisor.kill(instance.id, keep_local_disks=True)
                 await self._start_again(instance)
 
     async def end_all(self) -> None:
@@ -68,7 +68,10 @@ class Guests:
             for instance in running:
                 tx.put(replace(instance, ended_with_server=True))
         await asyncio.gather(
-            *(shut_down_machine(self._context, it.id, self._context.stop_deadline_s) for it in running)
+            *(
+                shut_down_machine(self._context, it.id, self._context.stop_deadline_s, keep_local_disks=True)
+                for it in running
+            )
         )
 
     async def _obey_running(self, instance: Instance, machine: MachineState, *, host_restarted: bool) -> None:

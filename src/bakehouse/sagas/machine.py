@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Final
 
 from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_store import local_disks
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.volume import Volume
-from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
+from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.ports.volumes import NoSuchVolume, VolumeConnection, VolumeInUse
 from bakehouse.sagas.context import SagaContext
@@ -112,6 +113,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 vcpus=instance_type.vcpus,
                 memory_mib=instance_type.memory_mib,
                 disks=tuple(disks),
+                local_disks=tuple(LocalDisk(serial=it, size_bytes=size) for it, size in local_disks(instance)),
                 interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
                 hardware_uuid=instance.hardware_uuid,
             )
@@ -143,11 +145,13 @@ async def shut_down_guest(ctx: SagaContext, instance_id: str, deadline_s: float)
     return False
 
 
-async def shut_down_machine(ctx: SagaContext, instance_id: str, deadline_s: float) -> None:
+async def shut_down_machine(
+    ctx: SagaContext, instance_id: str, deadline_s: float, *, keep_local_disks: bool = False
+) -> None:
     """Ask the guest to shut down, wait for that, and end the machine whatever came of it."""
     with suppress(MonitorLost):  # it ends by itself in this very moment, or it cannot be asked; either way it ends now
         await shut_down_guest(ctx, instance_id, deadline_s)
-    await ctx.hypervisor.kill(instance_id)
+    await ctx.hypervisor.kill(instance_id, keep_local_disks=keep_local_disks)
 
 
 async def _has_process(ctx: SagaContext, machine_id: str) -> bool:

@@ -2,9 +2,9 @@
 
 Before it begins the task is `pending`; the replacement is `creating`, unless it is a volume that was there before. The
 guest is shut down, its machine ends, one root gives way to the other in one change of the records, and the machine
-starts on the new one, with the same interface and addresses. The instance is `running` all the time. Afterwards the
-task is `succeeded`, and the replaced volume is `available`, in the Recycle Bin or gone; or, when a step failed, the
-task is `failed`, the instance runs on its former root, and what was made for it is gone.
+starts on the new one, with the same interface, addresses and local disks. The instance is `running` all the time.
+Afterwards the task is `succeeded`, and the replaced volume is `available`, in the Recycle Bin or gone; or, when a step
+failed, the task is `failed`, the instance runs on its former root, and what was made for it is gone.
 
 A crash between the steps may reboot the guest twice. Once the task is `succeeded` nothing of it is taken back: a
 replaced volume that cannot be deleted stays.
@@ -75,7 +75,7 @@ async def give_up(ctx: SagaContext, params: ReplaceRootVolume) -> None:
 async def end_machine(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     """Let the guest shut down, then end its machine, unless it runs on the replacement already."""
     if not _is_replaced(ctx, params):
-        await machine.shut_down_machine(ctx, params.instance_id, ctx.stop_deadline_s)
+        await machine.shut_down_machine(ctx, params.instance_id, ctx.stop_deadline_s, keep_local_disks=True)
         if params.forgets_firmware:
             await ctx.hypervisor.forget(params.instance_id)
 
@@ -88,7 +88,7 @@ async def start_former(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     if _task(ctx, params).state is ReplaceRootState.SUCCEEDED:
         return
     await _mark(ctx, params, ReplaceRootState.FAILING)
-    await ctx.hypervisor.kill(params.instance_id)  # its guest may have shut down, or be about to
+    await ctx.hypervisor.kill(params.instance_id, keep_local_disks=True)  # its guest may have shut down, or be about to
     with suppress(MachineStartFailed):
         await machine.plug_interface(ctx, params.instance_id)
         await machine.start_machine(ctx, params.instance_id)
@@ -131,7 +131,7 @@ async def start_machine(ctx: SagaContext, params: ReplaceRootVolume) -> None:
 async def kill_machine(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     """End the machine that runs on the replacement, if it started."""
     if _task(ctx, params).state is not ReplaceRootState.SUCCEEDED:
-        await ctx.hypervisor.kill(params.instance_id)
+        await ctx.hypervisor.kill(params.instance_id, keep_local_disks=True)
 
 
 async def mark_succeeded(ctx: SagaContext, params: ReplaceRootVolume) -> None:

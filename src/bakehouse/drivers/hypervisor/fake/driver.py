@@ -81,6 +81,8 @@ class FakeHypervisor:
         self.clinging_guests: set[str] = set()
         self.guests_with_agent: set[str] = set()
         self.failing_starts: dict[str, str] = {}
+        self.kept_local_disks: set[str] = set()
+        """Machines that were killed without their local disks."""
         self.guests = dict(_GUESTS)
         self._directory = directory
         self._machines: dict[str, _Machine] = {}
@@ -160,8 +162,12 @@ class FakeHypervisor:
             machine.frozen = False
             self._move(machine_id, MachineState.RUNNING, news=False)
 
-    async def kill(self, machine_id: str) -> None:
+    async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port."""
+        if not keep_local_disks:
+            self.kept_local_disks.discard(machine_id)
+        elif self._live(machine_id) is not None:
+            self.kept_local_disks.add(machine_id)
         if self._live(machine_id) is not None:
             self._move(machine_id, MachineState.GONE, news=False)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bakehouse.ports.hypervisor import DiskBus
 
 _NODE: Final = re.compile(r"(?P<volume_id>vol-[0-9a-f]+)\.(?P<number>\d+)")
-_DEVICE: Final = re.compile(r"disk(?P<port>\d+)-(?P<serial>vol[0-9a-f]+)")
+_DEVICE: Final = re.compile(r"disk(?P<port>\d+)-(?P<serial>vol[0-9a-f]+|AWS[0-9A-F]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,5 +135,16 @@ def disk_options(port: int, name: NodeName, bus: DiskBus = DiskBus.NVME) -> dict
         "id": device_id(port, name.volume_id),
         "serial": serial(name.volume_id),
         "drive": str(name),
+        "bus": port_id(port),
+    }
+
+
+def local_disk_options(port: int, node: str, serial_number: str) -> dict[str, Any]:
+    """Return what `-device` needs to plug the node of a local disk into a port."""
+    return {
+        **_DEVICES[DiskBus.NVME],
+        "id": f"disk{port}-{serial_number}",
+        "serial": serial_number,
+        "drive": node,
         "bus": port_id(port),
     }

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bakehouse.drivers.hypervisor.qemu import block_nodes
 from bakehouse.drivers.hypervisor.qemu.firmware import Firmware
 from bakehouse.drivers.hypervisor.qemu.platforms import Platform
-from bakehouse.ports.hypervisor import MachineDisk, MachineInterface, MachineSpec
+from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface, MachineSpec
 
 #: Free ports for disks attached later, beside those of the first disks. Each costs the guest's firmware and
 #: kernel some 20 ms of emulated time (measured: 8 ports 2.7 s, 32 ports 3.8 s of CPU until login).
@@ -25,6 +25,8 @@ _PORTS_PER_SLOT: Final = 8
 #: Sets of descriptors by which QEMU opens files that it was given open.
 _CONSOLE_SET: Final = 1
 _VARIABLES_SET: Final = 2
+#: The first of those of the local disks.
+_LOCAL_SETS: Final = 16
 
 #: As many interfaces as slots before the next fixed one.
 MAX_INTERFACES: Final = RNG_SLOT - FIRST_INTERFACE_SLOT
@@ -54,19 +56,21 @@ class Descriptors:
     console_log: int
     variables: int | None = None
     """The machine's UEFI variable store, of a machine that boots by UEFI."""
+    local_disks: tuple[int, ...] = ()
+    """The machine's local disks, open for reading and writing."""
     tpm: int | None = None
     """A connected socket to the trusted platform module, of a machine that has one."""
 
     def all(self) -> tuple[int, ...]:
         """Return them all."""
         always = (self.monitor, self.debug_monitor, self.agent, self.console, self.console_log)
-        return (*always, *(it for it in (self.variables, self.tpm) if it is not None))
+        return (*always, *self.local_disks, *(it for it in (self.variables, self.tpm) if it is not None))
 
 
 def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
     """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out."""
     platform = host.platform
-    ports = len(spec.disks) + SPARE_PORTS
+    ports = len(spec.disks) + len(spec.local_disks) + SPARE_PORTS
     plugged = [interface for interface in spec.interfaces if interface.connection.fd >= 0]
     return [
         platform.binary,
@@ -96,6 +100,10 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         *tpm_arguments(platform, descriptors.tpm),
         *chain.from_iterable(port_arguments(port) for port in range(ports)),
         *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),
+        *chain.from_iterable(
+            local_disk_arguments(n, len(spec.disks) + n, disk, descriptor)
+            for n, (disk, descriptor) in enumerate(zip(spec.local_disks, descriptors.local_disks, strict=True))
+        ),
         *chain.from_iterable(interface_arguments(n, interface) for n, interface in enumerate(plugged)),
     ]  # fmt: skip
 
@@ -197,6 +205,31 @@ def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str
     node = block_nodes.node_options(name, disk.connection.path, disk.connection.format, flush=flush)
     device = block_nodes.disk_options(position, name, disk.bus) | {"bootindex": position + 1}
     return ["-blockdev", _json(node), "-device", _json(device)]
+
+
+def local_disk_arguments(number: int, port: int, disk: LocalDisk, descriptor: int) -> list[str]:
+    """Return a local disk in a port behind those of the first volumes. The machine never boots from it.
+
+    A sparse raw file, for nothing is ever cut or put above it. What the guest synchronised there need not outlive the
+    host: EC2 promises nothing of instance store beyond the life of its machine.
+    """
+    file = _file(f"/dev/fdset/{_LOCAL_SETS + number}") | {"discard": "unmap", "cache": {"no-flush": True}}
+    node = {
+        "driver": "raw",
+        "node-name": f"local{number}",
+        "discard": "unmap",
+        "cache": {"no-flush": True},
+        "file": file,
+    }
+    device = block_nodes.local_disk_options(port, f"local{number}", disk.serial)
+    return [
+        "-add-fd",
+        f"fd={descriptor},set={_LOCAL_SETS + number}",
+        "-blockdev",
+        _json(node),
+        "-device",
+        _json(device),
+    ]
 
 
 def interface_arguments(position: int, interface: MachineInterface) -> list[str]:

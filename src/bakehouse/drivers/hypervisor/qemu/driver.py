@@ -143,7 +143,7 @@ class QemuHypervisor:
         if machine is not None:
             await machine.reset()
 
-    async def kill(self, machine_id: str) -> None:
+    async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port. What its guest has written is on the disk afterwards."""
         run = self._run(machine_id)
         async with self._lifecycles[machine_id]:
@@ -153,7 +153,7 @@ class QemuHypervisor:
             elif (name := await asyncio.to_thread(run.running_process)) is not None:
                 await end_process(name)
             await platform_module.wait_until_ended(run.tpm)
-            await asyncio.to_thread(run.remove_sockets)
+            await asyncio.to_thread(run.remove_useless, keep_local_disks=keep_local_disks)
 
     async def forget(self, machine_id: str) -> None:
         """Remove the run directory; see the port.

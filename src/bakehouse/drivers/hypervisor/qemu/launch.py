@@ -100,6 +100,10 @@ async def _spawn(
         tpm = None
         if spec.has_tpm:
             tpm = stack.enter_context(await platform_module.start(run.tpm, user)).fileno()
+        local_disks = tuple(
+            kept_until_started(run.open_local_disk(number, disk.size_bytes))
+            for number, disk in enumerate(spec.local_disks)
+        )
         descriptors = command_line.Descriptors(
             monitor=listen(MONITOR_SOCKET),
             debug_monitor=listen(DEBUG_SOCKET),
@@ -107,6 +111,7 @@ async def _spawn(
             console=listen(CONSOLE_SOCKET),
             console_log=kept_until_started(run.open_console_log()),
             variables=variables,
+            local_disks=local_disks,
             tpm=tpm,
         )
         taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]

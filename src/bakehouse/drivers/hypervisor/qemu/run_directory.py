@@ -1,6 +1,7 @@
 """One machine's directory on the host, by which a later server finds the machine again.
 
     machines/i-0123.../
+        local/           the machine's local disks, sparse; gone when it is killed
         lock             held by QEMU itself for as long as it lives
         machine.json     who runs: pid, start time, command line, spec
         qmp.sock         monitor, ours
@@ -93,7 +94,8 @@ class RunDirectory:
         self._variables = path / "uefi.vars"
         self.tpm = ModuleFiles(folder=path / "tpm", keys=path / "tpm.json", log=path / "tpm.log")
         self._secure_boot = path / "uefi.secure"
-        self._kept_over_stops = {self._variables, self._secure_boot, self.tpm.folder, self.tpm.keys}
+        self._local_disks = path / "local"
+        self._kept_over_stops = {self._local_disks, self._variables, self._secure_boot, self.tpm.folder, self.tpm.keys}
 
     def make(self) -> None:
         """Make the directory, readable by its owner only."""
@@ -150,6 +152,16 @@ class RunDirectory:
         """Begin a new console log and return a descriptor to append to it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.console_log, flags, 0o600)
+
+    def open_local_disk(self, number: int, size_bytes: int) -> int:
+        """Return a descriptor of a local disk, which is made, empty and sparse, where there is none of this size."""
+        self._local_disks.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        disk = os.open(self._local_disks / str(number), flags, 0o600)
+        if os.fstat(disk).st_size != size_bytes:
+            os.ftruncate(disk, 0)
+            os.ftruncate(disk, size_bytes)
+        return disk
 
     def has_variables(self) -> bool:
         """Tell whether there is a UEFI variable store."""
@@ -273,10 +285,13 @@ class RunDirectory:
         with self.console_log.open("ab") as file:
             file.write(kept)
 
-    def remove_sockets(self) -> None:
-        """Remove what a machine without a process cannot serve."""
+    def remove_useless(self, *, keep_local_disks: bool) -> None:
+        """Remove what a machine without a process cannot serve. For a thread: local disks may be large."""
         for name in SOCKETS:
             (self.path / name).unlink(missing_ok=True)
+        if not keep_local_disks:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._local_disks)
 
     def remove(self) -> None:
         """Remove the directory and all in it. Succeeds when there is none."""
