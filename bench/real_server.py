@@ -88,10 +88,15 @@ class RealServer:
 
 
 @contextlib.contextmanager
-def real_server(architecture: str = "x86_64") -> Iterator[RealServer]:
-    """Run a server for as long as the block lasts; its machines, networks and files go with it."""
+def real_server(
+    architecture: str = "x86_64", *, program: tuple[str, ...] = ("-m", "bakehouse")
+) -> Iterator[RealServer]:
+    """Run a server for as long as the block lasts; its machines, networks and files go with it.
+
+    `program` is what Python runs: Bakehouse, or something that changes it before.
+    """
     with home() as path, (path / "serve.log").open("wb") as log:
-        argv = [sys.executable, "-m", "bakehouse", "serve", f"--home={path}", "--port=0"]
+        argv = [sys.executable, *program, "serve", f"--home={path}", "--port=0"]
         # Its own session: Ctrl-C ends the benchmark, which then ends the server when the machines are gone.
         server = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         try:

@@ -1,0 +1,401 @@
+"""A volume's speed in its guest at several depths of its chain, against a raw file; and how long a hot attach takes.
+
+    uv run python bench/storage.py [--depths 1 8 32] [--rounds 5]
+
+Side A: an instance of the minimal image on a real server, with a volume of 1 GiB attached to it whose 256 MiB of data
+lie in as many layers as the row says: each snapshot is followed by writes to 8 MiB of it in pieces of 64 KiB here and
+there. The server's background merge is held back until the chain was measured, and then let go; each chain is measured
+again behind it. Side B: QEMU started by hand with the same arguments and a raw file of the same size, full of data, in
+the place of the volume. Both guests run all the time; the sides take turns.
+
+`storage_guest.c` reads and writes past the guest's page cache, one request at a time: 4 KiB each at random, and 1 MiB
+each in order. Layers and file are in the host's page cache. "First" writes are those after a snapshot, each to a piece
+of 64 KiB that the new top does not hold yet; the same places are written once more for "again".
+
+A hot attach is measured from the call of AttachVolume, by boto3, until a program that waits in the guest has read the
+first 4 KiB of the disk and its word has come over SSH.
+
+Needs a C compiler, an SSH client, and what `bakehouse serve` needs. Nothing is left afterwards, after Ctrl-C neither.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from interrupts import cleaning_up
+from launch import Recipe, by_hand_arguments, make_overlay, network, recipe_of
+from real_server import GROUP_NAME, Place, RealServer, home, host_facts, real_server, wait_for_banner
+from rich.console import Console
+from rich.table import Table
+
+from bakehouse.__main__ import main as bakehouse
+from bakehouse.bootstrap import machine_user
+from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
+from bakehouse.reconcile.host_storage import HostStorage
+
+_MIB: Final = 1 << 20
+_DATA: Final = 256 * _MIB
+_CLUSTER: Final = 64 << 10
+#: What is written to after each snapshot.
+_CHANGED: Final = 8 * _MIB
+_VOLUME_GIB: Final = 1
+
+_DISK: Final = "/dev/nvme1n1"
+_HELPER: Final = "/run/storage_guest"
+_KEY: Final = "storage"
+_DEADLINE_S: Final = 120
+_POLL_S: Final = 0.02
+
+#: Row -> what the program in the guest is asked for: read or write, how, bytes, how many.
+_WORKLOADS: Final = {
+    "read, random 4 KiB": ("read", "random", 4096, 5000),
+    "read, 1 MiB in order": ("read", "sequential", _MIB, 256),
+    "write, random 4 KiB, first": ("write", "random", 4096, 1000),
+    "write, random 4 KiB, again": ("write", "random", 4096, 1000),
+    "write, 1 MiB in order": ("write", "sequential", _MIB, 64),
+}
+_FIRST: Final = "write, random 4 KiB, first"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest that is reached by SSH over one connection that stays open."""
+
+    place: Place
+    folder: Path
+    """Where the key and the connection's socket are."""
+    name: str
+
+    def command(self, command: str) -> list[str]:
+        """Return the command line that runs a command in it."""
+        return ["ssh", *self._options(), f"root@{self.place.address}", command]
+
+    def run(self, command: str, *, stdin: bytes | None = None) -> str:
+        """Return what a command prints; it must succeed."""
+        done = subprocess.run(
+            self.command(command), input=stdin, check=True, stdout=subprocess.PIPE, timeout=_DEADLINE_S
+        )
+        return done.stdout.decode()
+
+    def receive(self, program: bytes) -> None:
+        """Wait for its SSH server, and put the program into it."""
+        wait_for_banner(self.place)
+        self.run(f"cat > {_HELPER} && chmod 755 {_HELPER}", stdin=program)
+
+    def leave(self) -> None:
+        """Close the connection."""
+        subprocess.run(["ssh", *self._options(), "-O", "exit", "guest"], check=False, capture_output=True)
+
+    def rates(self) -> dict[str, float]:
+        """Return each workload's requests per second."""
+        calls = [
+            f"{_HELPER} {_DISK} {kind} {order} {size} {count} {_DATA}"
+            for kind, order, size, count in _WORKLOADS.values()
+        ]
+        took = [int(line) / 1e9 for line in self.run(" && ".join(calls)).split()]
+        counts = [count for _, _, _, count in _WORKLOADS.values()]
+        return {name: n / seconds for name, n, seconds in zip(_WORKLOADS, counts, took, strict=True)}
+
+    def _options(self) -> Iterator[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "30",
+            "ControlMaster": "auto",
+            "ControlPath": str(self.folder / self.name),
+            "ControlPersist": "600",
+            "IdentityFile": str(self.folder / "key"),
+            "LogLevel": "ERROR",
+            "Port": str(self.place.port),
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+        }
+        return (f"-o{name}={value}" for name, value in options.items())
+
+
+class Volumes:
+    """Volumes of side A: made with a chain, attached, merged."""
+
+    def __init__(self, server: RealServer, instance_id: str, guest: Guest) -> None:
+        self._server = server
+        self._instance_id = instance_id
+        self._guest = guest
+        found = server.client.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+        self._zone = found["Placement"]["AvailabilityZone"]
+
+    def make(self, depth: int) -> str:
+        """Make a volume whose data lie in so many layers."""
+        client = self._server.client
+        volume_id = client.create_volume(AvailabilityZone=self._zone, Size=_VOLUME_GIB)["VolumeId"]
+        self.wait_for(volume_id, "available")
+        if depth:
+            write(self._top(volume_id), range(0, _DATA, _CHANGED), _CHANGED)
+        for number in range(1, depth):
+            snapshot_id = client.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+            client.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+            places = random.Random(number).sample(range(0, _DATA, _CLUSTER), _CHANGED // _CLUSTER)  # noqa: S311 - places
+            write(self._top(volume_id), places, _CLUSTER)
+        return volume_id
+
+    def attach(self, volume_id: str) -> float:
+        """Attach a volume; return the seconds until the guest had read of it."""
+        waiting = subprocess.Popen(
+            self._guest.command(f"echo; {_HELPER} {_DISK} wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        with waiting:
+            if waiting.stdout is None:
+                raise RuntimeError("there is no pipe")
+            waiting.stdout.readline()
+            begin = time.perf_counter()
+            self._server.client.attach_volume(InstanceId=self._instance_id, VolumeId=volume_id, Device="/dev/sdf")
+            waiting.stdout.readline()
+            return time.perf_counter() - begin
+
+    def remove(self, volume_id: str) -> None:
+        """Take a volume out of the guest and delete it with its snapshots."""
+        client = self._server.client
+        client.detach_volume(VolumeId=volume_id)
+        self.wait_for(volume_id, "available")
+        client.delete_volume(VolumeId=volume_id)
+        mine = client.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [volume_id]}])["Snapshots"]
+        for snapshot in mine:
+            client.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+
+    def snapshot(self, volume_id: str) -> None:
+        """Take a snapshot while the guest runs, so that the next writes are first ones."""
+        snapshot_id = self._server.client.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+        self._server.client.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+
+    def depth(self, volume_id: str) -> int:
+        """Return through how many files the machine reads the volume."""
+        pid = self._server.machine_record(self._instance_id)["pid"]
+        links = set()
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.add(str(link.readlink()))
+        return sum(f"/layers/{volume_id}." in name for name in links)
+
+    def merge(self, volume_id: str) -> None:
+        """Let the server merge layers until the machine reads the volume through few, and hold it back again."""
+        held = self._server.home / HELD
+        held.unlink()
+        deadline = time.monotonic() + _DEADLINE_S
+        while self.depth(volume_id) > 12:  # what is longer is merged
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{volume_id} is not merged")
+            time.sleep(_POLL_S)
+        held.touch()
+
+    def wait_for(self, volume_id: str, state: str) -> None:
+        """Wait until a volume is in a state."""
+        deadline = time.monotonic() + _DEADLINE_S
+        while self._server.client.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] != state:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{volume_id} is not {state}")
+            time.sleep(_POLL_S)
+
+    def _top(self, volume_id: str) -> Path:
+        layers = (self._server.home / "volumes" / "layers").glob(f"{volume_id}.*.qcow2")
+        return max(layers, key=lambda path: int(path.name.split(".")[1]))
+
+
+def write(top: Path, places: "range | list[int]", size: int) -> None:
+    """Write data into a volume that nobody has open."""
+    commands = [argument for at in places for argument in ("-c", f"write -q -P 0xa5 {at} {size}")]
+    subprocess.run(["qemu-io", "-f", "qcow2", *commands, "-c", "flush", str(top)], check=True)
+
+
+#: While this file is in the home, `serve_held` merges nothing.
+HELD: Final = "merging-is-held"
+
+
+def serve_held() -> None:
+    """Be the server, which merges only while nobody holds it back, and then looks for work ten times a second."""
+    (path,) = (Path(it.removeprefix("--home=")) for it in sys.argv if it.startswith("--home="))
+    (path / HELD).touch()
+
+    async def tend_forever(storage: HostStorage, _period_s: float) -> None:
+        while True:
+            if (path / HELD).exists() or await storage._tend() is None:  # noqa: SLF001 - its own loop, but for the waits
+                await asyncio.sleep(0.1)
+
+    HostStorage.tend_forever = tend_forever  # type: ignore[assignment, method-assign]
+    bakehouse()
+
+
+def compiled(folder: Path) -> bytes:
+    """Return the program that runs in the guests."""
+    source, program = Path(__file__).with_name("storage_guest.c"), folder / "storage_guest"
+    flags = ["-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]
+    subprocess.run(["cc", *flags, "-o", str(program), str(source)], check=True)
+    return program.read_bytes()
+
+
+def launched(server: RealServer, folder: Path) -> str:
+    """Launch side A's instance with a key of our own, and return its id."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    server.client.import_key_pair(KeyName=_KEY, PublicKeyMaterial=(folder / "key.pub").read_bytes())
+    answer = server.client.run_instances(
+        ImageId=server.image_id,
+        InstanceType="t2.micro",
+        KeyName=_KEY,
+        SecurityGroups=[GROUP_NAME],
+        MinCount=1,
+        MaxCount=1,
+    )
+    return answer["Instances"][0]["InstanceId"]
+
+
+@contextlib.asynccontextmanager
+async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Place]:
+    """Run side B: the same command line, and a raw file in the first free port."""
+    raw = overlay.with_name("data.raw")
+    with raw.open("wb") as file:
+        for _ in range(_DATA // _MIB):
+            file.write(b"\xa5" * _MIB)
+        file.truncate(_VOLUME_GIB << 30)
+    user = machine_user()
+    if user is not None:
+        for file_path in (overlay.parent, overlay, raw):
+            os.chown(file_path, *user[:2])
+    async with network(recipe, path) as (tap, place):
+        name = NodeName("vol-0", 0)
+        arguments = [
+            *by_hand_arguments(recipe.argv, overlay.parent, overlay, tap),
+            "-blockdev",
+            json.dumps(block_nodes.node_options(name, raw, "raw", flush=True)),
+            "-device",
+            json.dumps(block_nodes.disk_options(1, name)),
+        ]
+        qemu = subprocess.Popen(  # noqa: ASYNC220 - it is what is compared with
+            arguments,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(tap,),
+            user=None if user is None else user[0],
+            group=None if user is None else user[1],
+            extra_groups=None if user is None else user[2],
+        )
+        try:
+            yield place
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A volume in one state: the rates of both sides, by workload, one for each round."""
+
+    title: str
+    ours: list[dict[str, float]]
+    theirs: list[dict[str, float]]
+
+
+def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: Guest, rounds: int) -> Row:
+    """Measure both sides in turns."""
+    row = Row(f"{title}: {volumes.depth(volume_id)} files", [], [])
+    for _ in range(rounds):
+        row.ours.append(ours.rates())
+        row.theirs.append(theirs.rates())
+    Console(stderr=True).print(f"{row.title}: {row.ours[-1]} against {row.theirs[-1]}")
+    return row
+
+
+def measure(
+    volumes: Volumes, ours: Guest, theirs: Guest, depths: list[int], rounds: int
+) -> tuple[list[Row], list[float]]:
+    """Return the rows, and the seconds of each hot attach."""
+    attaches, rows = [], []
+    for number in range(rounds + 1):
+        volume_id = volumes.make(0)
+        took = volumes.attach(volume_id)
+        volumes.remove(volume_id)
+        if number:  # the first of all loads code
+            attaches.append(took)
+    theirs.rates()
+    for depth in depths:
+        volume_id = volumes.make(depth)
+        attaches.append(volumes.attach(volume_id))
+        rows.append(measured(f"{depth} layers", volume_id, volumes, ours, theirs, rounds))
+        if volumes.depth(volume_id) > 12:  # what the server merges
+            volumes.snapshot(volume_id)
+            volumes.merge(volume_id)
+            rows.append(measured(f"{depth} layers, merged", volume_id, volumes, ours, theirs, rounds))
+        volumes.remove(volume_id)
+    return rows, attaches
+
+
+def report(rows: list[Row], attaches: list[float]) -> Iterator[Table]:
+    """Return the tables."""
+    table = Table("median requests per second: volume / raw file", caption=host_facts())
+    for row in rows:
+        table.add_column(row.title, justify="right")
+    for name in _WORKLOADS:
+        cells = []
+        for row in rows:
+            ours = statistics.median(it[name] for it in row.ours)
+            theirs = statistics.median(it[name] for it in row.theirs)
+            if name == _FIRST:  # only the first round's are
+                ours, theirs = row.ours[0][name], row.theirs[0][name]
+            cells.append(f"{ours:.0f} / {theirs:.0f} = {ours / theirs:.0%}")
+        table.add_row(name, *cells)
+    yield table
+    times = Table("AttachVolume to usable disk", "min", "median", "max")
+    milliseconds = [1000 * it for it in attaches]
+    cells = [f"{f(milliseconds):.0f} ms" for f in (min, statistics.median, max)]
+    times.add_row(f"{len(attaches)} times", *cells)
+    yield times
+
+
+async def compare(server: RealServer, path: Path, depths: list[int], rounds: int) -> tuple[list[Row], list[float]]:
+    """Run both sides, and measure."""
+    program = compiled(path)
+    directory = path / "machine"
+    directory.mkdir(mode=0o700)
+    make_overlay(server, directory / "root.qcow2")
+    instance_id = launched(server, path)
+    ours = Guest(server.ssh(instance_id), path, "a")
+    with recipe_of(server, instance_id) as recipe:
+        async with by_hand(recipe, path, directory / "root.qcow2") as place:
+            theirs = Guest(place, path, "b")
+            # In threads: this loop answers the guest's questions about itself.
+            for guest in (ours, theirs):
+                await asyncio.to_thread(guest.receive, program)
+            volumes = Volumes(server, instance_id, ours)
+            found = await asyncio.to_thread(measure, volumes, ours, theirs, depths, rounds)
+            for guest in (ours, theirs):
+                await asyncio.to_thread(guest.leave)
+    server.terminate(instance_id)
+    return found
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", type=int, nargs="+", default=[1, 8, 32], help="layers of the volumes")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    with real_server(program=(__file__,)) as server, home() as path:
+        rows, attaches = asyncio.run(compare(server, path, arguments.depths, arguments.rounds))
+    for table in report(rows, attaches):
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve_held()
+    else:
+        with cleaning_up():
+            main()
