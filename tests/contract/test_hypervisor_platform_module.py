@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from tests.contract import hypervisors
 from tests.contract.hypervisors import MACHINE, OTHER, Driver
 
-from bakehouse.ports.hypervisor import MachineSpec
+from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed
 
 
 @pytest.fixture(params=hypervisors.PARAMETERS)
@@ -99,3 +99,25 @@ async def test_a_new_server_finds_the_keys_of_a_machine_that_runs(driver: Driver
     again = await driver.reopened()
 
     assert await again.endorsement_keys(MACHINE) == before
+
+
+async def test_a_start_that_fails_leaves_no_module(driver: Driver) -> None:
+    spec = replace(driver.broken(driver.spec()), boot_mode="uefi", has_tpm=True)
+
+    with pytest.raises(MachineStartFailed):
+        await driver.hypervisor.start(spec)
+
+    assert await driver.hypervisor.endorsement_keys(MACHINE) == {}
+    assert await driver.hypervisor.observe() == ()
+
+
+async def test_a_start_that_fails_spares_the_module_of_a_machine_that_has_run(driver: Driver) -> None:
+    spec = await started(driver)
+    before = await driver.hypervisor.endorsement_keys(MACHINE)
+    await driver.hypervisor.kill(MACHINE)
+
+    with pytest.raises(MachineStartFailed):
+        await driver.hypervisor.start(driver.broken(spec))
+
+    await driver.hypervisor.start(spec)
+    assert await driver.hypervisor.endorsement_keys(MACHINE) == before

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -134,4 +134,6 @@ async def _abandon(run: RunDirectory, machine: Machine | None, *, started_before
     """Remove every trace of a start that failed, but what a guest keeps over stops."""
     if machine is not None:
         await machine.end()
+    with suppress(platform_module.ModuleFailed):
+        await platform_module.wait_until_ended(run.tpm)
     await asyncio.to_thread(run.remove_but_kept if started_before else run.remove)
