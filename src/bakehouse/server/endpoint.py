@@ -49,7 +49,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one connection."""
-        if scope["path"].startswith(serial_console.PATH):
+        if scope["raw_path"].startswith(serial_console.PATH):
             await self._serial_consoles(scope, receive, send)
             return
         if scope["type"] != "http":

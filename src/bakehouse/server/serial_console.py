@@ -27,7 +27,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATH: Final = "/serial-console/"
+PATH: Final = b"/serial-console/"
 
 _SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
@@ -61,7 +61,9 @@ class SerialConsoles:
     async def _connect(self, socket: WebSocket) -> None:
         try:
             caller = await self._signer(socket.scope)
-            console = await self._app.consoles.connect(caller, socket.url.path.removeprefix(PATH))
+            console = await self._app.consoles.connect(
+                caller, socket.scope["raw_path"].removeprefix(PATH).decode(errors="replace")
+            )
         except ProtocolError as refusal:
             await serial_socket.refuse(socket, refusal.http_status, refusal.code, refusal.message)
         except Ec2Error as refusal:
