@@ -225,7 +225,7 @@ def test_two_commands_at_once_get_one_image(puller: Puller, request: pytest.Fixt
     argv = [sys.executable, "-m", "bakehouse", "image", "pull", "alpine-3.24", "--url-base", puller.web.url]
 
     both = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    ended = [(each.communicate(timeout=60)[0], each.returncode) for each in both]
+    ended = [(each.communicate(timeout=100)[0], each.returncode) for each in both]
 
     assert ended[0] == ended[1]
     assert ended[0][1] == 0

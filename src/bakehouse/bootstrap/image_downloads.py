@@ -45,15 +45,6 @@ class PublishedFile:
     checksum: Checksum
 
 
-def verify(path: Path, checksum: Checksum, source: str) -> None:
-    """Refuse a file that is not what it should be: FetchFailed."""
-    found = digest_of(path, checksum.algorithm)
-    if found != checksum.digits:
-        raise FetchFailed(
-            f"the {checksum.algorithm} of `{source}` is {found}, not {checksum.digits}", "download it again"
-        )
-
-
 @contextmanager
 def downloaded(url: str, checksum: Checksum | None, report: Callable[[str, float], None]) -> Iterator[Path]:
     """Give a file of the web for as long as the block lasts.
@@ -113,11 +104,11 @@ def _fetched(
         with downloads.file(url, limit_bytes, lambda fraction: report("downloading", fraction)) as download:
             if checksum is not None:
                 report("verifying", 1.0)
-                try:
-                    verify(download.path, checksum, url)
-                except FetchFailed:
+                found = digest_of(download.path, checksum.algorithm)
+                if found != checksum.digits:
                     download.discard()
-                    raise
+                    reason = f"the {checksum.algorithm} of `{url}` is {found}, not {checksum.digits}"
+                    raise FetchFailed(reason, "download it again")
             yield download
     except DownloadInterrupted as err:
         raise FetchFailed(str(err), "the same command goes on where this one ended") from err

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -22,6 +22,9 @@ from bakehouse.cli.terminal import (
     print_text,
     progress_bar,
 )
+
+if TYPE_CHECKING:
+    from bakehouse.domain.checksum import Checksum
 
 images = typer.Typer(help="Build, pull, import, export and list images.", no_args_is_help=True)
 
@@ -169,27 +172,46 @@ def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> 
 @contextmanager
 def _as_file(source: str, checksum: str | None) -> Iterator[Path]:
     """Give a local path of a file or URL, verified; what was downloaded goes when the block ends well."""
-    from bakehouse.bootstrap.image_downloads import FetchFailed, downloaded, verify
     from bakehouse.domain.checksum import UnknownChecksum, checksum_of
 
     try:
         expected = None if checksum is None else checksum_of(checksum)
-        with ExitStack() as kept:
-            if urlsplit(source).scheme in ("http", "https"):
-                note(f"downloading {source}")
-                with progress_bar("downloading") as bar:
-                    path = kept.enter_context(downloaded(source, expected, lambda _, part: bar.move(part)))
-            else:
-                path = Path(source).expanduser().absolute()
-                if not path.is_file():
-                    raise CommandFailed(f"there is no file `{path}`")
-                if expected is not None:
-                    verify(path, expected, str(path))
-            yield path
     except UnknownChecksum as err:
         raise CommandFailed(str(err), "use sha256:HEX or sha512:HEX") from err
+    if urlsplit(source).scheme in ("http", "https"):
+        with _downloaded(source, expected) as path:
+            yield path
+        return
+    path = Path(source).expanduser().absolute()
+    if not path.is_file():
+        raise CommandFailed(f"there is no file `{path}`")
+    if expected is not None:
+        _verify(path, expected)
+    yield path
+
+
+@contextmanager
+def _downloaded(url: str, expected: "Checksum | None") -> Iterator[Path]:
+    from bakehouse.bootstrap.image_downloads import FetchFailed, downloaded
+
+    note(f"downloading {url}")
+    try:
+        with ExitStack() as kept:
+            # Closed before the import's begins: a terminal has room for one.
+            with progress_bar("downloading") as bar:
+                path = kept.enter_context(downloaded(url, expected, lambda _, part: bar.move(part)))
+            yield path
     except FetchFailed as err:
         raise CommandFailed(str(err), err.hint) from err
+
+
+def _verify(path: Path, expected: "Checksum") -> None:
+    import hashlib
+
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, expected.algorithm).hexdigest()
+    if found != expected.digits:
+        raise CommandFailed(f"the {expected.algorithm} of `{path}` is {found}, not {expected.digits}")
 
 
 images.command("catalog")(image_pull_commands.catalog)
