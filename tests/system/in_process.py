@@ -96,7 +96,14 @@ class InProcess:
     async def _answer(self, request: AWSRequest) -> Answer:
         headers = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
         headers.append((b"host", b"127.0.0.1:8773"))
-        scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": headers,
+        }
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
