@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.publisher import LONG_AGO, Publisher, publisher
 
+from bakehouse.drivers.images import downloads
 from bakehouse.drivers.images.downloads import DownloadFailed, DownloadInterrupted, Downloads, digest_of, fetch_text
 
 CONTENT = bytes(range(256)) * 4096
@@ -239,6 +241,17 @@ def test_redirections_are_followed(web: Publisher, fetch: Fetcher) -> None:
 
     assert fetch() == CONTENT
     assert web.ranges("moved") == [None, "bytes=999-"]
+
+
+def test_a_redirection_out_of_protection_is_refused() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        away = request.url.scheme == "https"
+        return httpx.Response(302, headers={"location": "http://elsewhere/"}) if away else httpx.Response(200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True)
+
+    with pytest.raises(DownloadFailed, match="from https to http"), downloads._answer(client, "https://here/", {}):
+        pass
 
 
 def test_redirections_that_never_end_are_given_up(web: Publisher, fetch: Fetcher) -> None:
