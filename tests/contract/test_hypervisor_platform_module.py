@@ -1,6 +1,7 @@
 """What every hypervisor's trusted platform modules do, the fake's and the real ones'."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,26 @@ async def test_a_start_that_fails_spares_the_module_of_a_machine_that_has_run(dr
 
     await driver.hypervisor.start(spec)
     assert await driver.hypervisor.endorsement_keys(MACHINE) == before
+
+
+@pytest.mark.vm
+async def test_a_start_that_fails_ends_the_modules_process(tmp_path: Path) -> None:
+    async with hypervisors.qemu_driver(tmp_path) as driver:
+        spec = await started(driver)
+        await driver.hypervisor.kill(MACHINE)
+        folder = tmp_path / "home/machines" / MACHINE / "tpm"
+
+        with pytest.raises(MachineStartFailed):
+            await driver.hypervisor.start(driver.broken(spec))
+
+        assert processes_in(folder) == []
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose current folder this is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+    return found

@@ -3,14 +3,14 @@
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.hypervisor.qemu import boot_firmware, command_line, platform_module, uefi_variables
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
-from bakehouse.drivers.hypervisor.qemu.machine import Machine
+from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
     AGENT_SOCKET,
     CONSOLE_SOCKET,
@@ -45,9 +45,10 @@ async def launch(
     if len(spec.interfaces) > command_line.MAX_INTERFACES:
         raise MachineStartFailed(f"a machine has at most {command_line.MAX_INTERFACES} interfaces here")
     machine: Machine | None = None
+    modules: list[ProcessName] = []
     started_before = run.path.exists()
     try:
-        name, argv = await _spawn(spec, run, host, user)
+        name, argv = await _spawn(spec, run, host, user, modules)
         machine = Machine(run, name, on_change)
         record = LaunchRecord(pid=name.pid, start_time=name.start_time, argv=argv, spec=spec)
         # The record's way to the disk is hidden behind QEMU's own start.
@@ -59,14 +60,14 @@ async def launch(
     except MachineRuns as err:
         raise MonitorLost(f"another process holds {spec.machine_id}") from err
     except _UNPREPARED as err:
-        await _abandon(run, machine, started_before=started_before)
+        await _abandon(run, machine, modules, started_before=started_before)
         raise MachineStartFailed(f"the machine's firmware could not be made ready: {err}") from err
     except (MonitorLost, OSError, process.ProcessFailed) as err:
         last_words = run.last_words()
-        await _abandon(run, machine, started_before=started_before)
+        await _abandon(run, machine, modules, started_before=started_before)
         raise MachineStartFailed(f"QEMU did not start: {last_words or err}") from err
     except BaseException:
-        await asyncio.shield(_abandon(run, machine, started_before=started_before))
+        await asyncio.shield(_abandon(run, machine, modules, started_before=started_before))
         raise
     return machine
 
@@ -79,8 +80,13 @@ def close_interfaces(spec: MachineSpec) -> None:
 
 
 async def _spawn(
-    spec: MachineSpec, run: RunDirectory, host: command_line.Host, user: QemuUser | None
+    spec: MachineSpec,
+    run: RunDirectory,
+    host: command_line.Host,
+    user: QemuUser | None,
+    modules: list[ProcessName],
 ) -> tuple[ProcessName, tuple[str, ...]]:
+    """Start QEMU, and before it the platform module that it talks to, which is put into `modules`."""
     with ExitStack() as stack:
 
         def kept_until_started(descriptor: int) -> int:
@@ -99,7 +105,11 @@ async def _spawn(
             variables = kept_until_started(run.open_variables())
         tpm = None
         if spec.has_tpm:
-            tpm = stack.enter_context(await platform_module.start(run.tpm, user)).fileno()
+            connection, module = await platform_module.start(run.tpm, user)
+            tpm = stack.enter_context(connection).fileno()
+            begun = process.start_time(module)
+            if begun is not None:
+                modules.append(ProcessName(module, begun))
         local_disks = tuple(
             kept_until_started(run.open_local_disk(number, disk.size_bytes))
             for number, disk in enumerate(spec.local_disks)
@@ -130,10 +140,12 @@ async def _spawn(
     return ProcessName(pid, started), tuple(argv)
 
 
-async def _abandon(run: RunDirectory, machine: Machine | None, *, started_before: bool) -> None:
+async def _abandon(
+    run: RunDirectory, machine: Machine | None, modules: list[ProcessName], *, started_before: bool
+) -> None:
     """Remove every trace of a start that failed, but what a guest keeps over stops."""
     if machine is not None:
         await machine.end()
-    with suppress(platform_module.ModuleFailed):
-        await platform_module.wait_until_ended(run.tpm)
+    for module in modules:
+        await end_process(module)
     await asyncio.to_thread(run.remove_but_kept if started_before else run.remove)

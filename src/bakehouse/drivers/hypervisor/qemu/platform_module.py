@@ -91,8 +91,11 @@ def command_argv(commands: int) -> list[str]:
     ]  # fmt: skip
 
 
-async def start(files: ModuleFiles, user: QemuUser | None) -> socket.socket:
-    """Start a module, a new one where there is none, and return QEMU's end of its socket. The caller closes it.
+async def start(files: ModuleFiles, user: QemuUser | None) -> tuple[socket.socket, int]:
+    """Start a module, a new one where there is none, and return QEMU's end of its socket, and its process.
+
+    The caller closes the socket, and ends the process if QEMU does not come so far as to use it: a module that nobody
+    ever talked to does not see that its socket was closed.
 
     Raises:
         ModuleFailed: It could not be made. What a guest kept in it before is untouched.
@@ -104,11 +107,11 @@ async def start(files: ModuleFiles, user: QemuUser | None) -> socket.socket:
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            await _spawn(control_argv(theirs.fileno()), theirs, files, user)
+            pid = await _spawn(control_argv(theirs.fileno()), theirs, files, user)
         except BaseException:
             ours.close()
             raise
-    return ours
+    return ours, pid
 
 
 def read_keys(files: ModuleFiles) -> Mapping[str, EndorsementKey]:
@@ -156,8 +159,8 @@ async def _make(files: ModuleFiles, user: QemuUser | None) -> None:
     await asyncio.to_thread(_write_keys, files, publics)
 
 
-async def _spawn(argv: list[str], end: socket.socket, files: ModuleFiles, user: QemuUser | None) -> None:
-    await process.spawn_detached(
+async def _spawn(argv: list[str], end: socket.socket, files: ModuleFiles, user: QemuUser | None) -> int:
+    return await process.spawn_detached(
         argv,
         log=files.log,
         pass_fds=[end.fileno()],
