@@ -109,6 +109,18 @@ def test_other_disks_are_there_when_they_are_mapped(shop: Shop) -> None:
     assert (local_disks(shop, mapped), local_disks(shop, unmapped)) == ([16 * 10**9], [])
 
 
+def test_a_replaced_root_leaves_the_local_disks_and_a_stop_does_not(shop: Shop) -> None:
+    instance_id = shop.launch(InstanceType="i4i.8xlarge")["InstanceId"]
+    hypervisor: Any = shop.running.server.context.hypervisor
+
+    shop.ec2.create_replace_root_volume_task(InstanceId=instance_id)
+    shop.stop(instance_id)  # it comes after the replacement
+
+    (task,) = shop.ec2.describe_replace_root_volume_tasks()["ReplaceRootVolumeTasks"]
+    assert task["TaskState"] == "succeeded"
+    assert hypervisor.kept_local_disks[instance_id] == [True, False]
+
+
 def test_an_image_of_an_instance_leaves_its_disks_out(shop: Shop) -> None:
     instance_id = shop.launch(InstanceType="i4i.8xlarge")["InstanceId"]
 

@@ -81,8 +81,8 @@ class FakeHypervisor:
         self.clinging_guests: set[str] = set()
         self.guests_with_agent: set[str] = set()
         self.failing_starts: dict[str, str] = {}
-        self.kept_local_disks: set[str] = set()
-        """Machines that were killed without their local disks."""
+        self.kept_local_disks: dict[str, list[bool]] = {}
+        """For each machine, whether the kills of it kept its local disks."""
         self.guests = dict(_GUESTS)
         self._directory = directory
         self._machines: dict[str, _Machine] = {}
@@ -164,11 +164,8 @@ class FakeHypervisor:
 
     async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port."""
-        if not keep_local_disks:
-            self.kept_local_disks.discard(machine_id)
-        elif self._live(machine_id) is not None:
-            self.kept_local_disks.add(machine_id)
         if self._live(machine_id) is not None:
+            self.kept_local_disks.setdefault(machine_id, []).append(keep_local_disks)
             self._move(machine_id, MachineState.GONE, news=False)
 
     async def forget(self, machine_id: str) -> None:
