@@ -51,7 +51,6 @@ _CLUSTER: Final = 64 << 10
 #: What is written to after each snapshot.
 _CHANGED: Final = 8 * _MIB
 _VOLUME_GIB: Final = 1
-
 _DISK: Final = "/dev/nvme1n1"
 _HELPER: Final = "/run/storage_guest"
 _KEY: Final = "storage"

@@ -48,9 +48,7 @@ _keep_client_classes()
 class RunningServer:
     """A server that listens, with its insides at hand."""
 
-    def __init__(
-        self, server: Server, drivers: Drivers, url: str, loop: asyncio.AbstractEventLoop, home: Path
-    ) -> None:
+    def __init__(self, server: Server, drivers: Drivers, url: str, loop: asyncio.AbstractEventLoop, home: Path) -> None:
         self.server = server
         self.home = home
         self.drivers = drivers

@@ -50,9 +50,7 @@ def imports_ended(host: Host) -> bool:
 
 
 def export(host: Host, name: str = "sector", file_format: Any = "VMDK") -> None:
-    host.ec2.export_image(
-        ImageId=host.images[name], DiskImageFormat=file_format, S3ExportLocation={"S3Bucket": BUCKET}
-    )
+    host.ec2.export_image(ImageId=host.images[name], DiskImageFormat=file_format, S3ExportLocation={"S3Bucket": BUCKET})
 
 
 def exports_ended(host: Host) -> bool:
