@@ -22,7 +22,7 @@ from tests.vm.wholeness import assert_whole
 
 from bakehouse.sagas.catalogue import SAGAS
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(120)]
 
 CRASH_AT = "BAKEHOUSE_CRASH_AT"
 

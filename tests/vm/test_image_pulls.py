@@ -19,7 +19,7 @@ from bakehouse.settings import default_cache
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_pulled_image_is_launched_by_its_public_name(host: Host, ec2: "EC2Client", tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bakehouse.drivers.images.sources import NoPackageSources
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.one_user,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
 ]

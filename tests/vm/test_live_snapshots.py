@@ -18,6 +18,7 @@ from bakehouse.ports.volumes import VolumeInUse
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.one_user,
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
 ]
 
