@@ -141,6 +141,7 @@ async def test_minimal_says_that_it_knows_no_cloud_config(folder: Path) -> None:
         await guest.console_shows("this image knows no #cloud-config", timeout_s=MINIMAL_S)
 
 
+@pytest.mark.long
 async def test_debian_12_keeps_its_promises_and_a_live_copy_is_another_instance(folder: Path) -> None:
     image = await built(RecipeName.DEBIAN_12)
     key = await image_guest.make_key(folder)

@@ -23,7 +23,7 @@ from bakehouse.ports.disk_files import ExportFormat
 
 GIB = 1 << 30
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(600)]
 
 #: Files of every kind, and bytes that no compression shrinks; what is written last stays in the top layer.
 WRITE = """

@@ -10,7 +10,7 @@ from tests.contract.foreign_files import ova
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(300)]
 
 BUCKET = "transfers"
 DEADLINE_S = 120

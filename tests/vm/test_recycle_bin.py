@@ -9,7 +9,7 @@ import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(300)]
 
 MIB = 1 << 20
 #: More than the time between two sweeps, in which the reconciler removes files that nothing needs.

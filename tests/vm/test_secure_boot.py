@@ -11,7 +11,7 @@ from tests.vm.guest import Guest
 from tests.vm.host import Host
 from tests.vm.signed_image import Keys
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(300)]
 
 BOOT_DEADLINE_S = 120
 

@@ -27,7 +27,7 @@ from bakehouse.drivers.volumes.qcow2.run_choice import MAX_DEPTH
 
 pytestmark = [
     pytest.mark.vm,
-    pytest.mark.one_user,
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),

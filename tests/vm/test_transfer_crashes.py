@@ -21,7 +21,7 @@ from tests.vm.wholeness import assert_whole
 
 from bakehouse.sagas.catalogue import SAGAS
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(180)]
 
 BUCKET = "crashes"
 CRASH_AT = "BAKEHOUSE_CRASH_AT"
