@@ -28,6 +28,9 @@ MAX_SIZE_BYTES: Final = 64 << 40
 _READ_LIMIT_BYTES: Final = 8 << 20
 _CHUNK_BYTES: Final = 64 << 10
 
+#: How disks begin that are not raw, whatever becomes of their headers: qcow2, VMDK, VHDX.
+_MAGICS: Final = (b"QFI\xfb", b"KDMV", b"vhdxfile")
+
 #: What somebody may mistake for a disk image: magic, name. Source: file(1)'s magic.
 _PACKED: Final = (
     (b"\x1f\x8b", "gzip"),
@@ -196,6 +199,8 @@ def _raw(file: Window, expected_format: str | None) -> Part:
     for magic, name in _PACKED:
         if start.startswith(magic):
             raise UnsafeImage(f"it is packed by {name}; unpack it first")
+    if expected_format != ImportFormat.RAW and start.startswith(_MAGICS):
+        raise UnsafeImage("it begins as a disk of another format, and is cut short")
     # A fixed VHD is a raw disk with a footer. A raw disk may end so by chance, or by the will of a guest.
     size_bytes = None if expected_format == ImportFormat.RAW else vhd.fixed_size(file)
     if size_bytes is not None:
