@@ -39,5 +39,5 @@ def no_keyboard(instance_id: str) -> Ec2Error:
 
 
 def no_diagnostic_interrupt(instance_id: str) -> Ec2Error:
-    """Refuse a diagnostic interrupt. Source: EC2 User Guide, diagnostic interrupts, "Supported instance types"."""
+    """Refuse a diagnostic interrupt, as types of 64-bit ARM have none here; which code EC2 answers was not found."""
     return Ec2Error("UnsupportedOperation", f"The instance '{instance_id}' does not support diagnostic interrupts.")

@@ -11,7 +11,7 @@ from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_combination, invalid_value, missing_parameter
 
-#: Days for which a snapshot can be restored. Source: EC2 console, "Restore snapshot from archive".
+#: Days for which a snapshot can be restored. The longest is from memory: no document that could be searched names one.
 RESTORE_DAYS: Final = range(1, 180 + 1)
 
 
