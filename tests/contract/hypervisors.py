@@ -138,7 +138,7 @@ async def qemu_driver(tmp_path: Path) -> AsyncIterator[Driver]:
         os.kill(found.pid, signal.SIGKILL)
 
     async def limits(machine_id: str, volume_id: str) -> SpeedLimits:
-        return (await speed_limits.current(opened[-1]._machines[machine_id].monitor))[volume_id]
+        return (await speed_limits.current(opened[-1]._fleet.machines[machine_id].monitor))[volume_id]
 
     async def deafen(machine_id: str) -> None:
         await boot_sector.tell(home, machine_id, b"i")

@@ -28,7 +28,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 async def size_in_machine(host: Host, volume_id: str) -> int:
     """Return the size that the machine's device has now."""
-    machine = host.hypervisor._machines[MACHINE]
+    machine = host.hypervisor._fleet.machines[MACHINE]
     return (await look(machine.monitor)).disks[volume_id].size_bytes
 
 

@@ -283,7 +283,7 @@ async def test_a_machine_that_a_crash_kept_from_being_recorded_can_be_killed(hos
 
 
 async def test_a_machine_whose_monitor_is_taken_counts_as_running(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakehouse.drivers.hypervisor.qemu.driver._ADOPT_DEADLINE_S", 0.2)
+    monkeypatch.setattr("bakehouse.drivers.hypervisor.qemu.fleet._ADOPT_DEADLINE_S", 0.2)
     await host.started()
     squatter = host.hypervisor
     host.hypervisor = QemuHypervisor(host.home, accelerator="tcg")
@@ -296,7 +296,7 @@ async def test_a_machine_whose_monitor_is_taken_counts_as_running(host: Host, mo
 
 async def test_a_connection_that_broke_is_opened_again(host: Host) -> None:
     await host.started()
-    client = host.hypervisor._machines[MACHINE].monitor._client
+    client = host.hypervisor._fleet.machines[MACHINE].monitor._client
     assert client is not None
     await client.disconnect()
 
@@ -307,8 +307,8 @@ async def test_a_machine_reset_half_by_a_server_that_crashed_runs_on(host: Host)
     await host.started()
     await host.hypervisor.press_power_button(MACHINE)
     await host.hypervisor.wait_powered_off(MACHINE, DEADLINE_S)
-    monitor = host.hypervisor._machines[MACHINE].monitor
-    for task in host.hypervisor._machines[MACHINE]._tasks:
+    monitor = host.hypervisor._fleet.machines[MACHINE].monitor
+    for task in host.hypervisor._fleet.machines[MACHINE]._tasks:
         task.cancel()
     await monitor.execute("system_reset")
 

@@ -72,7 +72,7 @@ async def test_a_disk_whose_writes_wait_for_their_turn_is_taken_by_force(host: H
 
     await host.hypervisor.detach_disk(MACHINE, DATA, force=True)
 
-    assert set(await current(host.hypervisor._machines[MACHINE].monitor)) == {ROOT}
+    assert set(await current(host.hypervisor._fleet.machines[MACHINE].monitor)) == {ROOT}
 
 
 async def test_nothing_that_was_written_slowly_is_lost(host: Host) -> None:

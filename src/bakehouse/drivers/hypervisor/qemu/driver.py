@@ -1,11 +1,10 @@
 """The hypervisor port by QEMU processes.
 
-A machine is a detached process and a run directory (`run_directory.py`). This object only follows machines:
-when the server ends, they run on, and the next one finds them by their directories.
+A machine is a detached process and a run directory (`run_directory.py`). This object only follows machines
+(`fleet.py`): when the server ends, they run on, and the next one finds them by their directories.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,11 +24,11 @@ from bakehouse.drivers.hypervisor.qemu import (
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities
 from bakehouse.drivers.hypervisor.qemu.consoles import QemuConsoles
+from bakehouse.drivers.hypervisor.qemu.fleet import Fleet
 from bakehouse.drivers.hypervisor.qemu.launch import close_interfaces, launch
 from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
-from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
+from bakehouse.drivers.hypervisor.qemu.machine import end_process
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
-from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
     EndorsementKey,
@@ -42,11 +41,6 @@ from bakehouse.ports.hypervisor import (
     MonitorLost,
 )
 
-#: Time for the monitor of a machine that runs already.
-_ADOPT_DEADLINE_S: Final = 10.0
-
-#: States that a machine reaches by itself and that somebody wants to know. A guest's reboot is not one.
-_NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.STALLED, MachineState.GONE})
 #: Guests that are asked before a disk is taken from them.
 _HAS_A_SAY: Final = frozenset({MachineState.RUNNING, MachineState.STALLED})
 _OFF: Final = frozenset({MachineState.POWERED_OFF, MachineState.GONE})
@@ -86,13 +80,10 @@ class QemuHypervisor:
         self._user = None if user is None else QemuUser(*user)
         self._flush = flush
         self._unplug_deadline_s = unplug_deadline_s
-        self.consoles = QemuConsoles(self._live)
+        self._fleet = Fleet(self._home / "machines")
+        self.consoles = QemuConsoles(self._fleet.live)
         self._capabilities: HypervisorCapabilities | None = None
         self._proving = asyncio.Lock()
-        self._machines: dict[str, Machine] = {}
-        self._lifecycles: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._closing: set[asyncio.Task[None]] = set()
-        self._news: asyncio.Queue[tuple[str, MachineState]] = asyncio.Queue()
 
     async def capabilities(self) -> HypervisorCapabilities:
         """Prove which accelerator works; see the port. Without QEMU there are no architectures."""
@@ -104,50 +95,50 @@ class QemuHypervisor:
     async def start(self, spec: MachineSpec) -> None:
         """Start the machine; see the port. The descriptors of its interfaces are closed in any case."""
         try:
-            async with self._lifecycles[spec.machine_id]:
-                if await self._find(spec.machine_id) is None:
+            async with self._fleet.lifecycles[spec.machine_id]:
+                if await self._fleet.find(spec.machine_id) is None:
                     await self._launch(spec)
-                await speed_limits.set_at_start(self._machines[spec.machine_id].monitor, spec.disks)
+                await speed_limits.set_at_start(self._fleet.machines[spec.machine_id].monitor, spec.disks)
         finally:
             # Closing a tap takes the kernel some 17 ms.
             await asyncio.shield(asyncio.to_thread(close_interfaces, spec))
 
     async def press_power_button(self, machine_id: str) -> None:
         """Ask the guest to shut down; see the port."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is not None:
             await machine.monitor.execute("system_powerdown")
 
     async def pause(self, machine_id: str) -> None:
         """Let the guest stand still; see the port. Its writes in flight have ended afterwards."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is not None and machine.state is MachineState.RUNNING:
             await machine.monitor.execute("stop")
             await machine.refresh()
 
     async def resume(self, machine_id: str) -> None:
         """Let a guest that stands still go on; see the port."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is not None and machine.state is MachineState.STALLED:
             await machine.monitor.execute("cont")
             await machine.refresh()
 
     async def wait_powered_off(self, machine_id: str, deadline_s: float) -> bool:
         """Wait until the guest has shut down; see the port."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         return machine is None or await machine.wait_for(_OFF, deadline_s=deadline_s)
 
     async def reset(self, machine_id: str) -> None:
         """Begin again at the firmware; see the port. Nothing happens to a machine that is gone."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is not None:
             await machine.reset()
 
     async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port. What its guest has written is on the disk afterwards."""
-        run = self._run(machine_id)
-        async with self._lifecycles[machine_id]:
-            machine = self._machines.pop(machine_id, None)
+        run = self._fleet.run(machine_id)
+        async with self._fleet.lifecycles[machine_id]:
+            machine = self._fleet.machines.pop(machine_id, None)
             if machine is not None:
                 await machine.end()
             elif (name := await asyncio.to_thread(run.running_process)) is not None:
@@ -161,8 +152,8 @@ class QemuHypervisor:
         Raises:
             RuntimeError: The machine runs. Nothing was removed.
         """
-        run = self._run(machine_id)
-        async with self._lifecycles[machine_id]:
+        run = self._fleet.run(machine_id)
+        async with self._fleet.lifecycles[machine_id]:
             if await asyncio.to_thread(run.is_locked):
                 raise RuntimeError(f"{machine_id} runs; kill it before forgetting it")
             await asyncio.to_thread(run.remove)
@@ -174,13 +165,13 @@ class QemuHypervisor:
             DeviceBusy: All ports are taken; the machine has new ones after stop and start.
             MonitorLost: The outcome is unknown, or the machine is gone.
         """
-        machine = await self._needed(machine_id)
+        machine = await self._fleet.needed(machine_id)
         async with machine.disks_lock:
             await live_disks.attach(machine.monitor, disk, flush=self._flush)
 
     async def detach_disk(self, machine_id: str, volume_id: str, *, force: bool) -> None:
         """Take a disk back; see the port. A guest that does not run has no say: it goes as with `force`."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is None:
             return
         async with machine.disks_lock:
@@ -199,7 +190,7 @@ class QemuHypervisor:
 
     async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
         """Change how fast a disk may be; see the port."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is not None:
             await speed_limits.change(machine.monitor, {volume_id: limits})
 
@@ -213,7 +204,7 @@ class QemuHypervisor:
             CommandRefused: QEMU cannot open a new file.
             MonitorLost: The outcome is unknown, or the machine is gone. Ask `active_tops`.
         """
-        machine = await self._needed(machine_id)
+        machine = await self._fleet.needed(machine_id)
         async with machine.disks_lock:
             await live_disks.switch_tops(machine.monitor, switches, flush=self._flush)
 
@@ -223,7 +214,7 @@ class QemuHypervisor:
         Raises:
             MonitorLost: The machine is there and does not answer.
         """
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is None:
             return {}
         graph = await live_disks.look(machine.monitor)
@@ -232,7 +223,7 @@ class QemuHypervisor:
     async def chain_depths(self) -> Mapping[str, int]:
         """Return how many files each volume of a live machine is read through, by volume id. Silent machines: none."""
         found: dict[str, int] = {}
-        for machine in list(self._machines.values()):
+        for machine in list(self._fleet.machines.values()):
             with suppress(MonitorLost):
                 found |= await chains.depths(machine.monitor)
         return found
@@ -244,7 +235,7 @@ class QemuHypervisor:
             CommandRefused: Nothing changed.
             MonitorLost: Whether it was enlarged is unknown, or the machine is gone.
         """
-        machine = await self._needed(machine_id)
+        machine = await self._fleet.needed(machine_id)
         async with machine.disks_lock:
             return await live_disks.resize(machine.monitor, volume_id, size_bytes)
 
@@ -255,7 +246,7 @@ class QemuHypervisor:
             CommandRefused: It cannot be opened; the machine reads what it read before.
             MonitorLost: Whether it was opened is unknown; the guest reads the same either way.
         """
-        for machine in list(self._machines.values()):
+        for machine in list(self._fleet.machines.values()):
             async with machine.disks_lock:
                 if await chains.reopen(machine.monitor, below, flush=self._flush):
                     return True
@@ -263,7 +254,7 @@ class QemuHypervisor:
 
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         return (
             machine is not None and await guest_agent.listens(machine.monitor) and await guest_agent.freeze(machine.run)
         )
@@ -274,7 +265,7 @@ class QemuHypervisor:
         Raises:
             MonitorLost: An agent is there and did not answer: the guest may be frozen still.
         """
-        machine = await self._live(machine_id)
+        machine = await self._fleet.live(machine_id)
         if machine is None or not await guest_agent.listens(machine.monitor):
             return
         try:
@@ -284,40 +275,27 @@ class QemuHypervisor:
 
     async def console_output(self, machine_id: str) -> bytes:
         """Return the end of the guest's serial console; see the port."""
-        return await asyncio.to_thread(self._run(machine_id).console_tail)
+        return await asyncio.to_thread(self._fleet.run(machine_id).console_tail)
 
     async def endorsement_keys(self, machine_id: str) -> Mapping[str, EndorsementKey]:
         """Return the keys of the machine's platform module; see the port."""
-        return await asyncio.to_thread(platform_module.read_keys, self._run(machine_id).tpm)
+        return await asyncio.to_thread(platform_module.read_keys, self._fleet.run(machine_id).tpm)
 
     async def uefi_data(self, machine_id: str) -> bytes | None:
         """Return the machine's UEFI variables; see the port."""
-        return await boot_firmware.variables_of(self._run(machine_id), self._user)
+        return await boot_firmware.variables_of(self._fleet.run(machine_id), self._user)
 
     async def observe(self) -> tuple[MachineStatus, ...]:
         """Look at every machine; see the port. One whose monitor is silent counts as running."""
-        ids = await asyncio.to_thread(self._machine_ids)
-        return tuple(await asyncio.gather(*(self._observe_one(machine_id) for machine_id in ids)))
+        return await self._fleet.observe()
 
-    async def changes(self) -> AsyncIterator[MachineStatus]:
+    def changes(self) -> AsyncIterator[MachineStatus]:
         """Yield what machines do by themselves; see the port. There is one stream: iterate once."""
-        while True:
-            machine_id, state = await self._news.get()
-            yield MachineStatus(machine_id=machine_id, state=state, volume_ids=await self._volumes(machine_id))
+        return self._fleet.changes()
 
     async def close(self) -> None:
         """Let go of all machines. They run on."""
-        machines = list(self._machines.values())
-        self._machines.clear()
-        await asyncio.gather(*(machine.close() for machine in machines), *self._closing)
-
-    def _run(self, machine_id: str) -> RunDirectory:
-        return RunDirectory(self._home / "machines" / machine_id)
-
-    def _machine_ids(self) -> list[str]:
-        with suppress(FileNotFoundError):
-            return sorted(entry.name for entry in (self._home / "machines").iterdir() if entry.is_dir())
-        return []
+        await self._fleet.close()
 
     async def _launch(self, spec: MachineSpec) -> None:
         capabilities = await self.capabilities()
@@ -330,71 +308,5 @@ class QemuHypervisor:
             raise MachineStartFailed("there is no trusted platform module on this host")
         platform = PLATFORMS[spec.architecture]
         host = command_line.Host(platform=platform, accelerator=support.accelerator, flush=self._flush)
-        run = self._run(spec.machine_id)
-        self._machines[spec.machine_id] = await launch(spec, run, host, self._user, self._on_change)
-
-    async def _find(self, machine_id: str) -> Machine | None:
-        """Return the live machine of this id, adopting it if need be. Its lifecycle lock is held."""
-        machine = self._machines.get(machine_id)
-        if machine is not None and machine.state is not MachineState.GONE:
-            return machine
-        run = self._run(machine_id)
-        name = await asyncio.to_thread(run.running_process)
-        if name is None:
-            return None
-        machine = Machine(run, name, self._on_change)
-        self._machines[machine_id] = machine
-        try:
-            await machine.follow(deadline_s=_ADOPT_DEADLINE_S)
-        except BaseException:
-            del self._machines[machine_id]
-            await machine.close()
-            raise
-        return machine
-
-    async def _live(self, machine_id: str) -> Machine | None:
-        machine = self._machines.get(machine_id)
-        if machine is not None and machine.state is not MachineState.GONE:
-            return machine
-        async with self._lifecycles[machine_id]:
-            return await self._find(machine_id)
-
-    async def _needed(self, machine_id: str) -> Machine:
-        machine = await self._live(machine_id)
-        if machine is None:
-            raise MonitorLost(f"{machine_id} is gone")
-        return machine
-
-    async def _observe_one(self, machine_id: str) -> MachineStatus:
-        run = self._run(machine_id)
-        await asyncio.to_thread(run.trim_console_log)
-        try:
-            machine = await self._live(machine_id)
-        except MonitorLost:
-            record = await asyncio.to_thread(run.read_record)
-            volumes = frozenset(disk.volume_id for disk in record.spec.disks) if record else frozenset()
-            return MachineStatus(machine_id=machine_id, state=MachineState.RUNNING, volume_ids=volumes)
-        if machine is None:
-            return MachineStatus(machine_id=machine_id, state=MachineState.GONE)
-        volumes = await self._volumes(machine_id)
-        return MachineStatus(machine_id=machine_id, state=machine.state, volume_ids=volumes)
-
-    async def _volumes(self, machine_id: str) -> frozenset[str]:
-        machine = self._machines.get(machine_id)
-        if machine is None or machine.state is MachineState.GONE:
-            return frozenset()
-        try:
-            return frozenset((await live_disks.look(machine.monitor)).disks)
-        except MonitorLost:
-            return frozenset()
-
-    def _on_change(self, machine: Machine) -> None:
-        if machine.ending:
-            return
-        if machine.state in _NEWS:
-            self._news.put_nowait((machine.machine_id, machine.state))
-        if machine.state is MachineState.GONE and self._machines.get(machine.machine_id) is machine:
-            del self._machines[machine.machine_id]
-            task = asyncio.create_task(machine.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        run = self._fleet.run(spec.machine_id)
+        self._fleet.machines[spec.machine_id] = await launch(spec, run, host, self._user, self._fleet.hear)
