@@ -27,9 +27,18 @@ class CopyVolume:
 
 
 async def freeze_source(ctx: SagaContext, params: CopyVolume) -> None:
-    """Take the source at one point in time, unless the copy was made by an earlier try."""
-    if not await _is_made(ctx, params):
-        await volumes.take_snapshots(ctx, {params.source_id: params.snapshot_id})
+    """Take the source at one point in time, unless the copy was made by an earlier try.
+
+    The copy is as large as the source's bytes, at least: a modification adds some before it changes the record.
+    """
+    if await _is_made(ctx, params):
+        return
+    await volumes.take_snapshots(ctx, {params.source_id: params.snapshot_id})
+    size_gib = (await ctx.volumes.connect(params.source_id)).size_bytes // volumes.GIB
+    async with ctx.store.transaction() as tx:
+        copy = ctx.store.volumes[params.volume_id]
+        if copy.size_gib < size_gib:
+            tx.put(replace(copy, size_gib=size_gib))
 
 
 async def forget_copy(ctx: SagaContext, params: CopyVolume) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bakehouse.domain.image import ImageState
+from bakehouse.domain.image import BlockDevice, ImageState
 from bakehouse.ports.hypervisor import MachineState, MonitorLost
 from bakehouse.ports.volumes import StorageFull
 from bakehouse.sagas import machine, volumes
@@ -88,14 +88,25 @@ async def start_again(ctx: SagaContext, params: CreateImage) -> None:
 
 
 async def mark_available(ctx: SagaContext, params: CreateImage) -> None:
-    """Write down that there is an image. It, or a snapshot, may have been deleted while it was made."""
+    """Write down that there is an image. It, or a snapshot, may have been deleted while it was made.
+
+    A volume that grew meanwhile gave a larger snapshot than the mapping was to have.
+    """
     await volumes.delete_unrecorded(ctx, params.snapshots.values())
     async with ctx.store.transaction() as tx:
         for snapshot in volumes.completed(ctx, params.snapshots.values()):
             tx.put(snapshot)
         image = ctx.store.images.get(params.image_id)
         if image is not None and image.state is ImageState.PENDING:
-            tx.put(replace(image, state=ImageState.AVAILABLE))
+            devices = tuple(_no_smaller(ctx, device) for device in image.block_devices)
+            tx.put(replace(image, state=ImageState.AVAILABLE, block_devices=devices))
+
+
+def _no_smaller(ctx: SagaContext, device: BlockDevice) -> BlockDevice:
+    snapshot = ctx.store.snapshots.get(device.snapshot_id or "")
+    if snapshot is None or device.size_gib is None or device.size_gib >= snapshot.volume_size_gib:
+        return device
+    return replace(device, size_gib=snapshot.volume_size_gib)
 
 
 CREATE_IMAGE: Final = Saga(

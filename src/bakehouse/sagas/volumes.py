@@ -38,6 +38,23 @@ async def take_snapshots(ctx: SagaContext, snapshots: Mapping[str, str]) -> None
         attachments = [volume.attachment for volume in volumes if volume is not None and volume.attachment is not None]
         machine_id = attachments[0].instance_id if attachments else None
         await ctx.volumes.snapshot(snapshots, machine_id=machine_id)
+        await _note_growth(ctx, snapshots)
+
+
+async def _note_growth(ctx: SagaContext, made_of: Mapping[str, str]) -> None:
+    """Let what is made (values) of volumes (keys) be no smaller than their bytes.
+
+    A modification adds bytes before it changes the volume's record, and leaves them when it fails.
+    """
+    for volume_id, made_id in made_of.items():
+        volume = ctx.store.volumes.get(volume_id)
+        if volume is None or volume.modification is None:
+            continue
+        size_gib = (await ctx.volumes.connect(volume_id)).size_bytes // GIB
+        async with ctx.store.transaction() as tx:
+            made = ctx.store.snapshots.get(made_id)
+            if made is not None and made.volume_size_gib < size_gib:
+                tx.put(replace(made, volume_size_gib=size_gib))
 
 
 async def copy_snapshots(ctx: SagaContext, copies: Mapping[str, str]) -> None:
