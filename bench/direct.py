@@ -41,7 +41,9 @@ from keepalive import Connection
 from rich.console import Console
 from rich.table import Table
 
-from bakehouse.bootstrap import make_drivers, prepare_home, running_server
+from bakehouse.bootstrap.drivers import make_drivers
+from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.server import running_server
 from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore
 from bakehouse.server.listener import serve, tcp_socket
 from bakehouse.settings import Settings

@@ -30,7 +30,9 @@ from botocore.credentials import Credentials
 from rich.console import Console
 from rich.table import Table
 
-from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
+from bakehouse.bootstrap.drivers import make_drivers
+from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.server import Server, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.domain.allowed_images import AllowedImagesState, ImageCriterion
 from bakehouse.domain.caller import Caller

@@ -36,7 +36,7 @@ from real_server import Place, RealServer, home, host_facts, real_server, wait_f
 from rich.console import Console
 from rich.table import Table
 
-from bakehouse.bootstrap import machine_user
+from bakehouse.bootstrap.drivers import machine_user
 from bakehouse.domain.instance_metadata import InstanceMetadata
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.hypervisor.qemu.firmware import find

@@ -40,7 +40,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bakehouse.__main__ import main as bakehouse
-from bakehouse.bootstrap import machine_user
+from bakehouse.bootstrap.drivers import machine_user
 from bakehouse.drivers.hypervisor.qemu import block_nodes
 from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
 from bakehouse.reconcile.host_storage import HostStorage

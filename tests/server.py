@@ -14,7 +14,9 @@ import botocore.client
 import botocore.config
 from tests.protocol.xml_conformance import assert_conforms, assert_is_error_document
 
-from bakehouse.bootstrap import Drivers, Server, make_drivers, prepare_home, running_server
+from bakehouse.bootstrap.drivers import Drivers, make_drivers
+from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.server import Server, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.sagas.engine import Checkpoint, no_checkpoint
 from bakehouse.server.listener import serve, tcp_socket

@@ -15,7 +15,9 @@ from tests.system.wire import VERSION, Answer
 
 from bakehouse.app.image_imports import ImportImage
 from bakehouse.app.retention_rules import RuleRequest
-from bakehouse.bootstrap import Server, make_drivers, prepare_home, running_server
+from bakehouse.bootstrap.drivers import make_drivers
+from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.server import Server, running_server
 from bakehouse.domain.account import AccessKey
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.retention_rule import RetainedType

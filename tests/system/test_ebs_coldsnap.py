@@ -10,7 +10,7 @@ import pytest
 from tests.server import server
 from tests.system.uploader import Uploader, block, linear
 
-from bakehouse.bootstrap import Drivers, make_drivers
+from bakehouse.bootstrap.drivers import Drivers, make_drivers
 from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore
 from bakehouse.settings import Settings
 

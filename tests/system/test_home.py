@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.server import server
 
-from bakehouse.bootstrap import running_server
+from bakehouse.bootstrap.server import running_server
 from bakehouse.reconcile.reconciler import RecordsLost
 from bakehouse.settings import Settings
 

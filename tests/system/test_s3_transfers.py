@@ -13,7 +13,7 @@ from tests.system.refusals import refused
 from tests.system.shop import Shop
 from tests.system.transfers import ended_export, ended_import, ended_store, settled_image, transfers_wait
 
-from bakehouse.bootstrap import Drivers, make_drivers
+from bakehouse.bootstrap.drivers import Drivers, make_drivers
 from bakehouse.settings import Settings
 
 BUCKET = "exchange"

@@ -22,7 +22,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "pytest",
         "bakehouse.__main__",
-        "bakehouse.bootstrap",
+        "bakehouse.bootstrap.server",
         "alembic.command",
         "alembic.context",
         "uvicorn.protocols.http.httptools_impl",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bakehouse.bootstrap import make_drivers, prepare_home
+from bakehouse.bootstrap.drivers import make_drivers
+from bakehouse.bootstrap.home import prepare_home
 from bakehouse.drivers.process import ProcessFailed
 from bakehouse.ports.hypervisor import GuestSupport
 from bakehouse.ports.network import NetworkUnavailable

@@ -58,13 +58,13 @@ def serve(
     """Run the server in the foreground."""
     import asyncio
 
-    from bakehouse import bootstrap
+    from bakehouse.bootstrap.server import serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
 
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
     try:
-        asyncio.run(bootstrap.serve_forever(where, settings, ready=_announce))
+        asyncio.run(serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
         raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
     except RecordsLost as err:
@@ -101,10 +101,10 @@ def up(
         arguments += [name for name, value in options.items() if value is True]
         import asyncio
 
-        from bakehouse import bootstrap
+        from bakehouse.bootstrap.background import start_in_background
 
         try:
-            pid = asyncio.run(bootstrap.start_in_background(where, arguments))
+            pid = asyncio.run(start_in_background(where, arguments))
         except OSError as err:
             raise unusable_home(where, err) from err
         _wait_until_up(where, pid)
