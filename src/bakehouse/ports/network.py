@@ -5,11 +5,52 @@ Every method may be repeated; the last call for an id describes what holds. Noth
 
 import socket
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Literal, Protocol
+
+#: Stands for the VPC's own resolver among `DhcpSpec.domain_name_servers`.
+AMAZON_PROVIDED_DNS: Final = "AmazonProvidedDNS"
+
+#: Where a route leads. `local` is implied by every route table and never described.
+RouteTarget = Literal["internet", "egress_only", "nat", "interface", "blackhole"]
 
 
 class NetworkUnavailable(Exception):
     """The host cannot do what was asked. The text says what is missing and the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSpec:
+    """A route of a subnet's route table. The most specific one wins, and the local one before an equal one.
+
+    Source: VPC User Guide, "How route priority works".
+    """
+
+    destination: str
+    """An IPv4 or IPv6 range. Callers expand a prefix list to one route per entry."""
+    target: RouteTarget
+    """`internet` (an internet gateway), `egress_only` (IPv6 only), `nat`, `interface`, or `blackhole` (what EC2 shows
+    as the state of a route whose target is gone)."""
+    target_id: str = ""
+    """Of `nat`: the `nat_gateway_id` of a NatGatewaySpec. Of `interface`: an `interface_id`. Else ignored. A target
+    that does not exist (yet), or an internet gateway that is not attached, makes the route a blackhole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AclRule:
+    """An entry of a network ACL. Of one direction's entries the lowest number that matches decides; none denies."""
+
+    number: int
+    """1 to 32766; 32767, the final denial, need not be described."""
+    is_egress: bool
+    allow: bool
+    protocol: str
+    """`-1` for all, else a name or a number as text, as in FirewallRule."""
+    cidr: str
+    """IPv4 or IPv6 range of the other side: the sender's for ingress, the receiver's for egress."""
+    from_port: int | None = None
+    """First port of the receiver; for icmp the type. None or -1 is any."""
+    to_port: int | None = None
+    """Last port; for icmp the code. None or -1 is any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,25 +59,75 @@ class SubnetSpec:
 
     subnet_id: str
     cidr: str
+    ipv6_cidr: str | None = None
+    """A /64 of the VPC's `ipv6_cidr`, when the subnet is dual-stack."""
+    routes: tuple[RouteSpec, ...] | None = None
+    """The routes of its route table (its own, else the VPC's main one), without `local`. () is a subnet that reaches
+    the VPC only. None stands for the one route of a default VPC: 0.0.0.0/0 to `internet`."""
+    acl: tuple[AclRule, ...] | None = None
+    """Entries of its network ACL, in any order; () denies everything. None allows everything and costs nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatGatewaySpec:
+    """A NAT gateway that is available. A deleted one is left out, and its routes become blackholes."""
+
+    nat_gateway_id: str
+    subnet_id: str
+    """Where it is: what it sends follows this subnet's routes and passes this subnet's ACL."""
+    private_ip: str
+    """Its own address. No interface is plugged for it."""
+    public_ip: str | None = None
+    """Its Elastic IP. None for a private NAT gateway, which reaches nothing outside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhcpSpec:
+    """A DHCP options set. What is empty is not offered.
+
+    Source: VPC User Guide, "DHCP option sets in Amazon VPC".
+    """
+
+    domain_name: str | None = None
+    domain_name_servers: tuple[str, ...] = ()
+    """Addresses, or `AMAZON_PROVIDED_DNS` for the VPC's resolver (not offered without `dns_support`)."""
+    ntp_servers: tuple[str, ...] = ()
+    netbios_name_servers: tuple[str, ...] = ()
+    netbios_node_type: int | None = None
+    """1, 2, 4 or 8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentSpec:
-    """A VPC's network on this host."""
+    """A VPC's network on this host. All but `vpc_id` and `cidr` may change while machines run."""
 
     vpc_id: str
     cidr: str
+    """The primary range, which never changes."""
     subnets: tuple[SubnetSpec, ...]
     domain: str
     """DNS domain of private names, such as `ec2.internal`."""
+    extra_cidrs: tuple[str, ...] = ()
+    """Further IPv4 ranges."""
+    ipv6_cidr: str | None = None
+    has_internet_gateway: bool = True
+    """Whether one is attached. Without, no `internet` route leads anywhere and no public address works."""
+    dns_support: bool = True
+    """Whether the resolver (base plus two, 169.254.169.253) answers. DHCP goes on without it."""
+    dhcp: DhcpSpec | None = None
+    """None offers what EC2's default set does: `domain` and the VPC's resolver."""
+    nat_gateways: tuple[NatGatewaySpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirewallRule:
-    """One permission. Exactly one of `cidr` and `group_id` is set."""
+    """One permission. Exactly one of `cidr` and `group_id` is set.
+
+    A rule that names a prefix list is described as one FirewallRule per entry of the list.
+    """
 
     protocol: str
-    """`tcp`, `udp`, `icmp`, `-1` for all, or a protocol number as text."""
+    """`tcp`, `udp`, `icmp`, `icmpv6`, `-1` for all, or a protocol number as text."""
     from_port: int | None
     """First port; for icmp the type. None or -1 is any."""
     to_port: int | None
@@ -58,8 +149,20 @@ class GroupSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSpec:
+    """A further private IPv4 address of an interface, and the public address that leads there."""
+
+    private_ip: str
+    public_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterfaceSpec:
-    """A network interface and all that the segment does for it."""
+    """A network interface and all that the segment does for it.
+
+    All but the ids, `mac`, `private_ip` and `subnet_cidr` may change while its machine runs. A machine may have several
+    interfaces: each is plugged and connected by itself.
+    """
 
     interface_id: str
     vpc_id: str
@@ -71,7 +174,23 @@ class InterfaceSpec:
     """An address in 127.0.0.0/8 by which the host reaches the guest."""
     group_ids: tuple[str, ...]
     host_name: str
-    """Without its domain, such as `ip-172-31-5-10`."""
+    """Without its domain, such as `ip-172-31-5-10`. DHCP offers it."""
+    secondary_ips: tuple[AddressSpec, ...] = ()
+    """Further private addresses of the same subnet. The guest configures them itself, as on EC2."""
+    ipv6_addresses: tuple[str, ...] = ()
+    """Of the subnet's `ipv6_cidr`. DHCPv6 offers the first."""
+    source_dest_check: bool = True
+    """False lets it send from and receive for addresses that are not its own: a NAT or firewall instance."""
+    names: tuple[str, ...] = ()
+    """More DNS names of `private_ip` inside the VPC: without a dot below the segment's `domain`
+    (`i-0123456789abcdef0`), with one complete (`ec2-127-16-0-10.compute-1.amazonaws.com`)."""
+
+
+def addresses_of(interface: InterfaceSpec) -> frozenset[str]:
+    """Return all addresses of an interface, private and public, which no other interface of its VPC has."""
+    pairs = (AddressSpec(private_ip=interface.private_ip, public_ip=interface.public_ip), *interface.secondary_ips)
+    given = {address for pair in pairs for address in (pair.private_ip, pair.public_ip) if address is not None}
+    return frozenset(given) | frozenset(interface.ipv6_addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +241,9 @@ class NetworkFabric(Protocol):
         ...
 
     async def ensure_segment(self, segment: SegmentSpec) -> None:
-        """Make the VPC's network, or bring it to this description.
+        """Make the VPC's network, or bring it to this description, for running machines too.
+
+        Interfaces of a subnet that is left out are unplugged before.
 
         Raises:
             NetworkUnavailable: Nothing was made.

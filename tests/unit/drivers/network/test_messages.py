@@ -7,13 +7,37 @@ from collections.abc import Iterator
 import pytest
 
 from bakehouse.drivers.network.linux import messages
-from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.ports.network import (
+    AclRule,
+    AddressSpec,
+    DhcpSpec,
+    FirewallRule,
+    GroupSpec,
+    InterfaceSpec,
+    NatGatewaySpec,
+    RouteSpec,
+    SegmentSpec,
+    SubnetSpec,
+)
 
 SEGMENT = SegmentSpec(
     vpc_id="vpc-0",
     cidr="172.31.0.0/16",
-    subnets=(SubnetSpec(subnet_id="subnet-0", cidr="172.31.0.0/20"),),
+    subnets=(
+        SubnetSpec(subnet_id="subnet-0", cidr="172.31.0.0/20"),
+        SubnetSpec(
+            subnet_id="subnet-1",
+            cidr="10.1.0.0/24",
+            ipv6_cidr="2600:1f18::/64",
+            routes=(RouteSpec(destination="0.0.0.0/0", target="nat", target_id="nat-0"),),
+            acl=(AclRule(number=100, is_egress=False, allow=True, protocol="-1", cidr="0.0.0.0/0"),),
+        ),
+    ),
     domain="ec2.internal",
+    extra_cidrs=("10.1.0.0/16",),
+    ipv6_cidr="2600:1f18::/56",
+    dhcp=DhcpSpec(domain_name="bread", domain_name_servers=("10.1.0.9",), netbios_node_type=2),
+    nat_gateways=(NatGatewaySpec(nat_gateway_id="nat-0", subnet_id="subnet-0", private_ip="172.31.0.9"),),
 )
 GROUP = GroupSpec(
     group_id="sg-a",
@@ -31,6 +55,10 @@ INTERFACE = InterfaceSpec(
     public_ip=None,
     group_ids=("sg-a",),
     host_name="ip-172-31-0-10",
+    secondary_ips=(AddressSpec(private_ip="172.31.0.20", public_ip="127.16.0.20"),),
+    ipv6_addresses=("2600:1f18::10",),
+    source_dest_check=False,
+    names=("i-0123456789abcdef0",),
 )
 REQUESTS: tuple[messages.Request, ...] = (
     messages.EnsureSegment(SEGMENT),

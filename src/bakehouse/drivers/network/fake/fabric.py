@@ -11,6 +11,7 @@ from bakehouse.ports.network import (
     NetworkUnavailable,
     ReachablePort,
     SegmentSpec,
+    addresses_of,
 )
 
 
@@ -89,9 +90,8 @@ class FakeNetworkFabric:
         for other in self.interfaces.values():
             if other.vpc_id != interface.vpc_id or other.interface_id == interface.interface_id:
                 continue
-            for address in {other.private_ip, other.public_ip} & {interface.private_ip, interface.public_ip}:
-                if address is not None:
-                    raise NetworkUnavailable(f"{address} is {other.interface_id}'s")
+            for address in sorted(addresses_of(other) & addresses_of(interface)):
+                raise NetworkUnavailable(f"{address} is {other.interface_id}'s")
         self.interfaces[interface.interface_id] = interface
 
     async def connect(self, interface_id: str) -> InterfaceConnection:

@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.ports.network import (
+    AclRule,
+    AddressSpec,
+    DhcpSpec,
+    FirewallRule,
+    GroupSpec,
+    InterfaceSpec,
+    NatGatewaySpec,
+    RouteSpec,
+    SegmentSpec,
+    SubnetSpec,
+)
 
 #: Linux's default limit for a packet on a Unix socket (net.core.wmem_max), less its own book-keeping. A security
 #: group of 1,000 rules, the most that EC2 lets an interface have, takes half of it.
@@ -190,8 +201,26 @@ def decode_answer(packet: bytes) -> Answer:
 
 
 def _segment(fields: Mapping[str, Any]) -> SegmentSpec:
-    subnets = tuple(SubnetSpec(**subnet) for subnet in fields["subnets"])
-    return SegmentSpec(**{**fields, "subnets": subnets})
+    dhcp = fields["dhcp"]
+    return SegmentSpec(
+        **_plain(fields)
+        | {
+            "subnets": tuple(_subnet(subnet) for subnet in fields["subnets"]),
+            "nat_gateways": tuple(NatGatewaySpec(**gateway) for gateway in fields["nat_gateways"]),
+            "dhcp": None if dhcp is None else DhcpSpec(**_plain(dhcp)),
+        }
+    )
+
+
+def _subnet(fields: Mapping[str, Any]) -> SubnetSpec:
+    routes, acl = fields["routes"], fields["acl"]
+    return SubnetSpec(
+        **fields
+        | {
+            "routes": None if routes is None else tuple(RouteSpec(**route) for route in routes),
+            "acl": None if acl is None else tuple(AclRule(**rule) for rule in acl),
+        }
+    )
 
 
 def _group(fields: Mapping[str, Any]) -> GroupSpec:
@@ -200,7 +229,13 @@ def _group(fields: Mapping[str, Any]) -> GroupSpec:
 
 
 def _interface(fields: Mapping[str, Any]) -> InterfaceSpec:
-    return InterfaceSpec(**{**fields, "group_ids": tuple(fields["group_ids"])})
+    secondary = tuple(AddressSpec(**pair) for pair in fields["secondary_ips"])
+    return InterfaceSpec(**_plain(fields) | {"secondary_ips": secondary})
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with the tuples that JSON made lists of."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 _DECODERS: Final[Mapping[str, Callable[..., Request]]] = {
