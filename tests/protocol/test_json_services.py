@@ -21,7 +21,7 @@ from tests.protocol.model_values import Values
 from bakehouse.protocol.errors import ProtocolError
 from bakehouse.protocol.model import API_VERSIONS, Service, ServiceModel
 from bakehouse.protocol.responses import OutputNotInModel
-from bakehouse.protocol.sigv4 import SignedRequest
+from bakehouse.protocol.signed_request import SignedRequest
 from bakehouse.protocol.wires import Answer, Refusal, wire_of
 
 REQUEST_ID = "2f7c9a4e-5a1f-4c36-9d3e-1c5b0f0a9a77"

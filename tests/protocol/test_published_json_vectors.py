@@ -14,7 +14,7 @@ from botocore.parsers import create_parser
 from botocore.utils import parse_timestamp
 
 from bakehouse.protocol.model import ServiceModel
-from bakehouse.protocol.sigv4 import SignedRequest
+from bakehouse.protocol.signed_request import SignedRequest
 from bakehouse.protocol.wires import Answer, JsonWire, Refusal, RestWire
 
 VECTORS = Path(__file__).parent / "vectors"

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.protocol.errors import ProtocolError
-from bakehouse.protocol.sigv4 import FRESHNESS, Identity, SignedRequest, claimed_service, verify
+from bakehouse.protocol.signed_request import FRESHNESS, Identity, SignedRequest
+from bakehouse.protocol.sigv4 import claimed_service, verify
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -11,7 +11,8 @@ import pytest
 from bakehouse.protocol import sigv4
 from bakehouse.protocol.canonical_request import canonical_request, split_query
 from bakehouse.protocol.errors import ProtocolError
-from bakehouse.protocol.sigv4 import SignedRequest, verify
+from bakehouse.protocol.signed_request import SignedRequest
+from bakehouse.protocol.sigv4 import verify
 
 SUITE: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "vectors" / "sigv4_suite.json").read_text())
 

@@ -104,7 +104,7 @@ async def running_server(
         host_restarted=seen_boot.exists() and seen_boot.read_text() != boot_id,
         chores=_chores(app),
     )
-    endpoint = Endpoint(app, page_key=_derived(secret, "pages"), now=now)
+    endpoint = Endpoint(app, page_key=_derived(secret, "pages"), home_region=settings.region, now=now)
     try:
         await reconciler.start()
         seen_boot.write_text(boot_id)

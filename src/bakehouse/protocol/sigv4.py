@@ -1,8 +1,8 @@
 """AWS Signature Version 4: who sent a request, and that nothing of it was changed.
 
 Source: AWS IAM User Guide, "AWS Signature Version 4 for API requests"; error codes from EC2's and STS's
-common errors, wordings as AWS answers them. Signed headers and presigned URLs are taken; temporary
-credentials and Signature Version 2 are refused, and unsigned payloads where no operation of the service has them.
+common errors, wordings as AWS answers them. Signed headers and presigned URLs are taken, and version 2 where a request
+says so (`sigv2`); temporary credentials are refused, and unsigned payloads where no operation of the service has them.
 """
 
 import hmac
@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
+from bakehouse.protocol import sigv2
 from bakehouse.protocol.canonical_request import canonical_request, split_query
 from bakehouse.protocol.errors import ProtocolError
 from bakehouse.protocol.model import API_VERSIONS, Service
+from bakehouse.protocol.signed_request import (
+    FRESHNESS,
+    Identity,
+    SignedRequest,
+    refuse_credentials,
+    refuse_signature,
+)
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
-
-#: How far a request's date may be from ours, either way. Source: EC2 API Reference, RequestExpired.
-FRESHNESS: Final = timedelta(minutes=15)
 
 #: Longest life of a presigned URL, 7 days. Source: AWS IAM User Guide, X-Amz-Expires.
 _MAX_EXPIRES_S: Final = 7 * 24 * 60 * 60
@@ -45,34 +50,6 @@ _EXPIRES: Final = re.compile(r"\d{1,6}", re.ASCII)
 
 #: A client signs a dozen.
 _MAX_SIGNED_HEADERS: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
-    """A request as it came over the wire, nothing decoded.
-
-    Attributes:
-        method: Such as `GET`, in capital letters.
-        path: The path before `?`, percent-encoded as sent.
-        query: What follows `?`, without it; empty if nothing does.
-        headers: Name and value of each header, in the order sent; names in any case.
-        body: The whole body.
-    """
-
-    method: str
-    path: bytes
-    query: bytes
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose key signed a request, and what for. The region is the client's choice, not ours."""
-
-    access_key_id: str
-    region: str
-    service: Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +88,25 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
         now: The present time, aware.
 
     Raises:
-        ProtocolError: `MissingAuthenticationToken` (403, no signature), `IncompleteSignature` (400, not well
-            formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (others, 403) for an unknown key or a
-            session token, `RequestExpired` (EC2, 400) for a date too far from `now`, else
+        ProtocolError: What `sigv2.verify` raises; `MissingAuthenticationToken` (403, no signature),
+            `IncompleteSignature` (400, not well formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (others,
+            403) for an unknown key or a session token, `RequestExpired` (EC2, 400) for a date too far from `now`, else
             `SignatureDoesNotMatch` (403).
     """
     headers = _headers_by_name(request.headers)
-    claim = _read_claim(request, headers)
+    query = split_query(request.query) if request.query else []
+    claim = _read_claim(query, headers)
+    if claim is None:
+        if sigv2.is_signed_so(request):
+            return sigv2.verify(request, lookup_secret, now)
+        raise ProtocolError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     if b"x-amz-security-token" in headers:
-        _refuse_credentials(claim.service)
+        refuse_credentials(claim.service)
     moment = _read_date(claim)
     _check_freshness(claim, moment, now)
     secret = lookup_secret(claim.access_key_id)
     if secret is None:
-        _refuse_credentials(claim.service)
+        refuse_credentials(claim.service)
 
     try:
         canonical = canonical_request(
@@ -136,12 +118,12 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
             payload_hash=_payload_hash(request.body, headers, claim.service),
         )
     except KeyError:  # a header that the client signed did not arrive
-        _refuse_signature()
+        refuse_signature()
     to_sign = f"{_ALGORITHM}\n{claim.date}\n{claim.scope}\n{sha256(canonical).hexdigest()}"
     key = _signing_key(secret, claim.scope_date, claim.region, claim.service)
     expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
     if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
-        _refuse_signature()
+        refuse_signature()
     return Identity(claim.access_key_id, claim.region, claim.service)
 
 
@@ -163,8 +145,8 @@ def _headers_by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, byte
     return by_name
 
 
-def _read_claim(request: SignedRequest, headers: Mapping[bytes, bytes]) -> _Claim:
-    query = split_query(request.query) if request.query else []
+def _read_claim(query: list[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> _Claim | None:
+    """Return what the request says of its signature; None if it has none of this version."""
     authorization = headers.get(b"authorization")
     presigned = any(name == b"X-Amz-Algorithm" for name, _ in query)
     if authorization is not None and presigned:
@@ -173,8 +155,7 @@ def _read_claim(request: SignedRequest, headers: Mapping[bytes, bytes]) -> _Clai
         return _claim_of_headers(authorization.decode("latin-1"), headers, query)
     if presigned:
         return _claim_of_query(query)
-    # Signature Version 2 (`AWSAccessKeyId` and `SignatureVersion` among the parameters) would be read here.
-    raise ProtocolError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    return None
 
 
 def _claim_of_headers(authorization: str, headers: Mapping[bytes, bytes], query: list[tuple[bytes, bytes]]) -> _Claim:
@@ -228,7 +209,7 @@ def _claim_of_query(query: list[tuple[bytes, bytes]]) -> _Claim:
         expires_s=int(expires) if expires else None,
     )
     if "X-Amz-Security-Token" in given:
-        _refuse_credentials(claim.service)
+        refuse_credentials(claim.service)
     return claim
 
 
@@ -250,15 +231,15 @@ def _claim(
         )
     access_key_id, scope_date, region, service, terminator = parts
     if terminator != "aws4_request":
-        _refuse_signature("Credential should be scoped with a valid terminator: 'aws4_request'.")
+        refuse_signature("Credential should be scoped with a valid terminator: 'aws4_request'.")
     if service not in _SERVICES:
-        _refuse_signature(f"Credential should be scoped to a service of this endpoint: {', '.join(sorted(_SERVICES))}.")
+        refuse_signature(f"Credential should be scoped to a service of this endpoint: {', '.join(sorted(_SERVICES))}.")
     names = signed_headers.lower().encode().split(b";")
     if len(names) > _MAX_SIGNED_HEADERS or sorted(set(names)) != names:
         raise ProtocolError("IncompleteSignature", "SignedHeaders must be sorted, each header once.")
     for name in must_sign:
         if name not in names:
-            _refuse_signature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
+            refuse_signature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
     return _Claim(access_key_id, scope_date, region, cast("Service", service), names, signature, date, expires_s, query)
 
 
@@ -273,7 +254,7 @@ def _read_date(claim: _Claim) -> datetime:
             "IncompleteSignature", f"Date must be in ISO-8601 'basic format'. Got '{claim.date[:100]}'."
         ) from err
     if claim.date[:8] != claim.scope_date:
-        _refuse_signature(
+        refuse_signature(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{claim.scope_date[:100]}' != '{claim.date[:8]}', from '{claim.date}'."
         )
@@ -289,11 +270,9 @@ def _check_freshness(claim: _Claim, moment: datetime, now: datetime) -> None:
         raise ProtocolError("RequestExpired", "Request has expired.")
     now_text = _basic(now)
     if moment < oldest:
-        _refuse_signature(
-            f"Signature expired: {claim.date} is now earlier than {_basic(oldest)} ({now_text} - 15 min.)"
-        )
+        refuse_signature(f"Signature expired: {claim.date} is now earlier than {_basic(oldest)} ({now_text} - 15 min.)")
     newest = _basic(now + FRESHNESS)
-    _refuse_signature(f"Signature not yet current: {claim.date} is still later than {newest} ({now_text} + 15 min.)")
+    refuse_signature(f"Signature not yet current: {claim.date} is still later than {newest} ({now_text} + 15 min.)")
 
 
 def _basic(moment: datetime) -> str:
@@ -311,22 +290,5 @@ def _payload_hash(body: bytes, headers: Mapping[bytes, bytes], service: Service)
         return UNSIGNED_PAYLOAD
     payload_hash = sha256(body).hexdigest()
     if claimed is not None and claimed.strip() != payload_hash.encode():
-        _refuse_signature()
+        refuse_signature()
     return payload_hash
-
-
-def _refuse_signature(
-    message: str = (
-        "The request signature we calculated does not match the signature you provided. Check your AWS "
-        "Secret Access Key and signing method. Consult the service documentation for details."
-    ),
-) -> NoReturn:
-    raise ProtocolError("SignatureDoesNotMatch", message, 403)
-
-
-def _refuse_credentials(service: Service) -> NoReturn:
-    """Source: EC2 API Reference, AuthFailure; STS API Reference, common errors, InvalidClientTokenId."""
-    if service == "ec2":
-        message = "AWS was not able to validate the provided access credentials"
-        raise ProtocolError("AuthFailure", message, 401)
-    raise ProtocolError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)

@@ -20,7 +20,8 @@ from bakehouse.protocol.model import Operation, Service, ServiceModel
 from bakehouse.protocol.requests import parse_request
 from bakehouse.protocol.responses import UnknownOutputMember, serialize_response
 from bakehouse.protocol.rest import RestRequest, Routes, parse_rest, serialize_rest, split_parameters
-from bakehouse.protocol.sigv4 import UNSIGNED_PAYLOAD, SignedRequest
+from bakehouse.protocol.signed_request import SignedRequest
+from bakehouse.protocol.sigv4 import UNSIGNED_PAYLOAD
 
 _XML_TYPE: Final = (b"content-type", b"text/xml;charset=UTF-8")
 

@@ -19,7 +19,8 @@ from bakehouse.ec2.dispatch import Dispatcher
 from bakehouse.ec2.operations import SERVICES
 from bakehouse.ec2.registry import RequestContext
 from bakehouse.protocol.errors import ProtocolError
-from bakehouse.protocol.sigv4 import Identity, SignedRequest, claimed_service, verify
+from bakehouse.protocol.signed_request import Identity, SignedRequest
+from bakehouse.protocol.sigv4 import claimed_service, verify
 from bakehouse.protocol.wires import Answer, Refusal, wire_of
 from bakehouse.server import serial_console
 from bakehouse.store.store import StoreUnavailable
@@ -38,9 +39,10 @@ _log = structlog.get_logger()
 class Endpoint:
     """Answers the operations of EC2 and of the services beside it, over HTTP."""
 
-    def __init__(self, app: App, *, page_key: bytes, now: Callable[[], datetime]) -> None:
+    def __init__(self, app: App, *, page_key: bytes, home_region: str, now: Callable[[], datetime]) -> None:
         """Load EC2's model; those of other services, and all operations, are compiled at their first use."""
         self._app = app
+        self._home_region = home_region
         self._page_key = page_key
         self._now = now
         self._dispatcher = Dispatcher()
@@ -95,7 +97,7 @@ class Endpoint:
             raise ProtocolError("UnsupportedOperation", f"The operation {name} is not supported by this endpoint.")
         ctx = RequestContext(
             app=self._app,
-            caller=await self._caller(identity),
+            caller=await self._caller(request, identity),
             operation=name,
             request_id=request_id,
             page_key=self._page_key,
@@ -112,17 +114,28 @@ class Endpoint:
         identity = verify(request, self._secret, self._now())
         if identity.service != "ec2":
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'ec2'.", 403)
-        return await self._caller(identity)
+        return await self._caller(request, identity)
 
-    async def _caller(self, identity: Identity) -> Caller:
-        if identity.region not in REGIONS:
+    async def _caller(self, request: SignedRequest, identity: Identity) -> Caller:
+        region = identity.region or _region_of_host(request) or self._home_region
+        if region not in REGIONS:
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
         key = self._app.accounts.access_key(identity.access_key_id)
         if key is None:
             raise ProtocolError("AuthFailure", "The access key is no longer valid.", 401)
-        caller = Caller(account_id=key.account_id, region=identity.region, access_key_id=key.id)
+        caller = Caller(account_id=key.account_id, region=region, access_key_id=key.id)
         await self._app.networks.ensure_default(caller)
         return caller
+
+
+def _region_of_host(request: SignedRequest) -> str | None:
+    """Return the region that is a label of the host's name, as in `ec2.eu-west-1.amazonaws.com`; None if none is.
+
+    With signatures of version 2 a client of AWS chooses its region so, and by nothing else.
+    """
+    host = next((value for name, value in request.headers if name.lower() == b"host"), b"")
+    labels = host.decode("latin-1").lower().split(":")[0].split(".")
+    return next((label for label in labels if label in REGIONS), None)
 
 
 def _refusal(err: Exception, request_id: str) -> Refusal:
