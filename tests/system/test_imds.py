@@ -13,8 +13,8 @@ import pytest
 from botocore.utils import InstanceMetadataRegionFetcher
 from tests.unit.imds.samples import NOW, VPC_ID, metadata
 
-from bakehouse.domain.instance import MetadataOptions
 from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.metadata_options import MetadataOptions
 from bakehouse.imds.connection import CONNECTIONS_PER_GUEST_MAX, REQUEST_BYTES_MAX
 from bakehouse.imds.service import MetadataService
 

@@ -9,6 +9,7 @@ from typing import Final
 from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
+from bakehouse.app.launch_options import ChosenOptions, LaunchOptions, choose_options
 from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import resolved_image_id
@@ -26,8 +27,8 @@ from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, 
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
-from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
-from bakehouse.domain.instance_metadata import is_shown_tag_key
+from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.instance_store import ephemeral_devices
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
@@ -58,7 +59,7 @@ class LaunchRequest:
     block_devices: tuple[BlockDeviceRequest, ...] = ()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Resource type (`instance`, `volume`, `network-interface`) to tags."""
-    metadata_options: MetadataOptions = MetadataOptions()
+    options: LaunchOptions = LaunchOptions()
     shutdown_behavior: str = "stop"
     termination_protected: bool = False
     stop_protected: bool = False
@@ -87,6 +88,7 @@ class LaunchPlan:
     volumes: tuple[_PlannedVolume, ...]
     ephemeral_devices: tuple[tuple[str, str], ...]
     tags: Mapping[str, dict[str, str]]
+    options: ChosenOptions
 
 
 def plan(
@@ -118,6 +120,7 @@ def plan(
     check_user_data(request.user_data)
     if request.ebs_optimized:
         check_ebs_optimized(instance_type)
+    options = choose_options(context, caller, request.options, image, instance_type)
     return LaunchPlan(
         request=request,
         image=image,
@@ -127,7 +130,8 @@ def plan(
         place=choose(context, caller, request.place, (request.min_count, request.max_count), pool),
         ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
         volumes=_volumes(context, caller, request, image, instance_type),
-        tags=_tags(request),
+        tags=_tags(request, shown=options.metadata_options.tags_enabled),
+        options=options,
     )
 
 
@@ -200,16 +204,11 @@ def _key_pair(context: AppContext, caller: Caller, name: str | None) -> KeyPair 
     raise key_pair_not_found(name)
 
 
-def _tags(request: LaunchRequest) -> dict[str, dict[str, str]]:
+def _tags(request: LaunchRequest, *, shown: bool) -> dict[str, dict[str, str]]:
     for tags in request.tags.values():
         check_tags(tags)
-    if request.metadata_options.tags_enabled:
-        for key in request.tags.get("instance", {}):
-            if not is_shown_tag_key(key):
-                raise invalid_parameter(
-                    f"'{key}' is not a valid tag key. Tag keys must match pattern "
-                    "([0-9a-zA-Z\\-_+=,.@:]{1,255}), and must not be a reserved name ('.', '..', '_index')"
-                )
+    if shown:
+        check_shown_tag_keys(request.tags.get("instance", {}))
     return {kind: merged_tags({}, request.tags.get(kind, {})) for kind in ("instance", "volume", "network-interface")}
 
 
@@ -248,7 +247,7 @@ def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, truste
 
 def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: str, index: int) -> Instance:
     request, subnet = plan.request, plan.place.subnet
-    return Instance(
+    instance = Instance(
         id=new_id("instance"),
         account_id=caller.account_id,
         region=caller.region,
@@ -272,7 +271,6 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         key_name=plan.key_pair.name if plan.key_pair else None,
         public_key=plan.key_pair.public_key if plan.key_pair else None,
         user_data=request.user_data,
-        metadata_options=request.metadata_options,
         shutdown_behavior=request.shutdown_behavior,
         termination_protected=request.termination_protected,
         stop_protected=request.stop_protected,
@@ -281,6 +279,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         hardware_uuid=f"ec2{str(uuid.uuid4())[3:]}",
         tags=dict(plan.tags["instance"]),
     )
+    return plan.options.applied(instance)
 
 
 def _interface(plan: LaunchPlan, instance: Instance, private_ip: str, public_ip: str | None) -> NetworkInterface:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bakehouse.domain.allowed_images import AllowedImages
+from bakehouse.domain.metadata_options import MetadataPreferences
 from bakehouse.domain.public_access import PublicAccess
 
 
@@ -18,6 +19,10 @@ class AccountSettings:
     image_public_access: PublicAccess = PublicAccess.UNBLOCKED
     """Whether images may be made public. EC2 begins with `block-new-sharing` for accounts made since 2023."""
     snapshot_public_access: PublicAccess = PublicAccess.UNBLOCKED
+    metadata_defaults: MetadataPreferences = MetadataPreferences()
+    """What new instances begin with where their launch does not say."""
+    metadata_tokens_enforced: bool | None = None
+    """Whether no instance may take metadata requests without a token; None is no preference."""
     serial_console_access: bool = False
     """Source: EC2 API Reference, EnableSerialConsoleAccess: "By default, access ... is disabled for your account"."""
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.instance_options import CpuCredits, CpuOptions, Maintenance, PrivateNames
+from bakehouse.domain.metadata_options import MetadataOptions
 
 
 class InstanceState(StrEnum):
@@ -114,16 +116,6 @@ def user_initiated(now: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataOptions:
-    """How the guest may ask the metadata service. Source: EC2 API Reference, InstanceMetadataOptionsRequest."""
-
-    tokens_required: bool = True
-    endpoint_enabled: bool = True
-    hop_limit: int = 2
-    tags_enabled: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """A virtual server. Its volumes name it in their attachments; its interface in `network_interface_id`."""
 
@@ -167,6 +159,12 @@ class Instance:
     uefi_data: str | None = None
     """The UEFI variables that it began with, where its image brought some."""
     monitoring: bool = False
+    cpu_options: CpuOptions | None = None
+    """What was asked for; None is what the type has."""
+    cpu_credits: CpuCredits | None = None
+    """None for a type without credits, and what the type begins with for instances of an earlier version."""
+    private_names: PrivateNames = PrivateNames()
+    maintenance: Maintenance = Maintenance()
     client_token: str | None = None
     hardware_uuid: str = ""
     terminated_at: datetime | None = None

@@ -1,9 +1,11 @@
 """What a guest may read about its instance at the metadata service, gathered from the records."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network import (
@@ -66,3 +68,13 @@ def is_shown_tag_key(key: str) -> bool:
     EC2 refuses other keys on an instance whose metadata shows tags; where one is there anyhow, it is left out.
     """
     return _SHOWN_TAG_KEY.fullmatch(key) is not None and key not in _RESERVED_TAG_KEYS
+
+
+def check_shown_tag_keys(keys: Iterable[str]) -> None:
+    """Refuse tag keys that cannot be names in a path, of an instance whose metadata shows tags."""
+    for key in keys:
+        if not is_shown_tag_key(key):
+            raise invalid_parameter(
+                f"'{key}' is not a valid tag key. Tag keys must match pattern "
+                "([0-9a-zA-Z\\-_+=,.@:]{1,255}), and must not be a reserved name ('.', '..', '_index')"
+            )

@@ -11,14 +11,14 @@ from bakehouse.domain.errors import (
     Ec2Error,
     invalid_combination,
     invalid_parameter,
-    invalid_value,
     missing_parameter,
     not_honoured,
 )
-from bakehouse.domain.instance import MetadataOptions
 from bakehouse.domain.region import zone_id, zones
 from bakehouse.ec2.block_devices import HONOURED as BLOCK_DEVICES_HONOURED
 from bakehouse.ec2.block_devices import requested_block_devices
+from bakehouse.ec2.launch_options import HONOURED as OPTIONS_HONOURED
+from bakehouse.ec2.launch_options import launch_options
 from bakehouse.ec2.registry import Request, RequestContext
 from bakehouse.ec2.tag_specifications import requested_tags
 
@@ -27,16 +27,12 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
     "CapacityReservationSpecification.CapacityReservationPreference": "open",
     "EnclaveOptions.Enabled": False,
     "HibernationOptions.Configured": False,
-    "MaintenanceOptions.AutoRecovery": "default",
     "MetadataOptions.HttpProtocolIpv6": "disabled",
-    "Monitoring.Enabled": False,
     "NetworkInterfaces.DeleteOnTermination": True,
     "NetworkInterfaces.InterfaceType": "interface",
     "NetworkInterfaces.NetworkCardIndex": 0,
     "Placement.Tenancy": "default",
     "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord": False,
-    "PrivateDnsNameOptions.EnableResourceNameDnsARecord": False,
-    "PrivateDnsNameOptions.HostnameType": "ip-name",
 }
 
 HONOURED: Final = " ".join(
@@ -45,17 +41,13 @@ HONOURED: Final = " ".join(
         "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
         "TagSpecifications.ResourceType TagSpecifications.Tags",
         "Placement.AvailabilityZone Placement.AvailabilityZoneId",
-        "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint",
-        "MetadataOptions.InstanceMetadataTags",
         "NetworkInterfaces.AssociatePublicIpAddress NetworkInterfaces.Description NetworkInterfaces.DeviceIndex",
         "NetworkInterfaces.Groups NetworkInterfaces.PrivateIpAddress NetworkInterfaces.SubnetId",
         BLOCK_DEVICES_HONOURED,
+        OPTIONS_HONOURED,
         *_AS_IT_IS,
     )
 )
-
-#: Source: EC2 API Reference, InstanceMetadataOptionsRequest, HttpPutResponseHopLimit.
-_HOP_LIMITS: Final = (1, 64)
 
 
 def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
@@ -74,7 +66,7 @@ def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
         user_data=decoded_user_data(request.get("UserData", "")),
         block_devices=requested_block_devices(request),
         tags=requested_tags(request, "instance", "volume", "network-interface"),
-        metadata_options=_metadata_options(request.get("MetadataOptions") or {}),
+        options=launch_options(request),
         shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior", "stop"),
         termination_protected=request.get("DisableApiTermination", False),
         stop_protected=request.get("DisableApiStop", False),
@@ -145,19 +137,3 @@ def decoded_user_data(text: str) -> bytes:
         return b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as err:
         raise Ec2Error("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.") from err
-
-
-def _metadata_options(given: Mapping[str, Any]) -> MetadataOptions:
-    usual = MetadataOptions()
-    hop_limit = given.get("HttpPutResponseHopLimit", usual.hop_limit)
-    least, most = _HOP_LIMITS
-    if not least <= hop_limit <= most:
-        raise invalid_value(
-            hop_limit, "HttpPutResponseHopLimit", f"The value must be an integer between {least} and {most}."
-        )
-    return MetadataOptions(
-        tokens_required=given.get("HttpTokens", "required" if usual.tokens_required else "optional") == "required",
-        endpoint_enabled=given.get("HttpEndpoint", "enabled") == "enabled",
-        hop_limit=hop_limit,
-        tags_enabled=given.get("InstanceMetadataTags", "disabled") == "enabled",
-    )

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bakehouse.domain.instance import Instance, InstanceState, MetadataOptions
+from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.metadata_options import MetadataOptions
 from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
 from bakehouse.domain.security_group import SecurityGroup
 

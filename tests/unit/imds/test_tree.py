@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.unit.imds.samples import metadata
 
-from bakehouse.domain.instance import MetadataOptions
 from bakehouse.domain.instance_metadata import InstanceMetadata, is_shown_tag_key
+from bakehouse.domain.metadata_options import MetadataOptions
 from bakehouse.imds.tree import VERSIONS, Directory, Node, find
 
 ADDRESSES = st.ip_addresses(v=4).map(str)

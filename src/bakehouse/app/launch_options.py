@@ -1,0 +1,76 @@
+"""What a launch asks for beside image, type, place and disks, and what becomes of it."""
+
+from dataclasses import dataclass, replace
+
+from bakehouse.app.account_settings import settings_of
+from bakehouse.app.context import AppContext
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.image import Image
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_options import (
+    CpuCredits,
+    CpuOptions,
+    Maintenance,
+    PrivateNames,
+    checked_cpu_options,
+    checked_credits,
+)
+from bakehouse.domain.instance_type import InstanceType
+from bakehouse.domain.metadata_options import MetadataOptions, MetadataPreferences, at_launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOptions:
+    """What RunInstances asks for; what is None is chosen."""
+
+    metadata: MetadataPreferences = MetadataPreferences()
+    core_count: int | None = None
+    threads_per_core: int | None = None
+    cpu_credits: str | None = None
+    private_names: PrivateNames = PrivateNames()
+    maintenance: Maintenance = Maintenance()
+    monitoring: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenOptions:
+    """What every instance of the launch has."""
+
+    metadata_options: MetadataOptions
+    cpu_options: CpuOptions | None
+    cpu_credits: CpuCredits | None
+    private_names: PrivateNames
+    maintenance: Maintenance
+    monitoring: bool
+
+    def applied(self, instance: Instance) -> Instance:
+        """Return the instance with these options."""
+        return replace(
+            instance,
+            metadata_options=self.metadata_options,
+            cpu_options=self.cpu_options,
+            cpu_credits=self.cpu_credits,
+            private_names=self.private_names,
+            maintenance=self.maintenance,
+            monitoring=self.monitoring,
+        )
+
+
+def choose_options(
+    context: AppContext, caller: Caller, asked: LaunchOptions, image: Image, instance_type: InstanceType
+) -> ChosenOptions:
+    """Check what is asked for and choose what is left open, or refuse."""
+    settings = settings_of(context, caller.account_id, caller.region)
+    return ChosenOptions(
+        metadata_options=at_launch(
+            asked.metadata,
+            settings.metadata_defaults,
+            image.imds_support,
+            tokens_enforced=bool(settings.metadata_tokens_enforced),
+        ),
+        cpu_options=checked_cpu_options(instance_type, asked.core_count, asked.threads_per_core),
+        cpu_credits=checked_credits(instance_type, asked.cpu_credits),
+        private_names=asked.private_names,
+        maintenance=asked.maintenance,
+        monitoring=asked.monitoring,
+    )

@@ -1,0 +1,53 @@
+"""The options of RunInstances that say how an instance is, not what is in it; launch templates have them too."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bakehouse.app.launch_options import LaunchOptions
+from bakehouse.domain.instance_options import Maintenance, PrivateNames
+from bakehouse.domain.metadata_options import MetadataPreferences, check_hop_limit
+from bakehouse.ec2.registry import Request
+
+HONOURED: Final = (
+    "CpuOptions.CoreCount CpuOptions.ThreadsPerCore CreditSpecification.CpuCredits MaintenanceOptions.AutoRecovery "
+    "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint "
+    "MetadataOptions.InstanceMetadataTags Monitoring.Enabled "
+    "PrivateDnsNameOptions.EnableResourceNameDnsARecord PrivateDnsNameOptions.HostnameType"
+)
+
+
+def launch_options(request: Request) -> LaunchOptions:
+    """Return what a launch asks for."""
+    cpu = request.get("CpuOptions") or {}
+    names = request.get("PrivateDnsNameOptions") or {}
+    return LaunchOptions(
+        metadata=metadata_preferences(request.get("MetadataOptions") or {}),
+        core_count=cpu.get("CoreCount"),
+        threads_per_core=cpu.get("ThreadsPerCore"),
+        cpu_credits=(request.get("CreditSpecification") or {}).get("CpuCredits"),
+        private_names=PrivateNames(
+            hostname_type=names.get("HostnameType", "ip-name"),
+            resource_name_a_record=names.get("EnableResourceNameDnsARecord", False),
+        ),
+        maintenance=Maintenance(
+            auto_recovery=(request.get("MaintenanceOptions") or {}).get("AutoRecovery", "default"),
+        ),
+        monitoring=(request.get("Monitoring") or {}).get("Enabled", False),
+    )
+
+
+def metadata_preferences(given: Mapping[str, Any]) -> MetadataPreferences:
+    """Read the members that say how a guest may ask the metadata service; one that is not there is no preference."""
+    hop_limit = given.get("HttpPutResponseHopLimit")
+    if hop_limit is not None:
+        check_hop_limit(hop_limit)
+    return MetadataPreferences(
+        tokens_required=_choice(given, "HttpTokens", "required"),
+        endpoint_enabled=_choice(given, "HttpEndpoint", "enabled"),
+        hop_limit=hop_limit,
+        tags_enabled=_choice(given, "InstanceMetadataTags", "enabled"),
+    )
+
+
+def _choice(given: Mapping[str, Any], member: str, yes: str) -> bool | None:
+    return given[member] == yes if member in given else None
