@@ -215,7 +215,7 @@ def _segment(fields: Mapping[str, Any]) -> SegmentSpec:
 def _subnet(fields: Mapping[str, Any]) -> SubnetSpec:
     routes, acl = fields["routes"], fields["acl"]
     return SubnetSpec(
-        **fields
+        **dict(fields)
         | {
             "routes": None if routes is None else tuple(RouteSpec(**route) for route in routes),
             "acl": None if acl is None else tuple(AclRule(**rule) for rule in acl),
