@@ -103,3 +103,13 @@ async def test_changes_of_one_turn_share_a_commit(disk: Disk) -> None:
         await asyncio.gather(*(rename(store, str(number)) for number in range(16)))
 
     assert len(threads) == 1
+
+
+async def test_the_log_is_long_from_the_first_commit_on(disk: Disk) -> None:
+    store = disk.store()
+
+    await rename(store, "first")
+
+    checkpoint_bytes = 1000 * 4096
+    assert disk.path.with_name(disk.path.name + "-wal").stat().st_size > checkpoint_bytes
+    assert disk.path.stat().st_size < checkpoint_bytes
