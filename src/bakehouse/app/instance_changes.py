@@ -10,6 +10,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, missing_parameter
 from bakehouse.domain.image_boot import boot_mode_not_supported, tpm_not_supported
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
+from bakehouse.domain.instance_options import checked_credits
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.sagas.machine import volumes_of
 from bakehouse.sagas.segment import interface_spec
@@ -79,13 +80,7 @@ def _put_delete_on_termination(
 def _changed(instance: Instance, change: InstanceChange) -> Instance:
     changed = instance
     if change.instance_type is not None:
-        _must_be_stopped(instance)
-        instance_type = checked_type(change.instance_type, instance.architecture)
-        if instance.current_boot_mode not in instance_type.boot_modes:
-            raise boot_mode_not_supported(instance_type.name, instance.current_boot_mode)
-        if instance.tpm_support is not None and not instance_type.has_tpm:
-            raise tpm_not_supported(instance_type.name)
-        changed = replace(changed, type=instance_type.name)
+        changed = _retyped(instance, change.instance_type)
     if change.user_data is not None:
         _must_be_stopped(instance)
         check_user_data(change.user_data)
@@ -102,6 +97,24 @@ def _changed(instance: Instance, change: InstanceChange) -> Instance:
     if change.shutdown_behavior is not None:
         changed = replace(changed, shutdown_behavior=change.shutdown_behavior)
     return changed
+
+
+def _retyped(instance: Instance, name: str) -> Instance:
+    """Return the instance with another type, whose own processors and credits it gets.
+
+    Source: EC2 User Guide, "CPU options for Amazon EC2 instances": another type begins with its own.
+    """
+    _must_be_stopped(instance)
+    instance_type = checked_type(name, instance.architecture)
+    if instance.current_boot_mode not in instance_type.boot_modes:
+        raise boot_mode_not_supported(instance_type.name, instance.current_boot_mode)
+    if instance.tpm_support is not None and not instance_type.has_tpm:
+        raise tpm_not_supported(instance_type.name)
+    if instance_type.name == instance.type:
+        return instance
+    return replace(
+        instance, type=instance_type.name, cpu_options=None, cpu_credits=checked_credits(instance_type, None)
+    )
 
 
 def _must_be_stopped(instance: Instance) -> None:

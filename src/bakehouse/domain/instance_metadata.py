@@ -42,7 +42,8 @@ class InstanceMetadata:
     @property
     def local_hostname(self) -> str:
         """The private name with its domain, such as `ip-172-31-5-10.ec2.internal`."""
-        return f"{host_name_of(self.interface.private_ip)}.{private_domain(self.instance.region)}"
+        names, ip_name = self.instance.private_names, host_name_of(self.interface.private_ip)
+        return f"{names.host_name(self.instance.id, ip_name)}.{private_domain(self.instance.region)}"
 
     @property
     def public_hostname(self) -> str | None:

@@ -37,6 +37,15 @@ class PrivateNames:
     resource_name_a_record: bool = False
     """Whether `i-...` resolves to its private address."""
 
+    def host_name(self, instance_id: str, ip_name: str) -> str:
+        """Return the name that a guest has for itself, without domain."""
+        return instance_id if self.hostname_type == "resource-name" else ip_name
+
+    def more_names(self, instance_id: str, ip_name: str) -> tuple[str, ...]:
+        """Return what else resolves to its private address: its IP name always, its id where that is asked for."""
+        names = (ip_name, *((instance_id,) if self.resource_name_a_record else ()))
+        return tuple(name for name in names if name != self.host_name(instance_id, ip_name))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:

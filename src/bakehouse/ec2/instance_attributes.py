@@ -67,6 +67,10 @@ _FIELDS: Final = {
 _ALWAYS_TRUE: Final = ("EnaSupport", "SourceDestCheck")
 
 
+#: Source: EC2 API Reference, ResetInstanceAttribute, Attribute.
+_RESETTABLE: Final = ("kernel", "ramdisk", "sourceDestCheck")
+
+
 def _user_data(user_data: bytes) -> Mapping[str, Any]:
     return _value(b64encode(user_data).decode()) if user_data else {}
 
@@ -94,6 +98,17 @@ async def modify_instance_attribute(ctx: RequestContext, request: Request) -> Re
         raise invalid_combination(f"Fields for multiple attribute types specified: {', '.join(sorted(given))}")
     ((member, value),) = given.items()
     await ctx.app.instances.modify(ctx.caller, request["InstanceId"], _change(member, value))
+    return {}
+
+
+@operation("ResetInstanceAttribute", honours="InstanceId Attribute")
+async def reset_instance_attribute(ctx: RequestContext, request: Request) -> Response:
+    """Give an attribute its default value again. A guest's kernel is its image's own anyhow."""
+    if request["Attribute"] not in _RESETTABLE:
+        raise invalid_value(request["Attribute"], "attribute", f"Expecting one of {', '.join(_RESETTABLE)}.")
+    check = request["Attribute"] == "sourceDestCheck"
+    change = _change("SourceDestCheck", {"Value": True}) if check else InstanceChange()
+    await ctx.app.instances.modify(ctx.caller, request["InstanceId"], change)
     return {}
 
 

@@ -12,7 +12,10 @@ from bakehouse.domain.network import NetworkInterface, public_name
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import VolumeAttachment
 from bakehouse.ec2.filters import Filters, Values, flag
-from bakehouse.ec2.instance_views import private_name
+from bakehouse.ec2.instance_option_views import monitoring_state
+from bakehouse.ec2.instance_views import instance_name
+from bakehouse.ec2.network_interface_filters import OF_INSTANCES
+from bakehouse.ec2.network_interface_views import Entry
 
 
 def moment(at: datetime) -> str:
@@ -23,6 +26,15 @@ def moment(at: datetime) -> str:
 def _interface(value: Callable[[NetworkInterface], str | None]) -> Values[InstanceDetails]:
     """Return the values of an instance's interface, none without one."""
     return lambda details: () if details.interface is None else (value(details.interface),)
+
+
+def _any_interface(values: Values[Entry]) -> Values[InstanceDetails]:
+    """Return the values of all of an instance's interfaces."""
+
+    def of_all(details: InstanceDetails) -> Iterable[str | None]:
+        return [it for entry in zip(details.interfaces, details.interface_groups, strict=True) for it in values(entry)]
+
+    return of_all
 
 
 def _attachment(value: Callable[[VolumeAttachment], str]) -> Values[InstanceDetails]:
@@ -66,7 +78,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "key-name": lambda it: (it.instance.key_name,),
     "launch-index": lambda it: (str(it.instance.launch_index),),
     "launch-time": lambda it: (moment(it.instance.launched_at),),
-    "maintenance-options.auto-recovery": lambda _it: ("default",),
+    "maintenance-options.auto-recovery": lambda it: (it.instance.maintenance.auto_recovery,),
     "metadata-options.http-endpoint": lambda it: (
         "enabled" if it.instance.metadata_options.endpoint_enabled else "disabled",
     ),
@@ -80,13 +92,15 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
         "enabled" if it.instance.metadata_options.tags_enabled else "disabled",
     ),
     "metadata-options.state": lambda _it: ("applied",),
-    "monitoring-state": lambda _it: ("disabled",),
+    "monitoring-state": lambda it: (monitoring_state(it.instance),),
     "operator.managed": lambda _it: ("false",),
     "owner-id": lambda it: (it.instance.account_id,),
     "platform-details": lambda _it: ("Linux/UNIX",),
-    "private-dns-name-options.enable-resource-name-dns-a-record": lambda _it: ("false",),
+    "private-dns-name-options.enable-resource-name-dns-a-record": lambda it: (
+        flag(it.instance.private_names.resource_name_a_record),
+    ),
     "private-dns-name-options.enable-resource-name-dns-aaaa-record": lambda _it: ("false",),
-    "private-dns-name-options.hostname-type": lambda _it: ("ip-name",),
+    "private-dns-name-options.hostname-type": lambda it: (it.instance.private_names.hostname_type,),
     "reason": lambda it: (it.instance.transition_reason or None,),
     "reservation-id": lambda it: (it.instance.reservation_id,),
     "root-device-name": lambda it: (it.instance.root_device_name,),
@@ -116,50 +130,13 @@ _NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
     "instance.group-id": _group_ids,
     "instance.group-name": _group_names,
     "ip-address": _interface(lambda it: it.public_ip),
-    "private-dns-name": _interface(private_name),
+    "private-dns-name": lambda it: (instance_name(it.instance, it.interface) if it.interface else None,),
     "private-ip-address": _interface(lambda it: it.private_ip),
     "source-dest-check": _interface(lambda it: flag(it.source_dest_check)),
     "subnet-id": _interface(lambda it: it.subnet_id),
     "vpc-id": _interface(lambda it: it.vpc_id),
-    **{
-        f"network-interface.{name}": _interface(value)
-        for name, value in {
-            "addresses.association.ip-owner-id": lambda it: "amazon" if it.public_ip else None,
-            "addresses.association.public-dns-name": _public_name,
-            "addresses.association.public-ip": lambda it: it.public_ip,
-            "addresses.primary": lambda _it: "true",
-            "addresses.private-dns-name": private_name,
-            "addresses.private-ip-address": lambda it: it.private_ip,
-            "association.ip-owner-id": lambda it: "amazon" if it.public_ip else None,
-            "association.public-dns-name": _public_name,
-            "association.public-ip": lambda it: it.public_ip,
-            "attachment.attach-time": lambda it: moment(it.attached_at),
-            "attachment.attachment-id": lambda it: it.attachment_id,
-            "attachment.delete-on-termination": lambda it: flag(it.delete_on_termination),
-            "attachment.device-index": lambda _it: "0",
-            "attachment.instance-id": lambda it: it.instance_id,
-            "attachment.instance-owner-id": lambda it: it.account_id,
-            "attachment.network-card-index": lambda _it: "0",
-            "attachment.status": lambda _it: "attached",
-            "availability-zone": lambda it: it.availability_zone,
-            "description": lambda it: it.description,
-            "mac-address": lambda it: it.mac,
-            "network-interface-id": lambda it: it.id,
-            "owner-id": lambda it: it.account_id,
-            "private-dns-name": private_name,
-            "private-ip-address": lambda it: it.private_ip,
-            "public-dns-name": _public_name,
-            "requester-managed": lambda _it: "false",
-            "source-dest-check": lambda it: flag(it.source_dest_check),
-            "status": lambda _it: "in-use",
-            "subnet-id": lambda it: it.subnet_id,
-            "vpc-id": lambda it: it.vpc_id,
-        }.items()
-    },
-    "network-interface.group-id": _group_ids,
-    "network-interface.group-name": _group_names,
-    "network-interface.tag-key": lambda it: () if it.interface is None else it.interface.tags,
-    "network-interface.tag-value": lambda it: () if it.interface is None else it.interface.tags.values(),
+    "ipv6-address": lambda it: () if it.interface is None else it.interface.ipv6_addresses,
+    **{f"network-interface.{name}": _any_interface(values) for name, values in OF_INSTANCES.items()},
 }
 
 _NEVER: Final = (
@@ -173,27 +150,7 @@ _NEVER: Final = (
     "iam-instance-profile.id",
     "iam-instance-profile.name",
     "instance-lifecycle",
-    "ipv6-address",
     "kernel-id",
-    "network-interface.addresses.association.allocation-id",
-    "network-interface.addresses.association.association-id",
-    "network-interface.addresses.association.carrier-ip",
-    "network-interface.addresses.association.customer-owned-ip",
-    "network-interface.association.allocation-id",
-    "network-interface.association.association-id",
-    "network-interface.association.carrier-ip",
-    "network-interface.association.customer-owned-ip",
-    "network-interface.deny-all-igw-traffic",
-    "network-interface.ipv4-prefixes.ipv4-prefix",
-    "network-interface.ipv6-address",
-    "network-interface.ipv6-addresses.ipv6-address",
-    "network-interface.ipv6-addresses.is-primary-ipv6",
-    "network-interface.ipv6-native",
-    "network-interface.ipv6-prefixes.ipv6-prefix",
-    "network-interface.operator.managed",
-    "network-interface.operator.principal",
-    "network-interface.outpost-arn",
-    "network-interface.requester-id",
     "network-performance-options.bandwidth-weighting",
     "operator.principal",
     "outpost-arn",

@@ -6,11 +6,11 @@ from typing import Any, Final
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import StateChange
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain, public_name
 from bakehouse.domain.region import zone_id
-from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.volume import Volume
+from bakehouse.ec2.instance_option_views import option_views, private_name_options_view
+from bakehouse.ec2.network_interface_views import group_view, instance_interface_view
 from bakehouse.ec2.rendered import View, Views
 from bakehouse.ec2.tag_specifications import tag_set
 
@@ -20,14 +20,10 @@ _RESERVATIONS_KEPT: Final = 16_384
 STATES: Final = {state: {"Code": state.code, "Name": state.value} for state in InstanceState}
 
 
-def private_name(interface: NetworkInterface) -> str:
-    """Return PrivateDnsName."""
-    return f"{host_name_of(interface.private_ip)}.{private_domain(interface.region)}"
-
-
-def group_view(group: SecurityGroup) -> Mapping[str, Any]:
-    """Return a GroupIdentifier."""
-    return {"GroupName": group.name, "GroupId": group.id}
+def instance_name(instance: Instance, interface: NetworkInterface) -> str:
+    """Return PrivateDnsName of an instance, which may be its own id where its interface's is of an address."""
+    host_name = instance.private_names.host_name(instance.id, host_name_of(interface.private_ip))
+    return f"{host_name}.{private_domain(interface.region)}"
 
 
 def block_device_view(volume: Volume) -> Mapping[str, Any]:
@@ -58,8 +54,6 @@ def state_change_view(change: StateChange) -> Mapping[str, Any]:
 def _instance(details: InstanceDetails) -> Mapping[str, Any]:
     """Return an Instance. A terminated one has no network and no volumes any more, as on EC2."""
     instance = details.instance
-    instance_type = INSTANCE_TYPES[instance.type]
-    groups = [group_view(group) for group in details.groups]
     view: dict[str, Any] = {
         "InstanceId": instance.id,
         "ImageId": instance.image_id,
@@ -78,7 +72,6 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
             "GroupName": "",
             "Tenancy": "default",
         },
-        "Monitoring": {"State": "disabled"},
         "StateReason": _reason(instance),
         "Architecture": instance.architecture,
         "RootDeviceType": "ebs",
@@ -91,104 +84,44 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "NetworkInterfaces": [],
         "EbsOptimized": instance.ebs_optimized,
         "EnaSupport": True,
-        "CpuOptions": {
-            "CoreCount": max(1, instance_type.vcpus // instance_type.threads_per_core),
-            "ThreadsPerCore": instance_type.threads_per_core,
-        },
         "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
         "HibernationOptions": {"Configured": False},
-        "MetadataOptions": _metadata_options(instance),
         "EnclaveOptions": {"Enabled": False},
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
         "UsageOperationUpdateTime": instance.launched_at,
-        "MaintenanceOptions": {"AutoRecovery": "default"},
         "BootMode": instance.boot_mode,
         "CurrentInstanceBootMode": instance.current_boot_mode,
         "TpmSupport": instance.tpm_support,
+        **option_views(instance),
     }
     if details.interface is not None:
-        view |= _network(instance, details.interface, groups)
+        view |= _network(details, details.interface)
     return view
 
 
-def _network(instance: Instance, interface: NetworkInterface, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    name = private_name(interface)
+def _network(details: InstanceDetails, interface: NetworkInterface) -> dict[str, Any]:
+    instance = details.instance
     return {
-        "PrivateDnsName": name,
+        "PrivateDnsName": instance_name(instance, interface),
         "PublicDnsName": public_name(interface.public_ip) if interface.public_ip else "",
         "SubnetId": instance.subnet_id,
         "VpcId": instance.vpc_id,
         "PrivateIpAddress": interface.private_ip,
         "PublicIpAddress": interface.public_ip,
         "SourceDestCheck": interface.source_dest_check,
-        "SecurityGroups": groups,
-        "PrivateDnsNameOptions": {
-            "HostnameType": "ip-name",
-            "EnableResourceNameDnsARecord": False,
-            "EnableResourceNameDnsAAAARecord": False,
-        },
-        "NetworkInterfaces": [_interface(interface, name, groups)],
-    }
-
-
-def _interface(interface: NetworkInterface, name: str, groups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    association = None
-    if interface.public_ip is not None:
-        association = {
-            "IpOwnerId": "amazon",
-            "PublicDnsName": public_name(interface.public_ip),
-            "PublicIp": interface.public_ip,
-        }
-    return {
-        "NetworkInterfaceId": interface.id,
-        "SubnetId": interface.subnet_id,
-        "VpcId": interface.vpc_id,
-        "Description": interface.description,
-        "OwnerId": interface.account_id,
-        "Status": "in-use",
-        "MacAddress": interface.mac,
-        "PrivateIpAddress": interface.private_ip,
-        "PrivateDnsName": name,
-        "SourceDestCheck": interface.source_dest_check,
-        "Groups": groups,
-        "Attachment": {
-            "AttachmentId": interface.attachment_id,
-            "DeviceIndex": 0,
-            "Status": "attached",
-            "AttachTime": interface.attached_at,
-            "DeleteOnTermination": interface.delete_on_termination,
-            "NetworkCardIndex": 0,
-        },
-        "Association": association,
-        "PrivateIpAddresses": [
-            {
-                "PrivateIpAddress": interface.private_ip,
-                "PrivateDnsName": name,
-                "Primary": True,
-                "Association": association,
-            }
+        "SecurityGroups": [group_view(group) for group in details.groups],
+        "Ipv6Address": next(iter(interface.ipv6_addresses), None),
+        "PrivateDnsNameOptions": private_name_options_view(instance.private_names),
+        "NetworkInterfaces": [
+            instance_interface_view(entry) for entry in zip(details.interfaces, details.interface_groups, strict=True)
         ],
-        "Ipv6Addresses": [],
-        "InterfaceType": "interface",
     }
 
 
 def _reason(instance: Instance) -> Mapping[str, Any] | None:
     reason = instance.state_reason
     return None if reason is None else {"Code": reason.code, "Message": reason.message}
-
-
-def _metadata_options(instance: Instance) -> Mapping[str, Any]:
-    options = instance.metadata_options
-    return {
-        "State": "applied",
-        "HttpTokens": "required" if options.tokens_required else "optional",
-        "HttpPutResponseHopLimit": options.hop_limit,
-        "HttpEndpoint": "enabled" if options.endpoint_enabled else "disabled",
-        "HttpProtocolIpv6": "disabled",
-        "InstanceMetadataTags": "enabled" if options.tags_enabled else "disabled",
-    }
 
 
 _VIEWS: Final[Views[InstanceDetails]] = Views(lambda details: details.instance.id, _instance)

@@ -98,6 +98,8 @@ class MachineSpec:
     """Whether it has a trusted platform module 2.0. What that keeps stays until the machine is forgotten."""
     uefi_data: bytes | None = None
     """UEFI variables that a machine that boots by UEFI has when it starts first: EC2's `UefiData`, in base64."""
+    threads_per_core: int = 1
+    """How many of `vcpus` the guest sees as threads of one core."""
     local_disks: tuple[LocalDisk, ...] = ()
     """They take no space until the guest writes. Those that `kill` kept are there again, as they were."""
     hardware_uuid: str

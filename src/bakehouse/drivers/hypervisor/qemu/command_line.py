@@ -70,6 +70,7 @@ class Descriptors:
 def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
     """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out."""
     platform = host.platform
+    cores = spec.vcpus // spec.threads_per_core
     ports = len(spec.disks) + len(spec.local_disks) + SPARE_PORTS
     plugged = [interface for interface in spec.interfaces if interface.connection.fd >= 0]
     return [
@@ -82,7 +83,7 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         *machine_arguments(platform, host.firmware, descriptors.variables),
         "-accel", {"tcg": "tcg,thread=multi"}.get(host.accelerator, host.accelerator),
         "-cpu", platform.emulated_cpu if host.accelerator == "tcg" else "host",
-        "-smp", f"cpus={spec.vcpus},sockets=1,cores={spec.vcpus},threads=1",
+        "-smp", f"cpus={spec.vcpus},sockets=1,cores={cores},threads={spec.threads_per_core}",
         "-m", f"{spec.memory_mib}M",
         "-rtc", "base=utc",
         # The process outlives the guest's power-off, so that its disks can be snapshotted at that moment.
