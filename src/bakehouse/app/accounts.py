@@ -1,8 +1,8 @@
 """Accounts and access keys: who may call."""
 
 from bakehouse.app.context import AppContext
-from bakehouse.app.networks import default_network
 from bakehouse.domain.account import AccessKey, Account, new_access_key, new_account_id
+from bakehouse.domain.default_network import default_network
 from bakehouse.domain.errors import invalid_parameter
 
 
@@ -23,7 +23,8 @@ class Accounts:
         async with self._context.store.transaction() as tx:
             tx.put(account)
             tx.put(key)
-            for record in default_network(account.id, self._context.home_region):
+            vpc, parts = default_network(account.id, self._context.home_region)
+            for record in (vpc, *parts):
                 tx.put(record)
         return key
 

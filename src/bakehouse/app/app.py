@@ -19,12 +19,15 @@ from bakehouse.app.images import Images
 from bakehouse.app.import_tasks import ImportTasks
 from bakehouse.app.instance_firmware import InstanceFirmware
 from bakehouse.app.instance_images import InstanceImages
+from bakehouse.app.instance_options import InstanceOptions
 from bakehouse.app.instances import Instances
 from bakehouse.app.key_pairs import KeyPairs
+from bakehouse.app.launch_templates import LaunchTemplates
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
 from bakehouse.app.networks import Networks
 from bakehouse.app.public_access import PublicAccessSettings
+from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
@@ -38,11 +41,13 @@ from bakehouse.app.snapshot_tiers import SnapshotTiers
 from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
+from bakehouse.app.subnets import Subnets
 from bakehouse.app.tags import Tags
 from bakehouse.app.volume_copies import VolumeCopies
 from bakehouse.app.volume_io import VolumeIo
 from bakehouse.app.volume_modifications import VolumeModifications
 from bakehouse.app.volumes import Volumes
+from bakehouse.app.vpcs import Vpcs
 
 
 class App:
@@ -67,9 +72,12 @@ class App:
         self.image_watermarks = ImageWatermarks(context, self.images)
         self.instance_firmware = InstanceFirmware(context)
         self.instance_images = InstanceImages(context, self.allowed_images)
+        self.instance_options = InstanceOptions(context)
         self.import_tasks = ImportTasks(context)
-        self.instances = Instances(context)
+        public_addresses = PublicAddresses(context.store, context.public_pool)
+        self.instances = Instances(context, public_addresses)
         self.key_pairs = KeyPairs(context)
+        self.launch_templates = LaunchTemplates(context)
         self.metadata = Metadata(context)
         self.name_lookups = NameLookups()
         self.networks = Networks(context)
@@ -87,8 +95,10 @@ class App:
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.snapshot_sizes = SnapshotSizes(context)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
+        self.subnets = Subnets(context)
         self.tags = Tags(context)
         self.volume_copies = VolumeCopies(context)
         self.volume_io = VolumeIo(context)
         self.volume_modifications = VolumeModifications(context)
         self.volumes = Volumes(context)
+        self.vpcs = Vpcs(context)

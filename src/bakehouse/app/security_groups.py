@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from bakehouse.app.context import AppContext, owned, scope
-from bakehouse.app.networks import allow_all_egress
 from bakehouse.domain.caller import Caller
+from bakehouse.domain.default_network import allow_all_egress
 from bakehouse.domain.errors import Ec2Error, dependency_violation, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.network import no_default_vpc
@@ -61,7 +61,7 @@ class SecurityGroups:
             vpc_id=vpc.id,
             name=name,
             description=description,
-            rules=(allow_all_egress(),),
+            rules=allow_all_egress(ipv6=vpc.ipv6_cidr is not None),
             tags=dict(tags),
         )
         await self._apply(group)

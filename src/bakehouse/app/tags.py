@@ -15,6 +15,9 @@ from bakehouse.store.records import Records
 
 #: resource type, as DescribeTags names it -> the store's records of it.
 _TAGGABLE: Final = {
+    "dhcp-options": "dhcp_options",
+    "egress-only-internet-gateway": "egress_only_internet_gateways",
+    "elastic-ip": "elastic_addresses",
     "export-image-task": "export_image_tasks",
     "export-instance-task": "export_instance_tasks",
     "image": "images",
@@ -22,9 +25,15 @@ _TAGGABLE: Final = {
     "import-image-task": "import_image_tasks",
     "import-snapshot-task": "import_snapshot_tasks",
     "instance": "instances",
+    "internet-gateway": "internet_gateways",
     "key-pair": "key_pairs",
+    "natgateway": "nat_gateways",
+    "launch-template": "launch_templates",
+    "network-acl": "network_acls",
     "network-interface": "network_interfaces",
+    "prefix-list": "prefix_lists",
     "replace-root-volume-task": "replace_root_volume_tasks",
+    "route-table": "route_tables",
     "security-group": "security_groups",
     "snapshot": "snapshots",
     "subnet": "subnets",

@@ -210,7 +210,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
 async def _prepare_first_launch(server: Server) -> None:
     """Make the first account's default segment ahead of its first launch, which would wait for it."""
     account, _ = server.app.accounts.all()[0]
-    for vpc in server.context.store.vpcs:
+    for vpc in list(server.context.store.vpcs):
         if vpc.account_id == account.id and vpc.is_default:
             try:
                 await ensure_segment(server.context, vpc.id)

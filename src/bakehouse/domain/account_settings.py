@@ -23,6 +23,8 @@ class AccountSettings:
     """What new instances begin with where their launch does not say."""
     metadata_tokens_enforced: bool | None = None
     """Whether no instance may take metadata requests without a token; None is no preference."""
+    has_no_default_vpc: bool = False
+    """Whether the default VPC was deleted: using the region does not make another one."""
     serial_console_access: bool = False
     """Source: EC2 API Reference, EnableSerialConsoleAccess: "By default, access ... is disabled for your account"."""
 

@@ -36,6 +36,18 @@ class ServiceError(Ec2Error):
 
 #: resource type -> (code when there is none, code when the id has not the right form, noun of the message).
 _ID_REFUSALS: Final = {
+    "dhcp-options": ("InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOption ID"),
+    "egress-only-internet-gateway": (
+        "InvalidGatewayID.NotFound",
+        "InvalidEgressOnlyInternetGatewayId.Malformed",
+        "egressOnlyInternetGateway ID",
+    ),
+    "elastic-ip": ("InvalidAllocationID.NotFound", "InvalidAllocationID.Malformed", "allocation ID"),
+    "elastic-ip-association": (
+        "InvalidAssociationID.NotFound",
+        "InvalidAssociationID.Malformed",
+        "association ID",
+    ),
     "export-image-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
     "export-instance-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
     "image": ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
@@ -47,17 +59,38 @@ _ID_REFUSALS: Final = {
     "import-image-task": ("InvalidConversionTaskId", "InvalidConversionTaskId.Malformed", "import task ID"),
     "import-snapshot-task": ("InvalidConversionTaskId", "InvalidConversionTaskId.Malformed", "import task ID"),
     "instance": ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
+    "internet-gateway": (
+        "InvalidInternetGatewayID.NotFound",
+        "InvalidInternetGatewayId.Malformed",
+        "internetGateway ID",
+    ),
     "key-pair": ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
+    "natgateway": ("NatGatewayNotFound", "NatGatewayMalformed", "NAT gateway ID"),
+    "launch-template": (
+        "InvalidLaunchTemplateId.NotFound",
+        "InvalidLaunchTemplateId.Malformed",
+        "launch template ID",
+    ),
+    "network-acl": ("InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
+    "network-acl-association": ("InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "association ID"),
     "network-interface": (
         "InvalidNetworkInterfaceID.NotFound",
         "InvalidNetworkInterfaceId.Malformed",
         "networkInterface ID",
     ),
+    "network-interface-attachment": (
+        "InvalidAttachmentID.NotFound",
+        "InvalidAttachmentID.Malformed",
+        "attachment ID",
+    ),
+    "prefix-list": ("InvalidPrefixListID.NotFound", "InvalidPrefixListID.Malformed", "prefix list ID"),
     "replace-root-volume-task": (
         "InvalidReplaceRootVolumeTaskId.NotFound",
         "InvalidReplaceRootVolumeTaskId.Malformed",
         "replace root volume task ID",
     ),
+    "route-table": ("InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", "routeTable ID"),
+    "route-table-association": ("InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "association ID"),
     "security-group": ("InvalidGroup.NotFound", "InvalidGroupId.Malformed", "security group"),
     "security-group-rule": (
         "InvalidSecurityGroupRuleId.NotFound",
@@ -66,8 +99,24 @@ _ID_REFUSALS: Final = {
     ),
     "snapshot": ("InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed", "snapshot"),
     "subnet": ("InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "subnet ID"),
+    "subnet-cidr-block-association": (
+        "InvalidSubnetCidrBlockAssociationID.NotFound",
+        "InvalidSubnetCidrBlockAssociationID.Malformed",
+        "subnet CIDR block association ID",
+    ),
+    "subnet-cidr-reservation": (
+        "InvalidSubnetCidrReservationID.NotFound",
+        "InvalidSubnetCidrReservationID.Malformed",
+        "subnet CIDR reservation ID",
+    ),
     "volume": ("InvalidVolume.NotFound", "InvalidParameterValue", "volume"),
     "vpc": ("InvalidVpcID.NotFound", "InvalidVpcID.Malformed", "vpc ID"),
+    "vpc-cidr-block-association": (
+        "InvalidVpcCidrBlockAssociationID.NotFound",
+        "InvalidVpcCidrBlockAssociationID.Malformed",
+        "vpc CIDR block association ID",
+    ),
+    "vpc-endpoint": ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpointId.Malformed", "vpc endpoint ID"),
 }
 
 

@@ -9,6 +9,10 @@ from typing import Final
 
 #: resource type, as DescribeTags and TagSpecifications name it -> id prefix.
 PREFIXES: Final = {
+    "dhcp-options": "dopt",
+    "egress-only-internet-gateway": "eigw",
+    "elastic-ip": "eipalloc",
+    "elastic-ip-association": "eipassoc",
     "export-image-task": "export-ami",
     "export-instance-task": "export-i",
     "image": "ami",
@@ -16,19 +20,32 @@ PREFIXES: Final = {
     "import-image-task": "import-ami",
     "import-snapshot-task": "import-snap",
     "instance": "i",
+    "internet-gateway": "igw",
     "key-pair": "key",
+    "natgateway": "nat",
+    "launch-template": "lt",
+    "network-acl": "acl",
+    "network-acl-association": "aclassoc",
     "network-interface": "eni",
+    "network-interface-attachment": "eni-attach",
+    "prefix-list": "pl",
     "replace-root-volume-task": "replacevol",
     "reservation": "r",
+    "route-table": "rtb",
+    "route-table-association": "rtbassoc",
     "security-group": "sg",
     "security-group-rule": "sgr",
     "snapshot": "snap",
     "subnet": "subnet",
+    "subnet-cidr-block-association": "subnet-cidr-assoc",
+    "subnet-cidr-reservation": "scr",
     "volume": "vol",
     "vpc": "vpc",
+    "vpc-cidr-block-association": "vpc-cidr-assoc",
+    "vpc-endpoint": "vpce",
 }
 _TYPE_OF_PREFIX: Final = {prefix: resource_type for resource_type, prefix in PREFIXES.items()}
-_FORM: Final = re.compile(r"([a-z]+(?:-[a-z]+)?)-([0-9a-f]{8}|[0-9a-f]{17})")
+_FORM: Final = re.compile(r"([a-z]+(?:-[a-z]+)*)-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def new_id(resource_type: str) -> str:

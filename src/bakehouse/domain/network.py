@@ -1,12 +1,20 @@
-"""VPCs, subnets and network interfaces."""
+"""VPCs and subnets, and the names and addresses in them."""
 
-import hashlib
 import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
+from bakehouse.domain.dhcp_options import NO_OPTIONS
 from bakehouse.domain.errors import Ec2Error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CidrAssociation:
+    """A range that was added to a VPC or subnet."""
+
+    id: str
+    """Such as `vpc-cidr-assoc-0123456789abcdef0`."""
+    cidr: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +25,35 @@ class Vpc:
     account_id: str
     region: str
     cidr: str
+    """The primary range, which never changes."""
     is_default: bool
+    secondary_cidrs: tuple[CidrAssociation, ...] = ()
+    ipv6_cidr: CidrAssociation | None = None
+    dns_support: bool = True
+    dns_hostnames: bool = False
+    usage_metrics: bool = False
+    dhcp_options_id: str = NO_OPTIONS
+    main_route_table_id: str = ""
+    """Empty in records of a version that had no route tables; the next server's start gives it one."""
+    main_association_id: str = ""
+    network_acl_id: str = ""
+    """Its default ACL."""
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cidr_association_id(self) -> str:
+        """The id of the association of its primary range."""
+        return self.id.replace("vpc-", "vpc-cidr-assoc-")
+
+    @property
+    def cidrs(self) -> tuple[str, ...]:
+        """Its IPv4 ranges, the primary one first."""
+        return (self.cidr, *(association.cidr for association in self.secondary_cidrs))
+
+    @property
+    def local_destinations(self) -> tuple[str, ...]:
+        """What its route tables route within it: every range, IPv6 last."""
+        return self.cidrs if self.ipv6_cidr is None else (*self.cidrs, self.ipv6_cidr.cidr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,42 +68,19 @@ class Subnet:
     availability_zone: str
     default_for_az: bool
     map_public_ip: bool
+    ipv6_cidr: CidrAssociation | None = None
+    assign_ipv6: bool = False
+    """Whether interfaces made here get an IPv6 address."""
+    hostname_type: str = "ip-name"
+    """`ip-name` or `resource-name`."""
+    resource_name_a_record: bool = False
+    resource_name_aaaa_record: bool = False
+    route_table_id: str | None = None
+    """What it is associated with; None stands for the VPC's main table."""
+    route_table_association_id: str | None = None
+    network_acl_id: str = ""
+    network_acl_association_id: str = ""
     tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkInterface:
-    """An instance's interface; in this version it lives and dies with its instance."""
-
-    id: str
-    account_id: str
-    region: str
-    vpc_id: str
-    subnet_id: str
-    availability_zone: str
-    instance_id: str
-    mac: str
-    private_ip: str
-    public_ip: str | None
-    """An address in 127.0.0.0/8, held while the instance is pending or running."""
-    wants_public_ip: bool
-    group_ids: tuple[str, ...]
-    attachment_id: str
-    attached_at: datetime
-    delete_on_termination: bool = True
-    description: str = ""
-    source_dest_check: bool = True
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-def mac_of(vpc_id: str, private_ip: str) -> str:
-    """Return a locally administered unicast MAC that follows from an address within its VPC.
-
-    The next interface that gets the address gets its MAC too, so what others remember of the earlier one (neighbours'
-    caches, the DHCP server's leases, which never end) is right for it.
-    """
-    digest = hashlib.sha256(f"{vpc_id}/{private_ip}".encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
 def host_name_of(private_ip: str) -> str:

@@ -28,7 +28,6 @@ from bakehouse.ec2 import (
     instance_types,
     instances,
     key_pairs,
-    networks,
     public_access,
     recycle_bin,
     regions,
@@ -44,11 +43,13 @@ from bakehouse.ec2 import (
     ssm,
     store_image_tasks,
     sts,
+    subnets,
     tags,
     volume_copies,
     volume_modifications,
     volume_status,
     volumes,
+    vpcs,
 )
 from bakehouse.ec2.registry import OPERATIONS, SERVICES
 
@@ -82,7 +83,6 @@ __all__ = [
     "instance_types",
     "instances",
     "key_pairs",
-    "networks",
     "public_access",
     "recycle_bin",
     "regions",
@@ -98,9 +98,11 @@ __all__ = [
     "ssm",
     "store_image_tasks",
     "sts",
+    "subnets",
     "tags",
     "volume_copies",
     "volume_modifications",
     "volume_status",
     "volumes",
+    "vpcs",
 ]

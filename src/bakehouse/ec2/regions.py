@@ -86,8 +86,8 @@ async def describe_availability_zones(ctx: RequestContext, request: Request) -> 
 @operation("DescribeAccountAttributes", honours="AttributeNames")
 async def describe_account_attributes(ctx: RequestContext, request: Request) -> Response:
     """List the account's attributes, all or those named."""
-    default_vpc = next((vpc.id for vpc in ctx.app.networks.vpcs(ctx.caller) if vpc.is_default), "none")
-    values = {**_ATTRIBUTES, "default-vpc": default_vpc}
+    default_vpc = ctx.app.networks.default_vpc(ctx.caller)
+    values = {**_ATTRIBUTES, "default-vpc": default_vpc.id if default_vpc else "none"}
     for name in request.get("AttributeNames") or ():
         if name not in values:
             raise Ec2Error("InvalidParameterValue", f"Value ({name}) for parameter attributeName is invalid.")

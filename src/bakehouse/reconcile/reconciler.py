@@ -11,13 +11,14 @@ import structlog
 from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.ports.network import NetworkUnavailable
+from bakehouse.reconcile.earlier_networks import complete_networks
 from bakehouse.reconcile.guests import Guests
 from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
-from bakehouse.sagas.machine import plug_interface
+from bakehouse.sagas.machine import plug_interfaces
 from bakehouse.sagas.segment import ensure_segment
 
 _log: Final = structlog.get_logger(__name__)
@@ -89,6 +90,7 @@ class Reconciler:
         Raises:
             RecordsLost: Nobody can be asked what is wanted here.
         """
+        await complete_networks(self._context.store)
         machines = await self._observe()
         await self._restore_networks(machines)
         await self._resume(_RESUME_WAIT_S)
@@ -151,7 +153,7 @@ class Reconciler:
         running = [it.id for it in instances if it.state is InstanceState.RUNNING and it.id in machines]
         live = [it for it in running if machines[it] is not MachineState.GONE]
         plugged = await asyncio.gather(
-            *(plug_interface(self._context, instance_id) for instance_id in live), return_exceptions=True
+            *(plug_interfaces(self._context, instance_id) for instance_id in live), return_exceptions=True
         )
         self._report_unavailable((*made, *plugged))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bakehouse.sagas.apply_segment import APPLY_SEGMENT
 from bakehouse.sagas.archive_snapshot import ARCHIVE_SNAPSHOT
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
 from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT
@@ -35,6 +36,7 @@ from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 
 _ALL: Final[tuple[Saga[Any], ...]] = (
     APPLY_SECURITY_GROUP,
+    APPLY_SEGMENT,
     ARCHIVE_SNAPSHOT,
     ATTACH_VOLUME,
     COMPLETE_SNAPSHOT,

@@ -1,11 +1,14 @@
-"""What the sagas tell the network: descriptions of segments, groups and interfaces, made from the records."""
+"""What the sagas tell the network: segments made, groups and interfaces described from the records."""
 
 import asyncio
 
-from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain
+from bakehouse.domain.instance_options import PrivateNames
+from bakehouse.domain.network import host_name_of
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
-from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec, InterfaceSpec
 from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.store import Store
 
 
@@ -36,18 +39,6 @@ async def _apply_groups(ctx: SagaContext, vpc_id: str) -> None:
             applied[group.id] = group
 
 
-def segment_spec(store: Store, vpc_id: str) -> SegmentSpec:
-    """Describe a VPC's segment."""
-    vpc = store.vpcs[vpc_id]
-    subnets = store.subnets.by("vpc")[vpc_id].values()
-    return SegmentSpec(
-        vpc_id=vpc_id,
-        cidr=vpc.cidr,
-        subnets=tuple(SubnetSpec(subnet_id=subnet.id, cidr=subnet.cidr) for subnet in subnets),
-        domain=private_domain(vpc.region),
-    )
-
-
 def group_spec(group: SecurityGroup) -> GroupSpec:
     """Describe a security group."""
     return GroupSpec(
@@ -70,7 +61,11 @@ def firewall_rule(rule: SecurityGroupRule) -> FirewallRule:
 
 
 def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
-    """Describe an interface."""
+    """Describe an interface. The first one of an instance is called as the instance is."""
+    instance = store.instances.get(interface.instance_id or "")
+    is_first = instance is not None and instance.network_interface_id == interface.id
+    names = instance.private_names if instance is not None and is_first else PrivateNames()
+    ip_name = host_name_of(interface.private_ip)
     return InterfaceSpec(
         interface_id=interface.id,
         vpc_id=interface.vpc_id,
@@ -80,5 +75,12 @@ def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
         private_ip=interface.private_ip,
         public_ip=interface.public_ip,
         group_ids=interface.group_ids,
-        host_name=host_name_of(interface.private_ip),
+        host_name=names.host_name(interface.instance_id or "", ip_name),
+        names=names.more_names(interface.instance_id or "", ip_name),
+        secondary_ips=tuple(
+            AddressSpec(private_ip=address, public_ip=interface.public_ip_of(address))
+            for address in interface.secondary_ips
+        ),
+        ipv6_addresses=interface.ipv6_addresses,
+        source_dest_check=interface.source_dest_check,
     )

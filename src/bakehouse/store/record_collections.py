@@ -7,24 +7,34 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
 from bakehouse.domain.deregistered_image import DeregisteredImage
+from bakehouse.domain.elastic_address import ElasticAddress
+from bakehouse.domain.dhcp_options import DhcpOptions
 from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
+from bakehouse.domain.iam import InstanceProfile, ManagedPolicy, Role
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_usage_report import ImageUsageReport
 from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
+from bakehouse.domain.internet_gateway import EgressOnlyInternetGateway, InternetGateway
 from bakehouse.domain.key_pair import KeyPair
-from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.nat_gateway import NatGateway
+from bakehouse.domain.launch_template import LaunchTemplate, LaunchTemplateVersion
+from bakehouse.domain.network_acl import NetworkAcl
+from bakehouse.domain.network import Subnet, Vpc
+from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.prefix_list import PrefixList
 from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
 from bakehouse.domain.replace_root_volume_task import ReplaceRootVolumeTask
 from bakehouse.domain.retention_rule import RetentionRule
+from bakehouse.domain.route_table import RouteTable
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
-from bakehouse.store.records import Records
+from bakehouse.store.records import Each, Records
 
 
 def _scope(record: Any) -> tuple[str, str]:  # noqa: ANN401 - any record of an account's region
@@ -53,8 +63,34 @@ class RecordCollections:
             source=lambda it: it.image.source_image_id,
         )
     )
+    elastic_addresses: Records[ElasticAddress] = field(
+        default_factory=lambda: Records(scope=_scope, public_ip=lambda it: it.public_ip)
+    )
+    dhcp_options: Records[DhcpOptions] = field(default_factory=lambda: Records(scope=_scope))
+    egress_only_internet_gateways: Records[EgressOnlyInternetGateway] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda gateway: gateway.vpc_id)
+    )
     export_image_tasks: Records[ExportImageTask] = field(default_factory=lambda: Records(scope=_scope))
     export_instance_tasks: Records[ExportInstanceTask] = field(default_factory=lambda: Records(scope=_scope))
+    iam_instance_profiles: Records[InstanceProfile] = field(
+        default_factory=lambda: Records(
+            account=lambda it: it.account_id,
+            name=lambda it: (it.account_id, it.name.lower()),
+            role=lambda it: it.role_id,
+        )
+    )
+    iam_policies: Records[ManagedPolicy] = field(
+        default_factory=lambda: Records(
+            account=lambda it: it.account_id,
+            name=lambda it: (it.account_id, it.name.lower()),
+        )
+    )
+    iam_roles: Records[Role] = field(
+        default_factory=lambda: Records(
+            account=lambda it: it.account_id,
+            name=lambda it: (it.account_id, it.name.lower()),
+        )
+    )
     image_usage_reports: Records[ImageUsageReport] = field(default_factory=lambda: Records(scope=_scope))
     images: Records[Image] = field(
         default_factory=lambda: Records(
@@ -71,16 +107,36 @@ class RecordCollections:
             scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
         )
     )
+    internet_gateways: Records[InternetGateway] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda gateway: gateway.vpc_id)
+    )
     key_pairs: Records[KeyPair] = field(default_factory=lambda: Records(scope=_scope))
+    nat_gateways: Records[NatGateway] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda it: it.vpc_id, subnet=lambda it: it.subnet_id)
+    )
+    launch_template_versions: Records[LaunchTemplateVersion] = field(
+        default_factory=lambda: Records(scope=_scope, template=lambda version: version.template_id)
+    )
+    launch_templates: Records[LaunchTemplate] = field(
+        default_factory=lambda: Records(
+            scope=_scope, name=lambda template: (template.account_id, template.region, template.name)
+        )
+    )
+    network_acls: Records[NetworkAcl] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda acl: acl.vpc_id)
+    )
     network_interfaces: Records[NetworkInterface] = field(
         default_factory=lambda: Records(
             scope=_scope,
             instance=lambda interface: interface.instance_id,
             vpc=lambda interface: interface.vpc_id,
             subnet=lambda interface: interface.subnet_id,
-            address=lambda interface: (interface.vpc_id, interface.private_ip),
+            address=lambda interface: Each((interface.vpc_id, address) for address in interface.addresses),
+            group=lambda interface: Each(interface.group_ids),
+            public_ip=lambda interface: interface.public_ip,
         )
     )
+    prefix_lists: Records[PrefixList] = field(default_factory=lambda: Records(scope=_scope))
     public_parameters: Records[PublicParameter] = field(default_factory=Records)
     recycle_bin: Records[RecycledResource] = field(
         default_factory=lambda: Records(kind=lambda recycled: (recycled.account_id, recycled.region, recycled.type))
@@ -90,6 +146,9 @@ class RecordCollections:
     )
     retention_rules: Records[RetentionRule] = field(
         default_factory=lambda: Records(kind=lambda rule: (rule.account_id, rule.region, rule.resource_type))
+    )
+    route_tables: Records[RouteTable] = field(
+        default_factory=lambda: Records(scope=_scope, vpc=lambda table: table.vpc_id)
     )
     sagas: Records[SagaRecord] = field(default_factory=lambda: Records(subject=lambda saga: saga.subject_id))
     security_groups: Records[SecurityGroup] = field(
@@ -105,11 +164,27 @@ class RecordCollections:
         )
     )
     store_image_tasks: Records[StoreImageTask] = field(default_factory=lambda: Records(scope=_scope))
-    subnets: Records[Subnet] = field(default_factory=lambda: Records(scope=_scope, vpc=lambda subnet: subnet.vpc_id))
+    subnets: Records[Subnet] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            vpc=lambda subnet: subnet.vpc_id,
+            default=lambda subnet: (
+                (subnet.account_id, subnet.region, subnet.availability_zone) if subnet.default_for_az else None
+            ),
+            route_table=lambda subnet: subnet.route_table_id,
+            network_acl=lambda subnet: subnet.network_acl_id,
+        )
+    )
     volumes: Records[Volume] = field(
         default_factory=lambda: Records(
             scope=_scope,
             instance=lambda volume: volume.attachment.instance_id if volume.attachment else None,
         )
     )
-    vpcs: Records[Vpc] = field(default_factory=lambda: Records(scope=_scope))
+    vpcs: Records[Vpc] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            default=lambda vpc: (vpc.account_id, vpc.region) if vpc.is_default else None,
+            dhcp_options=lambda vpc: vpc.dhcp_options_id,
+        )
+    )
