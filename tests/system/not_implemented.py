@@ -64,8 +64,6 @@ PAGINATED = [
     "DescribeIpamScopes",
     "DescribeIpams",
     "DescribeIpv6Pools",
-    "DescribeLaunchTemplateVersions",
-    "DescribeLaunchTemplates",
     "DescribeLocalGatewayRouteTableVirtualInterfaceGroupAssociations",
     "DescribeLocalGatewayRouteTableVpcAssociations",
     "DescribeLocalGatewayRouteTables",

@@ -28,6 +28,10 @@ WAITERS = {name: WAITER_MODEL.get_waiter(name).operation for name in WAITER_MODE
 PAGE_SIZE = 5
 
 
+#: What a launch template must say: something.
+SMALL: Any = {"InstanceType": "t3.nano"}
+
+
 class World:
     """More than a page of what can be made, in every state that a waiter waits for."""
 
@@ -52,6 +56,7 @@ class World:
             shop.ec2.create_image(InstanceId=imaged, Name=f"image-{number}", NoReboot=True)
             shop.ec2.create_security_group(GroupName=f"group-{number}", Description="d")
             self.report = _report(shop)
+            shop.ec2.create_launch_template(LaunchTemplateName=f"template-{number}", LaunchTemplateData=SMALL)
         shop.ec2.create_tags(Resources=self.volumes, Tags=[{"Key": "Name", "Value": "data"}])
         shop.ec2.create_key_pair(KeyName="k", KeyType="ed25519")
         _fill_recycle_bin(shop, self.volumes[0])
@@ -93,6 +98,7 @@ def _report(shop: Shop) -> str:
 ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "DescribeImageReferences": lambda world: {"ImageIds": [world.image_id], "IncludeAllResourceTypes": True},
     "DescribeInstanceStatus": lambda _world: {"IncludeAllInstances": True},
+    "DescribeLaunchTemplateVersions": lambda _world: {"Versions": ["$Latest"]},
     "GetInstanceTypesFromInstanceRequirements": lambda _world: {
         "ArchitectureTypes": ["x86_64"],
         "VirtualizationTypes": ["hvm"],

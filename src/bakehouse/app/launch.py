@@ -59,6 +59,8 @@ class LaunchRequest:
     block_devices: tuple[BlockDeviceRequest, ...] = ()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Resource type (`instance`, `volume`, `network-interface`) to tags."""
+    system_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the instances that are not the requester's: `aws:...`."""
     options: LaunchOptions = LaunchOptions()
     shutdown_behavior: str = "stop"
     termination_protected: bool = False
@@ -277,7 +279,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         ebs_optimized=request.ebs_optimized,
         client_token=request.client_token,
         hardware_uuid=f"ec2{str(uuid.uuid4())[3:]}",
-        tags=dict(plan.tags["instance"]),
+        tags={**plan.tags["instance"], **request.system_tags},
     )
     return plan.options.applied(instance)
 

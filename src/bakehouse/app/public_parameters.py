@@ -55,6 +55,10 @@ class PublicParameters:
             raise parameter_version_not_found(name, selector)
         return FoundParameter(parameter=parameter, version=version, selector=f":{selector}")
 
+    def image_id(self, caller: Caller, image_id: str) -> str:
+        """Return the image id that a request means, which may name a parameter; refuse one that is not there."""
+        return resolved_image_id(self._context, caller, image_id)
+
     def below(self, caller: Caller, path: str, *, recursive: bool) -> list[FoundParameter]:
         """Return the parameters one level below a path, or all below it, by name.
 

@@ -10,7 +10,7 @@ from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
 from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
 from bakehouse.domain.retention_rule import RetainedType
-from bakehouse.domain.tags import check_tags, merged
+from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag
 from bakehouse.store.records import Records
 
 #: resource type, as DescribeTags names it -> the store's records of it.
@@ -75,9 +75,12 @@ class Tags:
 
     async def delete(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str | None] | None) -> None:
         """Remove tags: all when `tags` is None; a key with a value only when the tag has just that value."""
+        for key in tags or ():
+            if is_system_key(key):
+                raise system_tag()
         async with self._context.store.transaction() as tx:
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
-                kept = {} if tags is None else {k: v for k, v in record.tags.items() if not _named(tags, k, v)}
+                kept = {k: v for k, v in record.tags.items() if is_system_key(k) or not _named(tags, k, v)}
                 if kept != record.tags:
                     tx.put(_tagged(record, kept))
 
@@ -109,5 +112,5 @@ def _tagged(record: Any, tags: dict[str, str]) -> Any:  # noqa: ANN401 - a recor
     return record.tagged(tags) if isinstance(record, RecycledResource) else replace(record, tags=tags)
 
 
-def _named(tags: Mapping[str, str | None], key: str, value: str) -> bool:
-    return key in tags and tags[key] in (None, value)
+def _named(tags: Mapping[str, str | None] | None, key: str, value: str) -> bool:
+    return tags is None or (key in tags and tags[key] in (None, value))

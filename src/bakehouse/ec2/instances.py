@@ -1,11 +1,13 @@
 """Instance operations."""
 
 from base64 import b64encode
+from dataclasses import replace
 
 from bakehouse.domain.errors import not_honoured
 from bakehouse.ec2.instance_filters import FILTERS
 from bakehouse.ec2.instance_views import reservation_views, state_change_view
 from bakehouse.ec2.launch_request import HONOURED, launch_request
+from bakehouse.ec2.launch_template_data import templated
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
@@ -19,7 +21,9 @@ async def repeat_launch(ctx: RequestContext, reservation_id: str) -> Response:
 @operation("RunInstances", honours=HONOURED, replay=repeat_launch)
 async def run_instances(ctx: RequestContext, request: Request) -> Response:
     """Launch instances; their machines run when this answers, though the answer says `pending`, as EC2's does."""
-    launched = await ctx.app.instances.run(ctx.caller, launch_request(ctx, request))
+    whole, template_tags = templated(ctx, request)
+    wanted = replace(launch_request(ctx, whole), system_tags=template_tags)
+    launched = await ctx.app.instances.run(ctx.caller, wanted)
     (view,) = reservation_views(launched)
     return view
 

@@ -38,6 +38,7 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
 HONOURED: Final = " ".join(
     (
         "ImageId MinCount MaxCount InstanceType KeyName SecurityGroupIds SecurityGroups SubnetId PrivateIpAddress",
+        "LaunchTemplate.LaunchTemplateId LaunchTemplate.LaunchTemplateName LaunchTemplate.Version",
         "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
         "TagSpecifications.ResourceType TagSpecifications.Tags",
         "Placement.AvailabilityZone Placement.AvailabilityZoneId",

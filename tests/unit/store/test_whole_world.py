@@ -39,6 +39,8 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "export_instance_tasks",
         "import_image_tasks",
         "import_snapshot_tasks",
+        "launch_template_versions",
+        "launch_templates",
         "public_parameters",
         "recycle_bin",
         "replace_root_volume_tasks",
