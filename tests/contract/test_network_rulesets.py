@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -11,12 +12,22 @@ from hypothesis import strategies as st
 from tests.contract.network_world import INTERFACE, WEB
 
 from bakehouse.drivers.network.linux import programs, ruleset
-from bakehouse.ports.network import FirewallRule, GroupSpec
+from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec
 
 pytestmark = pytest.mark.vm
 
 BASE = ruleset.base("172.31.0.2")
 PLUGGED = BASE + ruleset.group(WEB) + ruleset.plug(INTERFACE)
+RICH = replace(
+    INTERFACE,
+    public_ip=None,
+    secondary_ips=(
+        AddressSpec(private_ip="172.31.0.20", public_ip="127.16.0.20"),
+        AddressSpec(private_ip="172.31.0.21"),
+    ),
+    ipv6_addresses=("2600:1f18::10",),
+    source_dest_check=False,
+)
 HOST = ruleset.host("bakehouse_0123456789ab", "bh0123456789ab")
 
 address_numbers = st.integers(0, 2**32 - 1)
@@ -66,17 +77,15 @@ def nft(text: str, *options: str) -> str:
         pytest.param(BASE, id="a segment"),
         pytest.param(BASE + BASE, id="a segment again"),
         pytest.param(PLUGGED, id="an interface"),
-        pytest.param(PLUGGED + ruleset.plug(INTERFACE), id="an interface again"),
+        pytest.param(PLUGGED + ruleset.plug(INTERFACE, INTERFACE), id="an interface again"),
         pytest.param(PLUGGED + ruleset.unplug(INTERFACE), id="an interface gone"),
         pytest.param(
             PLUGGED + ruleset.unplug(INTERFACE) + ruleset.delete_group(WEB.group_id, referenced=False),
             id="a group gone",
         ),
         pytest.param(BASE + ruleset.delete_group(WEB.group_id, referenced=True), id="a group named elsewhere"),
-        pytest.param(
-            BASE + ruleset.publish_inside("127.16.0.10", "172.31.0.10") + ruleset.withdraw_inside("127.16.0.10"),
-            id="a public address inside",
-        ),
+        pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE), id="an interface changed"),
+        pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE) + ruleset.unplug(RICH), id="a changed interface gone"),
         pytest.param(
             HOST
             + ruleset.publish("bakehouse_0123456789ab", "127.16.0.10")

@@ -339,7 +339,7 @@ async def test_guests_find_nothing_else_on_the_segments_own_addresses(net: World
 
 
 async def test_guests_reach_the_outside_but_not_the_hosts_loopback(net: World) -> None:
-    guest = await net.guest(interface(10, WEB.group_id))
+    guest = await net.guest(interface(10, WEB.group_id, home=net.home))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect(("192.0.2.1", 9))  # sends nothing

@@ -1,10 +1,11 @@
 """Rulesets as text. What nftables makes of them is in `tests/contract/test_network_rulesets.py`."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
 
-from bakehouse.drivers.network.linux import ruleset
+from bakehouse.drivers.network.linux import matches, ruleset
 from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec
 
 INTERFACE = InterfaceSpec(
@@ -45,17 +46,19 @@ def added(text: str) -> list[str]:
         (rule("udp", 1000, 2000), "ip saddr 10.0.0.0/8 udp dport 1000-2000 accept"),
         (rule("tcp", 0, 65535), "ip saddr 10.0.0.0/8 meta l4proto tcp accept"),
         (rule("tcp", None, None), "ip saddr 10.0.0.0/8 meta l4proto tcp accept"),
-        (rule("tcp", 80, 80, "0.0.0.0/0"), "tcp dport 80 accept"),
+        (rule("tcp", 80, 80, "0.0.0.0/0"), "meta nfproto ipv4 tcp dport 80 accept"),
+        (rule("tcp", 80, 80, "::/0"), "meta nfproto ipv6 tcp dport 80 accept"),
+        (rule("tcp", 80, 80, "2600:1f18::/56"), "ip6 saddr 2600:1f18::/56 tcp dport 80 accept"),
         (rule("tcp", 80, 80, "127.0.0.1/32"), "ip saddr { 127.0.0.1/32, 100.127.0.1 } tcp dport 80 accept"),
         (rule("tcp", 80, 80, "100.64.0.0/10"), "ip saddr 100.64.0.0/10 tcp dport 80 accept"),
         (rule("tcp", 80, 80, "10.1.2.3/8"), "ip saddr 10.0.0.0/8 tcp dport 80 accept"),
-        (rule("tcp", 80, 80, group_id="sg-b"), "ip saddr @sg-b_members tcp dport 80 accept"),
-        (rule("-1", None, None), "ip saddr 10.0.0.0/8 meta nfproto ipv4 accept"),
+        (rule("-1", None, None), "ip saddr 10.0.0.0/8 accept"),
         (rule("-1", None, None, "0.0.0.0/0"), "meta nfproto ipv4 accept"),
         (rule("icmp", 8, -1), "ip saddr 10.0.0.0/8 icmp type 8 accept"),
         (rule("icmp", 3, 4), "ip saddr 10.0.0.0/8 icmp type 3 icmp code 4 accept"),
         (rule("icmp", -1, -1), "ip saddr 10.0.0.0/8 meta l4proto icmp accept"),
         (rule("1", None, None), "ip saddr 10.0.0.0/8 meta l4proto icmp accept"),
+        (rule("58", 128, -1, "::/0"), "meta nfproto ipv6 icmpv6 type 128 accept"),
         (rule("47", None, None), "ip saddr 10.0.0.0/8 meta l4proto 47 accept"),
     ],
 )
@@ -63,9 +66,16 @@ def test_a_permission_is_one_rule(permission: FirewallRule, expected: str) -> No
     assert added(ruleset.group(group(permission))) == [expected]
 
 
-@pytest.mark.parametrize("permission", [rule("tcp", 22, 22, "::/0"), rule("icmpv6", None, None)])
-def test_a_permission_for_ipv6_has_no_effect(permission: FirewallRule) -> None:
+@pytest.mark.parametrize("permission", [rule("icmp", None, None, "::/0"), rule("icmpv6", None, None)])
+def test_an_icmp_of_the_other_ip_matches_nothing(permission: FirewallRule) -> None:
     assert added(ruleset.group(group(permission))) == []
+
+
+def test_a_permission_for_a_group_is_one_rule_for_each_ip() -> None:
+    assert added(ruleset.group(group(rule("tcp", 80, 80, group_id="sg-b")))) == [
+        "ip saddr @sg-b_members4 tcp dport 80 accept",
+        "ip6 saddr @sg-b_members6 tcp dport 80 accept",
+    ]
 
 
 def test_what_a_group_lets_out_must_still_be_let_in() -> None:
@@ -101,12 +111,15 @@ def test_a_permission_that_makes_no_sense_is_refused(permission: FirewallRule) -
 
 def test_replacing_a_group_is_one_transaction() -> None:
     assert ruleset.group(group(rule("tcp", 22, 22, group_id="sg-b"))) == (
-        "add set inet bakehouse sg-a_members { type ipv4_addr; }\n"
+        "add set inet bakehouse sg-a_members4 { type ipv4_addr; }\n"
+        "add set inet bakehouse sg-a_members6 { type ipv6_addr; }\n"
         "add chain inet bakehouse sg-a_in\n"
         "add chain inet bakehouse sg-a_out\n"
-        "add set inet bakehouse sg-b_members { type ipv4_addr; }\n"
+        "add set inet bakehouse sg-b_members4 { type ipv4_addr; }\n"
+        "add set inet bakehouse sg-b_members6 { type ipv6_addr; }\n"
         "flush chain inet bakehouse sg-a_in\n"
-        "add rule inet bakehouse sg-a_in ip saddr @sg-b_members tcp dport 22 accept\n"
+        "add rule inet bakehouse sg-a_in ip saddr @sg-b_members4 tcp dport 22 accept\n"
+        "add rule inet bakehouse sg-a_in ip6 saddr @sg-b_members6 tcp dport 22 accept\n"
         "flush chain inet bakehouse sg-a_out\n"
     )
 
@@ -131,9 +144,9 @@ def test_an_interface_may_send_from_its_own_addresses_only() -> None:
 
 
 def test_an_interface_leaves_groups() -> None:
-    text = ruleset.plug(INTERFACE, frozenset({"sg-old"}))
+    text = ruleset.plug(INTERFACE, replace(INTERFACE, group_ids=("sg-old",)))
 
-    assert "delete element inet bakehouse sg-old_members { 172.31.0.10 }" in text.splitlines()
+    assert "delete element inet bakehouse sg-old_members4 { 172.31.0.10 }" in text.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -148,4 +161,4 @@ def test_an_interface_leaves_groups() -> None:
     ],
 )
 def test_the_host_is_named_by_its_loopback_address(network: str, expected: bool) -> None:  # noqa: FBT001 - a case
-    assert ruleset.names_host(IPv4Network(network)) is expected
+    assert matches.names_host(IPv4Network(network)) is expected

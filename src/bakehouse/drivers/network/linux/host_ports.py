@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, ip_network
 from typing import Final
 
-from bakehouse.drivers.network.linux.ruleset import names_host, ports, protocol
+from bakehouse.drivers.network.linux.matches import names_host, ports, protocol
 from bakehouse.ports.network import FirewallRule, GroupSpec
 
 #: More listening sockets than this per interface are not worth their descriptors.

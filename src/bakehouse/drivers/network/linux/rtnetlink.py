@@ -1,14 +1,15 @@
-"""The few requests of rtnetlink(7) that a segment needs: links, addresses, routes.
+"""The few requests of rtnetlink(7) that a segment needs: links, addresses, routes, rules that choose a table.
 
 Not pyroute2, which does all of it: importing it takes 220 to 300 ms and 30 MiB, longer than all the rest of making
-a segment, and every segment has its own agent. Constants: linux/rtnetlink.h, if_link.h, if_addr.h, veth.h.
+a segment, and every segment has its own agent. Constants: linux/rtnetlink.h, if_link.h, if_addr.h,
+fib_rules.h, veth.h.
 """
 
 import os
 import socket
 import struct
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 _HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
@@ -30,22 +31,33 @@ _RTM_GETLINK: Final = 18
 _RTM_NEWADDR: Final = 20
 _RTM_NEWROUTE: Final = 24
 _RTM_DELROUTE: Final = 25
+_RTM_NEWRULE: Final = 32
 
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
 _IFLA_LINKINFO: Final = 18
 _IFLA_NET_NS_PID: Final = 19
+_IFLA_GROUP: Final = 27
 _IFLA_INFO_KIND: Final = 1
 _IFLA_INFO_DATA: Final = 2
 _VETH_INFO_PEER: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
+_IFA_F_NODAD: Final = 0x02
+_IPV6: Final = 6
 _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 _RTA_PREFSRC: Final = 7
+_RTA_TABLE: Final = 15
+_FRA_PRIORITY: Final = 6
+_FRA_FWMARK: Final = 10
+_FRA_TABLE: Final = 15
+_FRA_FWMASK: Final = 16
+_FR_ACT_TO_TBL: Final = 1
 
 _IFF_UP: Final = 1
+_RT_TABLE_UNSPEC: Final = 0
 _RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
 _RT_SCOPE_UNIVERSE: Final = 0
@@ -85,6 +97,10 @@ class RouteNetlink:
             return self.index(name) > 0
         return False
 
+    def set_group(self, index: int, group: int) -> None:
+        """Put an interface into a device group, by which rules name it."""
+        self._ask(_RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFLA_GROUP, _NUMBER.pack(group)))
+
     def set_up(self, index: int, mtu: int | None = None) -> None:
         """Bring an interface up."""
         extra = b"" if mtu is None else _attribute(_IFLA_MTU, _NUMBER.pack(mtu))
@@ -108,9 +124,11 @@ class RouteNetlink:
             self._ask(_RTM_DELLINK, 0, _LINK.pack(0, 0, self.index(name), 0, 0))
 
     def add_address(self, index: int, address: str) -> None:
-        """Give an interface an address of its own (/32), unless it has it."""
-        packed = IPv4Address(address).packed
-        body = _ADDRESS.pack(socket.AF_INET, 32, 0, _RT_SCOPE_UNIVERSE, index)
+        """Give an interface an address of its own (/32 or /128), unless it has it."""
+        parsed = ip_address(address)
+        packed = parsed.packed
+        flags = _IFA_F_NODAD if parsed.version == _IPV6 else 0  # it is ours alone, and must be there at once
+        body = _ADDRESS.pack(_family(parsed.version), parsed.max_prefixlen, flags, _RT_SCOPE_UNIVERSE, index)
         body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
         self._ask(_RTM_NEWADDR, _REPLACE_OR_CREATE, body)
 
@@ -122,15 +140,44 @@ class RouteNetlink:
         """Lead a range to an interface on which its addresses are neighbours."""
         self._route(_RTM_NEWROUTE, network, scope=_RT_SCOPE_LINK, extra=_index(index))
 
-    def add_route_via(self, network: str, index: int, via: str, source: str) -> None:
-        """Lead a range through a neighbour on an interface, ours being `source`."""
-        extra = _index(index) + _address(_RTA_GATEWAY, via) + _address(_RTA_PREFSRC, source)
-        self._route(_RTM_NEWROUTE, network, scope=_RT_SCOPE_UNIVERSE, next_hop_flags=_RTNH_F_ONLINK, extra=extra)
+    def add_route_via(
+        self, network: str, index: int, via: str, source: str | None = None, *, table: int = _RT_TABLE_MAIN
+    ) -> None:
+        """Lead a range through a neighbour on an interface, ours being `source`; in a table of that number."""
+        extra = _index(index) + _address(_RTA_GATEWAY, via)
+        if source is not None:
+            extra += _address(_RTA_PREFSRC, source)
+        self._route(
+            _RTM_NEWROUTE,
+            network,
+            scope=_RT_SCOPE_UNIVERSE,
+            next_hop_flags=_RTNH_F_ONLINK,
+            extra=extra + _attribute(_RTA_TABLE, _NUMBER.pack(table)),
+            table=_RT_TABLE_UNSPEC,
+        )
 
     def delete_route(self, network: str, index: int) -> None:
         """Remove a range's route over an interface; nothing when there is none."""
         with suppress(ProcessLookupError):  # ESRCH: the kernel's "no such route"
             self._route(_RTM_DELROUTE, network, kind=0, scope=_RT_SCOPE_NOWHERE, extra=_index(index))
+
+    def delete_blackhole(self, network: str) -> None:
+        """Remove what `add_blackhole` made; nothing when there is none."""
+        with suppress(ProcessLookupError):
+            self._route(_RTM_DELROUTE, network, kind=_RTN_BLACKHOLE, scope=_RT_SCOPE_NOWHERE)
+
+    def choose_table(self, mark: int, mask: int, table: int, version: int) -> None:
+        """Have packets with a mark look a table up before the main one, unless they do."""
+        body = _ROUTE.pack(_family(version), 0, 0, 0, _RT_TABLE_UNSPEC, 0, 0, _FR_ACT_TO_TBL, 0)
+        for kind, number in (
+            (_FRA_PRIORITY, table),  # any below the main table's 32766
+            (_FRA_FWMARK, mark),
+            (_FRA_FWMASK, mask),
+            (_FRA_TABLE, table),
+        ):
+            body += _attribute(kind, _NUMBER.pack(number))
+        with suppress(FileExistsError):
+            self._ask(_RTM_NEWRULE, _EXCLUSIVE_CREATE, body)
 
     def _route(
         self,
@@ -141,14 +188,15 @@ class RouteNetlink:
         kind: int = _RTN_UNICAST,
         next_hop_flags: int = 0,
         extra: bytes = b"",
+        table: int = _RT_TABLE_MAIN,
     ) -> None:
-        target = IPv4Network(network)
+        target = ip_network(network)
         body = _ROUTE.pack(
-            socket.AF_INET,
+            _family(target.version),
             target.prefixlen,
             0,
             0,
-            _RT_TABLE_MAIN,
+            table,
             _RTPROT_STATIC,
             scope,
             kind,
@@ -197,4 +245,8 @@ def _index(index: int) -> bytes:
 
 
 def _address(kind: int, address: str) -> bytes:
-    return _attribute(kind, IPv4Address(address).packed)
+    return _attribute(kind, ip_address(address).packed)
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET6 if version == _IPV6 else socket.AF_INET

@@ -11,7 +11,7 @@ The shape of a segment's table, the same with root and without:
   groups' rules name. So one group, or one interface, changes in one small transaction.
 """
 
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from bakehouse.drivers.network.linux.layout import (
@@ -27,15 +27,12 @@ from bakehouse.drivers.network.linux.layout import (
     middle_address,
     tap_name,
 )
+from bakehouse.drivers.network.linux.matches import Direction, matches, members
 from bakehouse.ports.network import FirewallRule, GroupSpec, InterfaceSpec
 
 TABLE: Final = "bakehouse"
 
-_LOOPBACK: Final = IPv4Address("127.0.0.1")
-_ANY_PORT: Final = (0, 65535)
-_PROTOCOL_LAST: Final = 255
-_PROTOCOLS: Final = {"tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp", "icmp": "icmp", "1": "icmp"}
-_NO_MEMBERS: Final = frozenset[str]()
+_VERSIONS: Final = (4, 6)
 
 
 def base(vpc_resolver: str) -> str:
@@ -45,6 +42,7 @@ add table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
   set sources {{ type ifname . ether_addr . ipv4_addr; }}
+  set forwarders {{ type ifname . ether_addr; }}
   map egress {{ type ifname : verdict; }}
   map ingress {{ type ifname : verdict; elements = {{ "{UPLINK}" : accept }}; }}
   map private {{ type ipv4_addr : ipv4_addr; }}
@@ -52,6 +50,7 @@ table inet {TABLE} {{
     type filter hook prerouting priority raw; policy drop;
     iifname != "{TAP_PREFIX}*" accept
     iifname . ether saddr . ip saddr @sources accept
+    iifname . ether saddr @forwarders fib daddr type unicast accept
   }}
   chain arrive {{
     type nat hook prerouting priority dstnat;
@@ -135,16 +134,15 @@ def group(spec: GroupSpec) -> str:
         ValueError: A rule makes no sense: a port that is no port, a range that is no range.
     """
     lines = _group_objects(spec.group_id)
-    lines += [f"add set inet {TABLE} {_members(peer)} {{ type ipv4_addr; }}" for peer in _peers(spec)]
-    for chain, direction, rules, verdict in (
+    lines += [line for peer in _peers(spec) for line in _member_sets(peer)]
+    ways: tuple[tuple[str, Direction, tuple[FirewallRule, ...], str], ...] = (
         (f"{spec.group_id}_in", "saddr", spec.ingress, "accept"),
         (f"{spec.group_id}_out", "daddr", spec.egress, "goto to_guest"),
-    ):
+    )
+    for chain, direction, rules, verdict in ways:
         lines.append(f"flush chain inet {TABLE} {chain}")
         for rule in rules:
-            match = _match(rule, direction)
-            if match is not None:
-                lines.append(f"add rule inet {TABLE} {chain} {match} {verdict}")
+            lines += [f"add rule inet {TABLE} {chain} {match} {verdict}" for match in matches(rule, direction)]
     return _text(lines)
 
 
@@ -157,7 +155,8 @@ def delete_group(group_id: str, *, referenced: bool) -> str:
     """
     lines = _group_objects(group_id)
     lines += [f"delete chain inet {TABLE} {group_id}_{way}" for way in ("in", "out")]
-    lines.append(f"{'flush' if referenced else 'delete'} set inet {TABLE} {_members(group_id)}")
+    verb = "flush" if referenced else "delete"
+    lines += [f"{verb} set inet {TABLE} {members(group_id, version)}" for version in _VERSIONS]
     return _text(lines)
 
 
@@ -166,23 +165,23 @@ def references(spec: GroupSpec, group_id: str) -> bool:
     return group_id in _peers(spec)
 
 
-def plug(spec: InterfaceSpec, left_groups: frozenset[str] = _NO_MEMBERS) -> str:
+def plug(spec: InterfaceSpec, before: InterfaceSpec | None = None) -> str:
     """Return one transaction that lets an interface in, or brings it to this description.
 
     Args:
         spec: The interface. Groups that were not described yet allow nothing.
-        left_groups: Groups that it was in before and is not in any more.
+        before: What it was described as until now.
     """
-    tap, address = tap_name(spec.interface_id), IPv4Address(spec.private_ip)
+    tap = tap_name(spec.interface_id)
     lines = [line for group_id in spec.group_ids for line in _group_objects(group_id)]
     for way in ("in", "out"):
         chain = f"{tap}_{way}"
         lines += [f"add chain inet {TABLE} {chain}", f"flush chain inet {TABLE} {chain}"]
         lines += [f"add rule inet {TABLE} {chain} jump {group_id}_{way}" for group_id in spec.group_ids]
         lines.append(f"add rule inet {TABLE} {chain} drop")
-    lines += [f"add element inet {TABLE} {_members(name)} {{ {address} }}" for name in spec.group_ids]
-    lines += [f"delete element inet {TABLE} {_members(name)} {{ {address} }}" for name in sorted(left_groups)]
-    lines += [f"add element inet {TABLE} sources {{ {_sources(tap, spec.mac, address)} }}"]
+    if before is not None:
+        lines += _elements("delete", before)
+    lines += _elements("add", spec)
     lines += [
         f'add element inet {TABLE} {hook} {{ "{tap}" : goto {tap}_{way} }}'
         for hook, way in (("ingress", "in"), ("egress", "out"))
@@ -192,122 +191,63 @@ def plug(spec: InterfaceSpec, left_groups: frozenset[str] = _NO_MEMBERS) -> str:
 
 def unplug(spec: InterfaceSpec) -> str:
     """Return one transaction that shuts a plugged interface out."""
-    tap, address = tap_name(spec.interface_id), IPv4Address(spec.private_ip)
+    tap = tap_name(spec.interface_id)
     lines = [f'delete element inet {TABLE} {hook} {{ "{tap}" }}' for hook in ("ingress", "egress")]
-    lines.append(f"delete element inet {TABLE} sources {{ {_sources(tap, spec.mac, address)} }}")
-    lines += [f"delete element inet {TABLE} {_members(name)} {{ {address} }}" for name in spec.group_ids]
+    lines += _elements("delete", spec)
     for way in ("in", "out"):
         lines += [f"flush chain inet {TABLE} {tap}_{way}", f"delete chain inet {TABLE} {tap}_{way}"]
     return _text(lines)
 
 
-def publish_inside(public_ip: str, private_ip: str) -> str:
-    """Return the segment's translation of a middle address (root only)."""
-    return f"add element inet {TABLE} private {{ {middle_address(public_ip)} : {IPv4Address(private_ip)} }}\n"
+def _elements(verb: str, spec: InterfaceSpec) -> list[str]:
+    """Return what adds an interface's addresses to the sets, or deletes them."""
+    tap, hardware = tap_name(spec.interface_id), _hardware(spec.mac)
+    by_version = {4: private_addresses(spec), 6: tuple(str(ip_address(each)) for each in spec.ipv6_addresses)}
+    lines = [
+        f"{verb} element inet {TABLE} {members(group_id, version)} {{ {', '.join(addresses)} }}"
+        for group_id in spec.group_ids
+        for version, addresses in by_version.items()
+        if addresses
+    ]
+    # None at all is what a guest sends from while it asks for its address by DHCP.
+    sources = ", ".join(f'"{tap}" . {hardware} . {address}' for address in (*by_version[4], "0.0.0.0"))  # noqa: S104
+    lines.append(f"{verb} element inet {TABLE} sources {{ {sources} }}")
+    if not spec.source_dest_check:
+        lines.append(f'{verb} element inet {TABLE} forwarders {{ "{tap}" . {hardware} }}')
+    translations = ", ".join(
+        f"{middle_address(public)} : {private}" if verb == "add" else middle_address(public)
+        for public, private in public_addresses(spec).items()
+    )
+    if translations:
+        lines.append(f"{verb} element inet {TABLE} private {{ {translations} }}")
+    return lines
 
 
-def withdraw_inside(public_ip: str) -> str:
-    """Return the end of a middle address in its segment (root only)."""
-    return f"delete element inet {TABLE} private {{ {middle_address(public_ip)} }}\n"
+def private_addresses(spec: InterfaceSpec) -> tuple[str, ...]:
+    """Return an interface's private IPv4 addresses, the primary first."""
+    return (str(IPv4Address(spec.private_ip)), *(str(IPv4Address(each.private_ip)) for each in spec.secondary_ips))
 
 
-def names_host(network: IPv4Network) -> bool:
-    """Tell whether a rule with this range is also about the host.
-
-    Guests see the host as 100.127.0.1, but whoever writes a rule thinks of it as 127.0.0.1 (or as everybody).
-    """
-    return _LOOPBACK in network or IPv4Address(HOST_ADDRESS) in network
+def public_addresses(spec: InterfaceSpec) -> dict[str, str]:
+    """Return an interface's public addresses, and to which private one each leads."""
+    pairs = ((spec.public_ip, spec.private_ip), *((each.public_ip, each.private_ip) for each in spec.secondary_ips))
+    return {public: private for public, private in pairs if public is not None}
 
 
-def ports(rule: FirewallRule) -> tuple[int, int]:
-    """Return the first and last port of a rule for tcp or udp.
-
-    Raises:
-        ValueError: They are no ports, or the wrong way round.
-    """
-    first, last = rule.from_port, rule.to_port
-    if first is None or last is None or -1 in (first, last):
-        return _ANY_PORT
-    if not _ANY_PORT[0] <= first <= last <= _ANY_PORT[1]:
-        raise ValueError(f"not a range of ports: {rule.from_port} to {rule.to_port}")
-    return first, last
-
-
-def protocol(rule: FirewallRule) -> str:
-    """Return a rule's protocol as its name where Linux and EC2 have one, else its number; `-1` for all."""
-    return _PROTOCOLS.get(rule.protocol, rule.protocol)
-
-
-def _match(rule: FirewallRule, direction: str) -> str | None:
-    """Return what a rule matches, or None when it is about IPv6 and so has no effect."""
-    peer = _peer(rule, direction)
-    what = _what(rule)
-    return None if peer is None or what is None else f"{peer} {what}".strip()
-
-
-def _peer(rule: FirewallRule, direction: str) -> str | None:
-    if (rule.cidr is None) == (rule.group_id is None):
-        raise ValueError("a rule has either a range or a group")
-    if rule.group_id is not None:
-        return f"ip {direction} @{_members(rule.group_id)}"
-    network = ip_network(rule.cidr or "", strict=False)
-    if not isinstance(network, IPv4Network):
-        return None
-    if network.prefixlen == 0:
-        return ""
-    if direction == "saddr" and names_host(network) and IPv4Address(HOST_ADDRESS) not in network:
-        return f"ip saddr {{ {network}, {HOST_ADDRESS} }}"
-    return f"ip {direction} {network}"
-
-
-def _what(rule: FirewallRule) -> str | None:
-    match protocol(rule):
-        case "-1":
-            return "meta nfproto ipv4"
-        case "tcp" | "udp" as name:
-            first, last = ports(rule)
-            if (first, last) == _ANY_PORT:
-                return f"meta l4proto {name}"
-            return f"{name} dport {first}" if first == last else f"{name} dport {first}-{last}"
-        case "icmp":
-            return _icmp(rule)
-        case "icmpv6":
-            return None
-        case other:
-            if not (other.isascii() and other.isdigit() and int(other) <= _PROTOCOL_LAST):
-                raise ValueError(f"not a protocol: {other!r}")
-            return f"meta l4proto {int(other)}"
-
-
-def _icmp(rule: FirewallRule) -> str:
-    words = []
-    for word, number in (("type", rule.from_port), ("code", rule.to_port)):
-        if number is None or number == -1:
-            break  # a code without a type means nothing
-        if not 0 <= number <= _PROTOCOL_LAST:
-            raise ValueError(f"not an ICMP {word}: {number}")
-        words.append(f"icmp {word} {number}")
-    return " ".join(words) or "meta l4proto icmp"
-
-
-def _sources(tap: str, mac: str, address: IPv4Address) -> str:
-    """Return what a guest may send from: its address, and none at all while it asks for one by DHCP."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    hardware = ":".join(f"{octet:02x}" for octet in octets)
-    return f'"{tap}" . {hardware} . {address}, "{tap}" . {hardware} . 0.0.0.0'
+def _hardware(mac: str) -> str:
+    return ":".join(f"{octet:02x}" for octet in bytes.fromhex(mac.replace(":", "")))
 
 
 def _group_objects(group_id: str) -> list[str]:
-    checked_id(group_id)
     return [
-        f"add set inet {TABLE} {_members(group_id)} {{ type ipv4_addr; }}",
+        *_member_sets(checked_id(group_id)),
         f"add chain inet {TABLE} {group_id}_in",
         f"add chain inet {TABLE} {group_id}_out",
     ]
 
 
-def _members(group_id: str) -> str:
-    return f"{checked_id(group_id)}_members"
+def _member_sets(group_id: str) -> list[str]:
+    return [f"add set inet {TABLE} {members(group_id, version)} {{ type ipv{version}_addr; }}" for version in _VERSIONS]
 
 
 def _peers(spec: GroupSpec) -> list[str]:

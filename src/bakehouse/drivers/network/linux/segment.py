@@ -1,15 +1,15 @@
 """A segment, as its agent keeps it: what was last asked for, and the kernel's objects that fulfil it."""
 
-import asyncio
 import contextlib
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.network.linux import ruleset
+from bakehouse.drivers.network.linux import borders, ruleset
 from bakehouse.drivers.network.linux.host_link import HostLink
 from bakehouse.drivers.network.linux.layout import (
     HOST_ADDRESS,
@@ -17,17 +17,15 @@ from bakehouse.drivers.network.linux.layout import (
     METADATA_ADDRESS,
     METADATA_PORT,
     RESERVED,
-    gateway,
     resolver,
-    tap_name,
 )
-from bakehouse.drivers.network.linux.name_service import NameService
+from bakehouse.drivers.network.linux.name_service import NameService, host_line
 from bakehouse.drivers.network.linux.nftables import Nftables, NftablesRefused
 from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
-from bakehouse.drivers.network.linux.tap import open_tap
-from bakehouse.ports.network import GroupSpec, InterfaceSpec, SegmentSpec
+from bakehouse.drivers.network.linux.taps import NoTap, Taps
+from bakehouse.drivers.network.linux.ways import Numbers
+from bakehouse.ports.network import GroupSpec, InterfaceSpec, SegmentSpec, addresses_of
 
-_MTU: Final = 1500
 _METADATA_BACKLOG: Final = 128
 _SETTINGS: Final = Path("/proc/sys/net")
 
@@ -56,7 +54,8 @@ class Segment:
         firewall: Nftables,
         host_link: HostLink | None,
     ) -> None:
-        self._tun_device = tun_device
+        self._numbers = Numbers()
+        self._taps = Taps(tun_device, links, self._numbers)
         self._names = names
         self._links = links
         self._firewall = firewall
@@ -66,10 +65,8 @@ class Segment:
         self._interfaces: dict[str, InterfaceSpec] = {}
         #: Private address to the hardware address that dnsmasq may have leased it to.
         self._leased: dict[str, str] = {}
-        #: Descriptors of taps that no machine has asked for yet.
-        self._open_taps: dict[str, int] = {}
-        #: Taps on their way out, by name.
-        self._removals: dict[str, asyncio.Task[None]] = {}
+        #: The ruleset that holds now for routes and ACLs.
+        self._borders = ""
         self._metadata: socket.socket | None = None
 
     @property
@@ -89,15 +86,30 @@ class Segment:
             description: The segment.
             metadata_fd: The metadata service's socket, when a server has it from an agent before us.
         """
-        if RESERVED.overlaps(IPv4Network(description.cidr)):
-            raise SegmentRefused(f"{description.cidr} overlaps {RESERVED}, which Bakehouse needs itself")
-        if self._description is None:
+        for cidr in (description.cidr, *description.extra_cidrs):
+            if RESERVED.overlaps(IPv4Network(cidr)):
+                raise SegmentRefused(f"{cidr} overlaps {RESERVED}, which Bakehouse needs itself")
+        before = self._description
+        if before is None:
             self._prepare(description)
             self._metadata = self._metadata or _listen(metadata_fd)
-        elif self._description.cidr != description.cidr:
-            raise SegmentRefused(f"the VPC has {self._description.cidr}; its range cannot be changed")
+        elif before.cidr != description.cidr:
+            raise SegmentRefused(f"the VPC has {before.cidr}; its range cannot be changed")
         await self._names.serve(description)
+        self._draw_borders(description, self._interfaces)
+        for cidr in description.extra_cidrs:
+            self._links.add_blackhole(cidr)
+        for cidr in () if before is None else before.extra_cidrs:
+            if cidr not in description.extra_cidrs:
+                self._links.delete_blackhole(cidr)
         self._description = description
+
+    def _draw_borders(self, description: SegmentSpec, interfaces: Mapping[str, InterfaceSpec]) -> None:
+        """Put routes, ACLs and public addresses into force, if they have changed."""
+        wanted = borders.borders(description, interfaces.values(), self._numbers)
+        if wanted != self._borders:
+            self._firewall.apply(wanted)
+            self._borders = wanted
 
     def _prepare(self, description: SegmentSpec) -> None:
         loopback = self._links.index("lo")
@@ -117,8 +129,9 @@ class Segment:
             # from addresses that are routed to them.
             ("ipv4/conf/default/proxy_arp", 1),
             ("ipv4/conf/default/rp_filter", 1),
-            # The larger of both counts, and a new namespace begins with the host's `all`, often 2 (loose).
-            ("ipv4/conf/all/rp_filter", 1),
+            # The larger of both counts, and a new namespace begins with the host's `all`, often 2 (loose). Taps that
+            # forward have 0.
+            ("ipv4/conf/all/rp_filter", 0),
             ("ipv4/conf/default/send_redirects", 0),
         ):
             with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
@@ -153,26 +166,49 @@ class Segment:
         await self._names.serve(self._require_segment())  # it may have been killed
         if before == interface:
             return
+        if interface.subnet_id not in {subnet.subnet_id for subnet in self._require_segment().subnets}:
+            raise SegmentRefused(f"{interface.subnet_id} is not a subnet of the segment")
         self._refuse_taken_addresses(interface)
         await self._end_lease(interface)
         if before is not None and _wiring(before) != _wiring(interface):
             await self._remove(before)
             before = None
         if before is None:
-            await self._make_tap(interface)
-        left = frozenset(before.group_ids if before else ()) - set(interface.group_ids)
-        try:
-            self._firewall.apply(ruleset.plug(interface, left))
-            if before is None or before.host_name != interface.host_name:
-                self._names.add(interface)
-            self._lead_public(before.public_ip if before else None, interface)
-        except BaseException:
-            if before is None:
-                with contextlib.suppress(NftablesRefused):
-                    self._shut_out(interface)
-                self._discard_tap(interface)
-            raise
+            await self._make(interface)
+        else:
+            self._change(before, interface)
         self._interfaces[interface.interface_id] = interface
+
+    async def _make(self, interface: InterfaceSpec) -> None:
+        try:
+            await self._taps.make(interface)
+        except NoTap as err:
+            raise SegmentRefused(str(err)) from err
+        try:
+            self._change(None, interface)
+        except BaseException:
+            with contextlib.suppress(NftablesRefused):
+                self._shut_out(interface)
+            self._taps.discard(interface)
+            raise
+
+    def _change(self, before: InterfaceSpec | None, interface: InterfaceSpec) -> None:
+        """Bring all but the tap itself from one description to the next."""
+        description = self._require_segment()
+        if before is not None:
+            self._taps.route(interface, before)
+        if self._host_link is not None:
+            old = set() if before is None else set(ruleset.public_addresses(before))
+            new = set(ruleset.public_addresses(interface))
+            for address in sorted(old - new):
+                self._host_link.withdraw(address)
+            for address in sorted(new - old):
+                self._host_link.publish(address)
+        if before is None or host_line(before) != host_line(interface):
+            self._names.add(interface)
+        self._draw_borders(description, {**self._interfaces, interface.interface_id: interface})
+        # Last, for it alone cannot be repeated once it is done.
+        self._firewall.apply(ruleset.plug(interface, before))
 
     async def _end_lease(self, interface: InterfaceSpec) -> None:
         """Let an address that was leased to an interface before be leased to this one.
@@ -191,38 +227,8 @@ class Segment:
         for other in self._interfaces.values():
             if other.interface_id == interface.interface_id:
                 continue
-            for address in {other.private_ip, other.public_ip} & {interface.private_ip, interface.public_ip}:
-                if address is not None:
-                    raise SegmentRefused(f"{address} is {other.interface_id}'s")
-
-    async def _make_tap(self, interface: InterfaceSpec) -> None:
-        tap = tap_name(interface.interface_id)
-        if (removal := self._removals.get(tap)) is not None:
-            await removal
-        try:
-            if not self._links.exists(tap):  # else a machine may have it open, from an agent before us
-                self._open_taps[interface.interface_id] = open_tap(self._tun_device, tap)
-        except OSError as err:
-            raise SegmentRefused(_why_no_tap(self._tun_device, err)) from err
-        try:
-            index = self._links.index(tap)
-            # Without it, the kernel holds ARP answers for others back for up to 0.8 s.
-            (_SETTINGS / f"ipv4/neigh/{tap}/proxy_delay").write_text("0\n")
-            self._links.set_up(index, _MTU)
-            self._links.add_address(index, gateway(interface.subnet_cidr))
-            self._links.add_route(f"{interface.private_ip}/32", index)
-        except BaseException:
-            self._discard_tap(interface)
-            raise
-
-    def _lead_public(self, before: str | None, interface: InterfaceSpec) -> None:
-        if self._host_link is None or before == interface.public_ip:
-            return
-        if before is not None:
-            self._end_public(before)
-        if interface.public_ip is not None:
-            self._firewall.apply(ruleset.publish_inside(interface.public_ip, interface.private_ip))
-            self._host_link.publish(interface.public_ip)
+            for address in sorted(addresses_of(other) & addresses_of(interface)):
+                raise SegmentRefused(f"{address} is {other.interface_id}'s")
 
     async def unplug(self, interface_id: str) -> None:
         """Remove an interface. Its tap goes a little later: that takes the kernel some 15 ms."""
@@ -233,33 +239,16 @@ class Segment:
     async def _remove(self, interface: InterfaceSpec) -> None:
         self._shut_out(interface)
         del self._interfaces[interface.interface_id]
-        self._discard_tap(interface)
+        self._taps.discard(interface)
 
     def _shut_out(self, interface: InterfaceSpec) -> None:
-        if interface.public_ip is not None:
-            self._end_public(interface.public_ip)
-        self._names.remove(interface.interface_id)
-        self._firewall.apply(ruleset.unplug(interface))
-
-    def _end_public(self, public_ip: str) -> None:
         if self._host_link is not None:
-            self._host_link.withdraw(public_ip)
-            with contextlib.suppress(NftablesRefused):  # it was not there
-                self._firewall.apply(ruleset.withdraw_inside(public_ip))
-
-    def _discard_tap(self, interface: InterfaceSpec) -> None:
-        tap = tap_name(interface.interface_id)
-        fd = self._open_taps.pop(interface.interface_id, None)
-
-        def discard() -> None:
-            with contextlib.closing(RouteNetlink()) as links:
-                links.delete(tap)
-            if fd is not None:
-                os.close(fd)
-
-        removal = asyncio.create_task(asyncio.to_thread(discard))
-        self._removals[tap] = removal
-        removal.add_done_callback(lambda _done: self._removals.pop(tap, None))
+            for address in ruleset.public_addresses(interface):
+                self._host_link.withdraw(address)
+        self._names.remove(interface.interface_id)
+        others = {key: spec for key, spec in self._interfaces.items() if key != interface.interface_id}
+        self._draw_borders(self._require_segment(), others)
+        self._firewall.apply(ruleset.unplug(interface))
 
     def open_tap(self, interface_id: str) -> int:
         """Return a descriptor of an interface's tap; the caller closes it.
@@ -267,14 +256,10 @@ class Segment:
         Raises:
             SegmentRefused: There is no such interface, or a machine has it open.
         """
-        interface = self._require_interface(interface_id)
-        fd = self._open_taps.pop(interface_id, None)
-        if fd is not None:
-            return fd
         try:
-            return open_tap(self._tun_device, tap_name(interface.interface_id))
-        except OSError as err:
-            raise SegmentRefused(_why_no_tap(self._tun_device, err)) from err
+            return self._taps.open(self._require_interface(interface_id))
+        except NoTap as err:
+            raise SegmentRefused(str(err)) from err
 
     def open_metadata(self) -> int:
         """Return a descriptor of the metadata service's listening socket; the caller closes it.
@@ -308,8 +293,7 @@ class Segment:
         """Remove everything: interfaces, names, the link to the host. The namespace goes with this process."""
         for interface in list(self._interfaces.values()):
             await self._remove(interface)
-        while self._removals:
-            await asyncio.wait(self._removals.values())
+        await self._taps.all_discarded()
         await self._names.remove_all()
         if self._host_link is not None:
             self._host_link.remove()
@@ -339,15 +323,3 @@ def _listen(metadata_fd: int | None) -> socket.socket:
 def _wiring(interface: InterfaceSpec) -> tuple[str, str, str]:
     """Return what cannot be changed on a tap in use."""
     return interface.mac, interface.private_ip, interface.subnet_cidr
-
-
-def _why_no_tap(device: Path, err: OSError) -> str:
-    match err.errno:
-        case errno.EBUSY:
-            return "another machine has the interface open"
-        case errno.EACCES | errno.EPERM:
-            return f"cannot open `{device}`: {err.strerror}; `chmod 0666 {device}` allows it, as Debian has it"
-        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            return f"cannot open `{device}`: {err.strerror}; `modprobe tun` makes it"
-        case _:
-            return f"cannot open `{device}`: {err.strerror}"
