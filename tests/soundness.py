@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.network_interface import InterfaceAttachmentState
 from bakehouse.domain.replace_root_volume_task import ReplaceRootState
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
@@ -27,16 +28,35 @@ async def assert_sound(
     _assert_settled(store)
     await _assert_bytes(store, volumes)
     running = {instance.id for instance in store.instances if instance.state is InstanceState.RUNNING}
-    plugged = {store.instances[instance_id].network_interface_id for instance_id in running}
+    plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in running}
     assert set(network.interfaces) == plugged
     machines = [status for status in await hypervisor.observe() if status.state is not MachineState.GONE]
     assert {status.machine_id for status in machines} == running
     for status in machines:
         assert status.volume_ids == set(store.volumes.by("instance")[status.machine_id])
+        assert status.interface_ids == set(store.network_interfaces.by("instance")[status.machine_id])
         assert not hypervisor.is_frozen(status.machine_id)
     alive = {instance.id for instance in store.instances if instance.state is not InstanceState.TERMINATED}
-    assert {interface.instance_id for interface in store.network_interfaces} == alive
+    attached = {interface.instance_id for interface in store.network_interfaces if interface.instance_id}
+    assert attached == alive
+    assert {it.attachment_state for it in store.network_interfaces} <= {InterfaceAttachmentState.ATTACHED}
+    _assert_addresses(store)
     assert {volume.attachment.instance_id for volume in store.volumes if volume.attachment} <= alive
+
+
+def _assert_addresses(store: Store) -> None:
+    """Addresses and interfaces tell the same of each other, and no address leads to two places."""
+    told = {
+        (association.public_ip, it.id, association.id, association.allocation_id)
+        for it in store.network_interfaces
+        for association in it.associations
+    }
+    associated = [it for it in store.elastic_addresses if it.interface_id]
+    held = {(it.public_ip, it.interface_id, it.association_id, it.id) for it in associated}
+    assert told == held
+    automatic = [it.automatic_public_ip for it in store.network_interfaces if it.automatic_public_ip]
+    elastic = [it.public_ip for it in store.elastic_addresses]
+    assert len({*automatic, *elastic}) == len(automatic) + len(elastic)
 
 
 def _is_uploaded(snapshot: Snapshot) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bakehouse.app.context import AppContext
 from bakehouse.domain.errors import not_found
 from bakehouse.domain.instance import Instance
-from bakehouse.domain.network import NetworkInterface
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.ports.hypervisor import HypervisorCapabilities
 from bakehouse.ports.network import NetworkCapabilities, ReachablePort
+from bakehouse.sagas.machine import interfaces_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +65,4 @@ class Host:
 
     def _interface(self, instance_id: str) -> NetworkInterface | None:
         instance = self._instance(instance_id)
-        return self._context.store.network_interfaces.get(instance.network_interface_id)
+        return next(iter(interfaces_of(self._context.store, instance.id)), None)

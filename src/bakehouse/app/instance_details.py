@@ -1,11 +1,12 @@
 """Instances with all that an answer about them shows, gathered once and kept as long as nothing of it changes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bakehouse.app.context import scope
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.instance import Instance
-from bakehouse.domain.network import NetworkInterface
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.volume import Volume
 from bakehouse.store.store import Store
@@ -13,25 +14,34 @@ from bakehouse.store.store import Store
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class InstanceDetails:
-    """An instance, its interface, its volumes and its groups. The same object stands for unchanged records."""
+    """An instance, its interfaces, its volumes and its groups. The same object stands for unchanged records."""
 
     instance: Instance
-    interface: NetworkInterface | None
-    """None when it is terminated."""
+    interfaces: tuple[NetworkInterface, ...]
+    """By device index; none when it is terminated."""
     volumes: tuple[Volume, ...]
     """Those attached, the root first."""
-    groups: tuple[SecurityGroup, ...]
-    """The interface's groups, in its order."""
+    interface_groups: tuple[tuple[SecurityGroup, ...], ...]
+    """For each interface its groups, in its order."""
+
+    @property
+    def interface(self) -> NetworkInterface | None:
+        """The primary one; None when it is terminated."""
+        return self.interfaces[0] if self.interfaces else None
+
+    @property
+    def groups(self) -> tuple[SecurityGroup, ...]:
+        """The primary interface's."""
+        return self.interface_groups[0] if self.interface_groups else ()
 
     def stands_for(self, other: "InstanceDetails") -> bool:
         """Tell whether both are made of the very same records."""
         return (
             self.instance is other.instance
-            and self.interface is other.interface
-            and len(self.volumes) == len(other.volumes)
-            and len(self.groups) == len(other.groups)
-            and all(mine is its for mine, its in zip(self.volumes, other.volumes, strict=True))
-            and all(mine is its for mine, its in zip(self.groups, other.groups, strict=True))
+            and _same(self.interfaces, other.interfaces)
+            and _same(self.volumes, other.volumes)
+            and len(self.interface_groups) == len(other.interface_groups)
+            and all(map(_same, self.interface_groups, other.interface_groups))
         )
 
 
@@ -67,12 +77,17 @@ class InstanceGatherer:
 
     def _gather(self, instance: Instance) -> InstanceDetails:
         store = self._store
-        interface = store.network_interfaces.get(instance.network_interface_id)
+        interfaces = tuple(store.network_interfaces.by("instance")[instance.id].values())
+        if len(interfaces) > 1:
+            interfaces = tuple(sorted(interfaces, key=lambda interface: interface.device_index))
         volumes = tuple(store.volumes.by("instance")[instance.id].values())
         if len(volumes) > 1:
             volumes = tuple(sorted(volumes, key=lambda volume: _device_order(volume, instance.root_device_name)))
-        groups = (store.security_groups.get(group_id) for group_id in (interface.group_ids if interface else ()))
-        return InstanceDetails(instance, interface, volumes, tuple(group for group in groups if group is not None))
+        return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)))
+
+    def _groups(self, interface: NetworkInterface) -> tuple[SecurityGroup, ...]:
+        groups = (self._store.security_groups.get(group_id) for group_id in interface.group_ids)
+        return tuple(group for group in groups if group is not None)
 
     def _versions(self) -> tuple[int, ...]:
         store = self._store
@@ -86,6 +101,10 @@ class InstanceGatherer:
     def _forget_gone(self) -> None:
         if len(self._known) > 2 * len(self._store.instances):
             self._known = {key: details for key, details in self._known.items() if key in self._store.instances}
+
+
+def _same(mine: Sequence[object], its: Sequence[object]) -> bool:
+    return len(mine) == len(its) and all(one is other for one, other in zip(mine, its, strict=True))
 
 
 def _device_order(volume: Volume, root_device_name: str) -> tuple[bool, str]:

@@ -28,6 +28,7 @@ from bakehouse.domain.instance import (
     user_initiated,
 )
 from bakehouse.domain.network import public_addresses_used_up
+from bakehouse.sagas.machine import interfaces_of
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
 from bakehouse.sagas.run_instance import RUN_INSTANCE, RunInstance
 from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
@@ -60,11 +61,11 @@ class ConsoleOutput:
 class Instances:
     """Use cases on instances."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, public_addresses: PublicAddresses) -> None:
         """Work on these records."""
         self._context = context
         self._details = InstanceGatherer(context.store)
-        self._public_addresses = PublicAddresses(context.public_pool)
+        self._public_addresses = public_addresses
 
     async def run(self, caller: Caller, request: LaunchRequest) -> list[InstanceDetails]:
         """Launch instances and return those whose machines run, as they were when they were reserved: `pending`.
@@ -78,8 +79,10 @@ class Instances:
             planned = plan(context, caller, request, self._public_addresses, guests)
             instances = reserve(tx, planned, caller, context.now())
             sagas = [
-                context.sagas.enlist(tx, RUN_INSTANCE, RunInstance(instance.id), subject_id=instance.id)
-                for instance in instances
+                context.sagas.enlist(
+                    tx, RUN_INSTANCE, RunInstance(instance.id, planned.place.existing_ids(n)), subject_id=instance.id
+                )
+                for n, instance in enumerate(instances)
             ]
         reserved = [self._details.of(instance) for instance in instances]
         outcomes = await asyncio.gather(*(context.sagas.run(saga) for saga in sagas), return_exceptions=True)
@@ -216,12 +219,12 @@ class Instances:
     def _begin_again(self, tx: Transaction, instance: Instance) -> None:
         """Put a stopped instance's records as a start begins with them: `pending`, with a new public address."""
         store = self._context.store
-        interface = store.network_interfaces[instance.network_interface_id]
-        if interface.wants_public_ip and interface.public_ip is None:
-            public_ip = next(self._public_addresses.free(store.network_interfaces), None)
-            if public_ip is None:
-                raise public_addresses_used_up()
-            tx.put(replace(interface, public_ip=public_ip))
+        for interface in interfaces_of(store, instance.id):
+            if interface.wants_public_ip and interface.public_ip is None:
+                public_ip = self._public_addresses.next_free()
+                if public_ip is None:
+                    raise public_addresses_used_up()
+                tx.put(replace(interface, public_ip=public_ip))
         tx.put(
             replace(
                 instance,

@@ -33,7 +33,6 @@ from bakehouse.domain.instance_store import ephemeral_devices
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
-from bakehouse.domain.network import NetworkInterface, mac_of
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
@@ -129,7 +128,7 @@ def plan(
         instance_type=instance_type,
         boot_mode=boot_mode,
         key_pair=_key_pair(context, caller, request.key_name),
-        place=choose(context, caller, request.place, (request.min_count, request.max_count), pool),
+        place=choose(context, caller, request.place, (request.min_count, request.max_count), pool, instance_type),
         ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
         volumes=_volumes(context, caller, request, image, instance_type),
         tags=_tags(request, shown=options.metadata_options.tags_enabled),
@@ -142,10 +141,11 @@ def reserve(transaction: Transaction, plan: LaunchPlan, caller: Caller, now: dat
     now = now.replace(microsecond=0)
     reservation_id = new_id("reservation")
     instances = []
-    for index, (private_ip, public_ip) in enumerate(plan.place.addresses):
+    for index, interfaces in enumerate(plan.place.interfaces):
         instance = _instance(plan, caller, now, reservation_id, index)
         transaction.put(instance)
-        transaction.put(_interface(plan, instance, private_ip, public_ip))
+        for interface in interfaces:
+            transaction.put(interface.record(instance, plan.tags["network-interface"], now))
         for volume in plan.volumes:
             transaction.put(_volume(plan, instance, volume))
         instances.append(instance)
@@ -267,7 +267,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         availability_zone=subnet.availability_zone,
         vpc_id=subnet.vpc_id,
         subnet_id=subnet.id,
-        network_interface_id=new_id("network-interface"),
+        network_interface_id=plan.place.interfaces[index][0].id,
         root_device_name=plan.image.root_device_name,
         ephemeral_devices=plan.ephemeral_devices,
         key_name=plan.key_pair.name if plan.key_pair else None,
@@ -282,27 +282,6 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         tags={**plan.tags["instance"], **request.system_tags},
     )
     return plan.options.applied(instance)
-
-
-def _interface(plan: LaunchPlan, instance: Instance, private_ip: str, public_ip: str | None) -> NetworkInterface:
-    return NetworkInterface(
-        id=instance.network_interface_id,
-        account_id=instance.account_id,
-        region=instance.region,
-        vpc_id=instance.vpc_id,
-        subnet_id=instance.subnet_id,
-        availability_zone=instance.availability_zone,
-        instance_id=instance.id,
-        mac=mac_of(instance.vpc_id, private_ip),
-        private_ip=private_ip,
-        public_ip=public_ip,
-        wants_public_ip=plan.place.wants_public_ip,
-        group_ids=plan.place.group_ids,
-        attachment_id=f"eni-attach-{new_id('network-interface').removeprefix('eni-')}",
-        attached_at=instance.launched_at,
-        description=plan.place.description,
-        tags=dict(plan.tags["network-interface"]),
-    )
 
 
 def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Volume:

@@ -4,9 +4,10 @@ from typing import Final
 
 from bakehouse.app.context import AppContext
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.instance_metadata import InstanceMetadata
-from bakehouse.domain.network import NetworkInterface
+from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.volume import AttachmentState
+from bakehouse.sagas.machine import interfaces_of
 
 _HELD: Final = frozenset({AttachmentState.ATTACHING, AttachmentState.ATTACHED, AttachmentState.BUSY})
 
@@ -19,24 +20,32 @@ class Metadata:
         self._store = context.store
 
     def of(self, vpc_id: str, private_ip: str) -> InstanceMetadata | None:
-        """Return the metadata of the instance that has this address in this VPC; None when there is none."""
+        """Return the metadata of the instance that has this address in this VPC; None when there is none.
+
+        It is the same at each of the instance's addresses.
+        """
         for interface in self._store.network_interfaces.by("address")[vpc_id, private_ip].values():
-            instance = self._store.instances.get(interface.instance_id)
+            instance = self._store.instances.get(interface.instance_id or "")
             if instance is not None and instance.state is not InstanceState.TERMINATED:
-                return self._gather(instance, interface)
+                return self._gather(instance)
         return None
 
-    def _gather(self, instance: Instance, interface: NetworkInterface) -> InstanceMetadata:
-        store = self._store
-        groups = (store.security_groups.get(group_id) for group_id in interface.group_ids)
+    def _gather(self, instance: Instance) -> InstanceMetadata:
         return InstanceMetadata(
             instance=instance,
+            interfaces=tuple(map(self._interface, interfaces_of(self._store, instance.id))),
+            data_devices=self._data_devices(instance),
+            ephemeral_devices=self._ephemeral_devices(instance),
+        )
+
+    def _interface(self, interface: NetworkInterface) -> InterfaceMetadata:
+        store = self._store
+        groups = (store.security_groups.get(group_id) for group_id in interface.group_ids)
+        return InterfaceMetadata(
             interface=interface,
             vpc=store.vpcs[interface.vpc_id],
             subnet=store.subnets[interface.subnet_id],
             groups=tuple(group for group in groups if group is not None),
-            data_devices=self._data_devices(instance),
-            ephemeral_devices=self._ephemeral_devices(instance),
         )
 
     def _data_devices(self, instance: Instance) -> tuple[str, ...]:

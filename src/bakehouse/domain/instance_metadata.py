@@ -8,14 +8,8 @@ from typing import Final
 from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import INSTANCE_TYPES
-from bakehouse.domain.network import (
-    NetworkInterface,
-    Subnet,
-    Vpc,
-    host_name_of,
-    private_domain,
-    public_name,
-)
+from bakehouse.domain.network import Subnet, Vpc, host_name_of, private_domain, public_name
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.security_group import SecurityGroup
 
 #: Tag keys that can be names in a path.
@@ -25,19 +19,42 @@ _RESERVED_TAG_KEYS: Final = frozenset({".", "..", "_index"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceMetadata:
-    """One instance as its guest sees it."""
+class InterfaceMetadata:
+    """One interface of an instance, and where it is."""
 
-    instance: Instance
     interface: NetworkInterface
     vpc: Vpc
     subnet: Subnet
     groups: tuple[SecurityGroup, ...]
     """The interface's groups, in its order."""
+
+    @property
+    def public_hostname(self) -> str | None:
+        """The public name, None without a public address."""
+        return None if self.interface.public_ip is None else public_name(self.interface.public_ip)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceMetadata:
+    """One instance as its guest sees it."""
+
+    instance: Instance
+    interfaces: tuple[InterfaceMetadata, ...]
+    """By device index: the first is the primary one."""
     data_devices: tuple[str, ...] = ()
     """Device names of the attached volumes beside the root, such as `/dev/sdf`."""
     ephemeral_devices: tuple[tuple[str, str], ...] = ()
     """Virtual name (`ephemeral0`) and device name, as the image's mapping has them."""
+
+    @property
+    def interface(self) -> NetworkInterface:
+        """The primary one."""
+        return self.interfaces[0].interface
+
+    @property
+    def groups(self) -> tuple[SecurityGroup, ...]:
+        """The primary interface's."""
+        return self.interfaces[0].groups
 
     @property
     def local_hostname(self) -> str:
@@ -48,7 +65,7 @@ class InstanceMetadata:
     @property
     def public_hostname(self) -> str | None:
         """The public name, None without a public address."""
-        return None if self.interface.public_ip is None else public_name(self.interface.public_ip)
+        return self.interfaces[0].public_hostname
 
     @property
     def hypervisor(self) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Final
 from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.domain.errors import invalid_combination, invalid_value, missing_parameter, not_honoured
-from bakehouse.ec2.instance_views import block_device_view, group_view
+from bakehouse.ec2.instance_views import block_device_view
 from bakehouse.ec2.launch_request import decoded_user_data
+from bakehouse.ec2.network_interface_views import group_view
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
 
@@ -34,7 +35,10 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, Callable[[InstanceDetails], Any]]]] =
     "productCodes": ("ProductCodes", lambda _it: []),
     "ramdisk": ("RamdiskId", lambda _it: {}),
     "rootDeviceName": ("RootDeviceName", lambda it: _value(it.instance.root_device_name)),
-    "sourceDestCheck": ("SourceDestCheck", lambda it: _value(it.instance.source_dest_check)),
+    "sourceDestCheck": (
+        "SourceDestCheck",
+        lambda it: _value(it.interface.source_dest_check) if it.interface else _value(True),  # noqa: FBT003
+    ),
     "sriovNetSupport": ("SriovNetSupport", lambda _it: {}),
     "userData": ("UserData", lambda it: _user_data(it.instance.user_data)),
 }

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bakehouse.app.instance_details import InstanceDetails
-from bakehouse.domain.network import NetworkInterface, public_name
+from bakehouse.domain.network import public_name
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import VolumeAttachment
 from bakehouse.ec2.filters import Filters, Values, flag

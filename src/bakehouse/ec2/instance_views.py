@@ -1,12 +1,13 @@
 """Instances on the wire."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import StateChange
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.network import NetworkInterface, host_name_of, private_domain, public_name
+from bakehouse.domain.network import host_name_of, private_domain, public_name
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import Volume
 from bakehouse.ec2.instance_option_views import option_views, private_name_options_view

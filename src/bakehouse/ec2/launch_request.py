@@ -17,6 +17,8 @@ from bakehouse.domain.errors import (
 from bakehouse.domain.region import zone_id, zones
 from bakehouse.ec2.block_devices import HONOURED as BLOCK_DEVICES_HONOURED
 from bakehouse.ec2.block_devices import requested_block_devices
+from bakehouse.ec2.interface_requests import HONOURED as INTERFACES_HONOURED
+from bakehouse.ec2.interface_requests import launched_interfaces
 from bakehouse.ec2.launch_options import HONOURED as OPTIONS_HONOURED
 from bakehouse.ec2.launch_options import launch_options
 from bakehouse.ec2.registry import Request, RequestContext
@@ -28,7 +30,6 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
     "EnclaveOptions.Enabled": False,
     "HibernationOptions.Configured": False,
     "MetadataOptions.HttpProtocolIpv6": "disabled",
-    "NetworkInterfaces.DeleteOnTermination": True,
     "NetworkInterfaces.InterfaceType": "interface",
     "NetworkInterfaces.NetworkCardIndex": 0,
     "Placement.Tenancy": "default",
@@ -42,8 +43,7 @@ HONOURED: Final = " ".join(
         "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
         "TagSpecifications.ResourceType TagSpecifications.Tags",
         "Placement.AvailabilityZone Placement.AvailabilityZoneId",
-        "NetworkInterfaces.AssociatePublicIpAddress NetworkInterfaces.Description NetworkInterfaces.DeviceIndex",
-        "NetworkInterfaces.Groups NetworkInterfaces.PrivateIpAddress NetworkInterfaces.SubnetId",
+        INTERFACES_HONOURED,
         BLOCK_DEVICES_HONOURED,
         OPTIONS_HONOURED,
         *_AS_IT_IS,
@@ -105,19 +105,7 @@ def _place(ctx: RequestContext, request: Request) -> PlaceRequest:
             raise invalid_combination(
                 f"Network interfaces and an instance-level {words} may not be specified on the same request"
             )
-    if len(interfaces) > 1:
-        raise not_honoured("NetworkInterface.2")
-    interface = interfaces[0]
-    if interface.get("DeviceIndex", 0) != 0:
-        raise invalid_parameter("The first network interface must have the device index 0")
-    return PlaceRequest(
-        subnet_id=interface.get("SubnetId"),
-        availability_zone=zone,
-        group_ids=tuple(interface.get("Groups") or ()),
-        private_ip=interface.get("PrivateIpAddress"),
-        associate_public_ip=interface.get("AssociatePublicIpAddress"),
-        description=interface.get("Description", ""),
-    )
+    return PlaceRequest(availability_zone=zone, interfaces=launched_interfaces(interfaces))
 
 
 def _zone(ctx: RequestContext, placement: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Final
 
-from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
+from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.region import zone_id
 
 #: Source: EC2 User Guide, "Access instance metadata for an EC2 instance", the versions that `/` lists.
@@ -149,7 +150,7 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "local-ipv4": interface.private_ip,
         "mac": interface.mac,
         "metrics": Directory({"vhostmd": '<?xml version="1.0" encoding="UTF-8"?>'}),
-        "network": Directory({"interfaces": Directory({"macs": Directory({interface.mac: _interface(metadata)})})}),
+        "network": Directory({"interfaces": Directory({"macs": _interfaces(metadata)})}),
         "placement": Directory(
             {
                 "availability-zone": instance.availability_zone,
@@ -170,25 +171,38 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
     return _present(nodes)
 
 
-def _interface(metadata: InstanceMetadata) -> Directory:
-    interface = metadata.interface
+def _interfaces(metadata: InstanceMetadata) -> Directory:
+    return Directory(
+        {it.interface.mac: _interface(it, metadata.local_hostname, n) for n, it in enumerate(metadata.interfaces)}
+    )
+
+
+def _interface(metadata: InterfaceMetadata, instance_hostname: str, position: int) -> Directory:
+    """Return an interface. Source: EC2 User Guide, "Instance metadata categories", network/interfaces/macs/mac."""
+    interface, vpc, subnet = metadata.interface, metadata.vpc, metadata.subnet
+    hostname = f"{host_name_of(interface.private_ip)}.{private_domain(interface.region)}"
+    pairs = [(interface.public_ip_of(address), address) for address in interface.private_ips]
+    public = {public_ip: private_ip for public_ip, private_ip in pairs if public_ip is not None}
     nodes: dict[str, Node | None] = {
-        "device-number": "0",
+        "device-number": str(interface.device_index),
         "interface-id": interface.id,
-        "ipv4-associations": Directory({interface.public_ip: interface.private_ip}) if interface.public_ip else None,
-        "local-hostname": metadata.local_hostname,
-        "local-ipv4s": interface.private_ip,
+        "ipv4-associations": Directory(public) if public else None,
+        "ipv6s": _lines(interface.ipv6_addresses) or None,
+        "local-hostname": instance_hostname if position == 0 else hostname,
+        "local-ipv4s": _lines(interface.private_ips),
         "mac": interface.mac,
         "owner-id": interface.account_id,
         "public-hostname": metadata.public_hostname,
-        "public-ipv4s": interface.public_ip,
+        "public-ipv4s": _lines(public) or None,
         "security-group-ids": _lines(group.id for group in metadata.groups),
         "security-groups": _lines(group.name for group in metadata.groups),
-        "subnet-id": metadata.subnet.id,
-        "subnet-ipv4-cidr-block": metadata.subnet.cidr,
-        "vpc-id": metadata.vpc.id,
-        "vpc-ipv4-cidr-block": metadata.vpc.cidr,
-        "vpc-ipv4-cidr-blocks": metadata.vpc.cidr,
+        "subnet-id": subnet.id,
+        "subnet-ipv4-cidr-block": subnet.cidr,
+        "subnet-ipv6-cidr-blocks": subnet.ipv6_cidr.cidr if subnet.ipv6_cidr else None,
+        "vpc-id": vpc.id,
+        "vpc-ipv4-cidr-block": vpc.cidr,
+        "vpc-ipv4-cidr-blocks": _lines(vpc.cidrs),
+        "vpc-ipv6-cidr-blocks": vpc.ipv6_cidr.cidr if vpc.ipv6_cidr else None,
     }
     return _present(nodes)
 

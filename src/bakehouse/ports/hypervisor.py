@@ -124,6 +124,8 @@ class MachineStatus:
     state: MachineState
     volume_ids: frozenset[str] = field(default_factory=frozenset)
     """Volumes the running machine holds; empty when GONE."""
+    interface_ids: frozenset[str] = field(default_factory=frozenset)
+    """Its network interfaces, those that were taken by force perhaps too; empty when GONE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +231,25 @@ class Hypervisor(Protocol):
 
     async def detach_disk(self, machine_id: str, volume_id: str, *, force: bool) -> None:
         """Ask the guest for the disk back and unplug it. With `force` it goes without the guest's consent.
+
+        Raises:
+            DeviceBusy: The guest kept it; still attached.
+        """
+        ...
+
+    async def attach_interface(self, machine_id: str, interface: MachineInterface) -> None:
+        """Plug a network interface into a running machine; done already: nothing happens.
+
+        Its descriptor is closed in any case.
+
+        Raises:
+            DeviceBusy: The machine has no room for it.
+            MonitorLost: The outcome is unknown.
+        """
+        ...
+
+    async def detach_interface(self, machine_id: str, interface_id: str, *, force: bool) -> None:
+        """Ask the guest for the interface back and unplug it. With `force` it goes without the guest's consent.
 
         Raises:
             DeviceBusy: The guest kept it; still attached.

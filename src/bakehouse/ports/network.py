@@ -3,6 +3,7 @@
 Every method may be repeated; the last call for an id describes what holds. Nothing of it needs the API's state.
 """
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -200,6 +201,11 @@ class InterfaceConnection:
     fd: int
     """-1 with a fake fabric."""
     mtu: int = 1500
+
+    def close(self) -> None:
+        """Close it, for whoever opened it and gives it to nobody."""
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,16 @@ Each function may be repeated, and each that takes something away succeeds when 
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_options import usual_cpu_options
 from bakehouse.domain.instance_store import local_disks
 from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.network_interface import NetworkInterface, detached
 from bakehouse.domain.volume import Volume
 from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
 from bakehouse.ports.network import NetworkUnavailable
@@ -19,7 +23,7 @@ from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.recycle_bin import keep, retained_until
 from bakehouse.sagas.segment import ensure_segment, interface_spec
 from bakehouse.sagas.volumes import GIB, held
-from bakehouse.store.store import Store
+from bakehouse.store.store import Store, Transaction
 
 #: A guest that is still booting does not hear its power button, so it is pressed again.
 _PRESS_AGAIN_S: Final = 5.0
@@ -69,36 +73,56 @@ def _goes_with_instance(volume: Volume) -> bool:
     return volume.attachment is not None and volume.attachment.delete_on_termination
 
 
-async def plug_interface(ctx: SagaContext, instance_id: str) -> None:
-    """Make the instance's interface ready, and the segment that it belongs to."""
-    interface = ctx.store.network_interfaces[ctx.store.instances[instance_id].network_interface_id]
-    await ensure_segment(ctx, interface.vpc_id)
+def interfaces_of(store: Store, instance_id: str) -> list[NetworkInterface]:
+    """Return the interfaces attached to an instance, by device index."""
+    attached = store.network_interfaces.by("instance")[instance_id].values()
+    return sorted(attached, key=lambda interface: interface.device_index)
+
+
+async def plug_interfaces(ctx: SagaContext, instance_id: str) -> None:
+    """Make the instance's interfaces ready, and the segments that they belong to."""
+    for interface in interfaces_of(ctx.store, instance_id):
+        await plug_interface(ctx, interface.id)
+
+
+async def plug_interface(ctx: SagaContext, interface_id: str) -> None:
+    """Make an interface ready, or bring it to its record, and make the segment that it belongs to."""
+    await ensure_segment(ctx, ctx.store.network_interfaces[interface_id].vpc_id)
     # Its groups may have changed while the segment was made.
-    interface = ctx.store.network_interfaces[interface.id]
-    await ctx.network.plug(interface_spec(ctx.store, interface))
+    await ctx.network.plug(interface_spec(ctx.store, ctx.store.network_interfaces[interface_id]))
 
 
-async def unplug_interface(ctx: SagaContext, instance_id: str) -> None:
-    """Take the instance's interface and its public address away."""
-    instance = ctx.store.instances[instance_id]
-    await ctx.network.unplug(instance.vpc_id, instance.network_interface_id)
+async def unplug_interfaces(ctx: SagaContext, instance_id: str) -> None:
+    """Take the instance's interfaces and their public addresses away."""
+    for interface in interfaces_of(ctx.store, instance_id):
+        await ctx.network.unplug(interface.vpc_id, interface.id)
+
+
+def let_go(tx: Transaction, store: Store, interface: NetworkInterface, *, delete: bool) -> None:
+    """Put an interface that leaves its instance: free, or gone. The Elastic IPs of one that is gone lead nowhere."""
+    if not delete:
+        tx.put(detached(interface))
+        return
+    for association in interface.associations:
+        tx.put(replace(store.elastic_addresses[association.allocation_id], interface_id=None, association_id=None))
+    tx.delete(interface)
 
 
 async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     """Start the machine; its volumes have bytes and its interface is plugged."""
     instance = ctx.store.instances[instance_id]
-    interface = ctx.store.network_interfaces[instance.network_interface_id]
     instance_type = INSTANCE_TYPES[instance.type]
+    processors = instance.cpu_options or usual_cpu_options(instance_type)
     volumes = volumes_of(ctx.store, instance)
     async with held(ctx, (volume.id for volume in volumes)):
         disks = [
             MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), limits=it.limits) for it in volumes
         ]
-        # Last, for whoever receives it must close it.
+        # Last, for whoever receives them must close them.
         try:
-            connection = await ctx.network.connect(interface.id)
+            interfaces = await _connected(ctx, interfaces_of(ctx.store, instance_id))
         except NetworkUnavailable:
-            # A crash may have come right after the start: then the machine itself has the interface open.
+            # A crash may have come right after the start: then the machine itself has the interfaces open.
             if await _has_process(ctx, instance_id):
                 return
             raise
@@ -110,14 +134,29 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 boot_mode=instance.current_boot_mode,
                 has_tpm=instance.tpm_support is not None,
                 uefi_data=None if instance.uefi_data is None else instance.uefi_data.encode(),
-                vcpus=instance_type.vcpus,
+                vcpus=processors.vcpus,
+                threads_per_core=processors.threads_per_core,
                 memory_mib=instance_type.memory_mib,
                 disks=tuple(disks),
                 local_disks=tuple(LocalDisk(serial=it, size_bytes=size) for it, size in local_disks(instance)),
-                interfaces=(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection),),
+                interfaces=interfaces,
                 hardware_uuid=instance.hardware_uuid,
             )
         )
+
+
+async def _connected(ctx: SagaContext, interfaces: Iterable[NetworkInterface]) -> tuple[MachineInterface, ...]:
+    """Open plugged interfaces for a machine: all, or none."""
+    opened: list[MachineInterface] = []
+    try:
+        for interface in interfaces:
+            connection = await ctx.network.connect(interface.id)
+            opened.append(MachineInterface(interface_id=interface.id, mac=interface.mac, connection=connection))
+    except BaseException:
+        for it in opened:
+            it.connection.close()
+        raise
+    return tuple(opened)
 
 
 async def connection_of(ctx: SagaContext, volume: Volume) -> VolumeConnection:

@@ -1,14 +1,16 @@
 """Launch one instance.
 
-Before it begins, one transaction has reserved everything: the instance (`pending`), its interface with its addresses,
-and its volumes (`creating`). Afterwards the machine runs and the instance is `running`; or, when a step failed,
-there is no machine, no interface and no volume, and the instance is `terminated` with its reason. A crash between
-two steps leaves some of these things made; the steps make the rest, or the undos take all of them away.
+Before it begins, one transaction has reserved everything: the instance (`pending`), its interfaces with their
+addresses, and its volumes (`creating`). Afterwards the machine runs and the instance is `running`; or, when a step
+failed, there is no machine, no volume and no interface that was not there before, and the instance is `terminated` with
+its reason. A crash between two steps leaves some of these things made; the steps make the rest, or the undos take all
+of them away.
 
 An instance that was asked to terminate meanwhile keeps its state: the terminate saga comes next.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,13 +26,15 @@ class RunInstance:
     """Parameters."""
 
     instance_id: str
+    existing_interface_ids: Sequence[str] = ()
+    """Interfaces that were there before, and stay when there is no instance."""
 
 
 async def prepare(ctx: SagaContext, params: RunInstance) -> None:
-    """Make the volumes and the interface, side by side: neither needs the other."""
+    """Make the volumes and the interfaces, side by side: neither needs the other."""
     made = await asyncio.gather(
         machine.make_volumes(ctx, params.instance_id),
-        machine.plug_interface(ctx, params.instance_id),
+        machine.plug_interfaces(ctx, params.instance_id),
         return_exceptions=True,  # both have ended when the undo begins
     )
     for outcome in made:
@@ -41,14 +45,14 @@ async def prepare(ctx: SagaContext, params: RunInstance) -> None:
 async def give_up(ctx: SagaContext, params: RunInstance) -> None:
     """Take away what was made, then the records: the bytes first, so that none is left without its record."""
     instance = ctx.store.instances[params.instance_id]
-    await machine.unplug_interface(ctx, instance.id)
+    await machine.unplug_interfaces(ctx, instance.id)
     await machine.delete_volumes(ctx, instance.id, all_of_them=True)
     async with ctx.store.transaction() as tx:
         for volume in machine.volumes_of(ctx.store, instance):
             tx.delete(volume)
-        interface = ctx.store.network_interfaces.get(instance.network_interface_id)
-        if interface is not None:
-            tx.delete(interface)
+        for interface in machine.interfaces_of(ctx.store, instance.id):
+            is_new = interface.id not in params.existing_interface_ids
+            machine.let_go(tx, ctx.store, interface, delete=is_new)
         instance = ctx.store.instances[instance.id]
         if instance.state is InstanceState.PENDING:
             state = next_state(instance, InstanceEvent.LAUNCH_FAILED)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bakehouse.domain.instance import LAUNCH_FAILED, InstanceEvent, InstanceState, next_state
+from bakehouse.domain.network_interface import without_automatic_address
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -21,18 +22,17 @@ class StartInstance:
 
 
 async def plug_interface(ctx: SagaContext, params: StartInstance) -> None:
-    """Make the interface ready."""
-    await machine.plug_interface(ctx, params.instance_id)
+    """Make the interfaces ready."""
+    await machine.plug_interfaces(ctx, params.instance_id)
 
 
 async def give_up(ctx: SagaContext, params: StartInstance) -> None:
-    """Take the interface away and write down that the instance did not start."""
-    await machine.unplug_interface(ctx, params.instance_id)
+    """Take the interfaces away and write down that the instance did not start."""
+    await machine.unplug_interfaces(ctx, params.instance_id)
     async with ctx.store.transaction() as tx:
         instance = ctx.store.instances[params.instance_id]
-        interface = ctx.store.network_interfaces.get(instance.network_interface_id)
-        if interface is not None:
-            tx.put(replace(interface, public_ip=None))
+        for interface in machine.interfaces_of(ctx.store, instance.id):
+            tx.put(without_automatic_address(interface))
         if instance.state is InstanceState.PENDING:
             state = next_state(instance, InstanceEvent.START_FAILED)
             tx.put(replace(instance, state=state, state_reason=LAUNCH_FAILED))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bakehouse.domain.instance import InstanceEvent, InstanceState, next_state
+from bakehouse.domain.network_interface import InterfaceAttachmentState, detached, without_automatic_address
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -30,16 +31,17 @@ async def shut_down(ctx: SagaContext, params: StopInstance) -> None:
 
 
 async def unplug_interface(ctx: SagaContext, params: StopInstance) -> None:
-    """Take the interface away."""
-    await machine.unplug_interface(ctx, params.instance_id)
+    """Take the interfaces away."""
+    await machine.unplug_interfaces(ctx, params.instance_id)
 
 
 async def mark_stopped(ctx: SagaContext, params: StopInstance) -> None:
-    """Write down that the instance is stopped, and give its public address back."""
+    """Write down that the instance is stopped, give its automatic public address back, free what it let go of."""
     async with ctx.store.transaction() as tx:
         instance = ctx.store.instances[params.instance_id]
-        interface = ctx.store.network_interfaces[instance.network_interface_id]
-        tx.put(replace(interface, public_ip=None))
+        for interface in machine.interfaces_of(ctx.store, instance.id):
+            is_leaving = interface.attachment_state is InterfaceAttachmentState.DETACHING
+            tx.put(detached(interface) if is_leaving else without_automatic_address(interface))
         if instance.state is InstanceState.STOPPING:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
             tx.put(replace(instance, state=state, impaired_since=None, storage_full_since=None))

@@ -1,4 +1,4 @@
-"""Terminate an instance: its machine, its interface, and the volumes that go with it.
+"""Terminate an instance: its machine, and the interfaces and the volumes that go with it.
 
 Before it begins the instance is `shutting-down`. Afterwards it is `terminated`, and stays to be seen for an hour; its
 interface is gone, the volumes with DeleteOnTermination are gone or in the Recycle Bin, the others `available`. There is
@@ -31,8 +31,8 @@ async def shut_down(ctx: SagaContext, params: TerminateInstance) -> None:
 
 
 async def unplug_interface(ctx: SagaContext, params: TerminateInstance) -> None:
-    """Take the interface away."""
-    await machine.unplug_interface(ctx, params.instance_id)
+    """Take the interfaces away."""
+    await machine.unplug_interfaces(ctx, params.instance_id)
 
 
 async def delete_volumes(ctx: SagaContext, params: TerminateInstance) -> None:
@@ -50,9 +50,8 @@ async def mark_terminated(ctx: SagaContext, params: TerminateInstance) -> None:
                 tx.delete(volume)
             else:
                 tx.put(replace(volume, state=VolumeState.AVAILABLE, attachment=None))
-        interface = ctx.store.network_interfaces.get(instance.network_interface_id)
-        if interface is not None:
-            tx.delete(interface)
+        for interface in machine.interfaces_of(ctx.store, instance.id):
+            machine.let_go(tx, ctx.store, interface, delete=interface.delete_on_termination)
         if instance.state is InstanceState.SHUTTING_DOWN:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
             well = replace(instance, impaired_since=None, storage_full_since=None)

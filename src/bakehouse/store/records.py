@@ -23,8 +23,14 @@ class Record(Protocol):
 R = TypeVar("R", bound=Record)
 
 
+class Each(tuple[object, ...]):
+    """Several keys of one record in one index: it is found by each of them."""
+
+    __slots__ = ()
+
+
 class Index(Generic[R]):
-    """Records by a key other than their id. A key of None leaves a record out."""
+    """Records by a key other than their id. A key of None leaves a record out; `Each` puts it under several."""
 
     def __init__(self, key: Callable[[R], object | None]) -> None:
         """Index by what `key` returns."""
@@ -40,12 +46,14 @@ class Index(Generic[R]):
         old_key = None if old is None else self._key(old)
         new_key = None if new is None else self._key(new)
         if old is not None and old_key is not None and (new is None or new_key != old_key):
-            entries = self._entries[old_key]
-            del entries[old.id]
-            if not entries:
-                del self._entries[old_key]
+            for key in old_key if isinstance(old_key, Each) else (old_key,):
+                entries = self._entries[key]
+                del entries[old.id]
+                if not entries:
+                    del self._entries[key]
         if new is not None and new_key is not None:
-            self._entries.setdefault(new_key, {})[new.id] = new
+            for key in new_key if isinstance(new_key, Each) else (new_key,):
+                self._entries.setdefault(key, {})[new.id] = new
 
 
 class Records(Generic[R]):

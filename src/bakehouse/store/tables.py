@@ -12,8 +12,8 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
 from bakehouse.domain.deregistered_image import DeregisteredImage
-from bakehouse.domain.elastic_address import ElasticAddress
 from bakehouse.domain.dhcp_options import DhcpOptions
+from bakehouse.domain.elastic_address import ElasticAddress
 from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
 from bakehouse.domain.iam import InstanceProfile, ManagedPolicy, Role
 from bakehouse.domain.image import Image
@@ -22,10 +22,10 @@ from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.internet_gateway import EgressOnlyInternetGateway, InternetGateway
 from bakehouse.domain.key_pair import KeyPair
-from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.launch_template import LaunchTemplate, LaunchTemplateVersion
-from bakehouse.domain.network_acl import NetworkAcl
+from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.network import Subnet, Vpc
+from bakehouse.domain.network_acl import NetworkAcl
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.prefix_list import PrefixList
 from bakehouse.domain.public_parameter import PublicParameter

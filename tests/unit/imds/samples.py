@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.metadata_options import MetadataOptions
-from bakehouse.domain.network import NetworkInterface, Subnet, Vpc
+from bakehouse.domain.network import Subnet, Vpc
+from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.security_group import SecurityGroup
 
 ACCOUNT = "111122223333"
@@ -96,9 +97,13 @@ def metadata(**changes: Any) -> InstanceMetadata:
     of_metadata = {name: changes.pop(name) for name in ("data_devices", "ephemeral_devices") if name in changes}
     return InstanceMetadata(
         instance=instance(**changes),
-        interface=interface(**of_interface),
-        vpc=VPC,
-        subnet=SUBNET,
-        groups=(group(0, "web"), group(1, "ssh")),
+        interfaces=(
+            InterfaceMetadata(
+                interface=interface(**of_interface),
+                vpc=VPC,
+                subnet=SUBNET,
+                groups=(group(0, "web"), group(1, "ssh")),
+            ),
+        ),
         **of_metadata,
     )

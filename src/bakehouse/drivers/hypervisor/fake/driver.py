@@ -5,7 +5,6 @@ With a directory the machines are found again by the next server, as real ones a
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from bakehouse.ports.hypervisor import (
     GuestSupport,
     HypervisorCapabilities,
     MachineDisk,
+    MachineInterface,
     MachineSpec,
     MachineStartFailed,
     MachineState,
@@ -62,6 +62,7 @@ class _Machine(msgspec.Struct, kw_only=True):
 
     spec: MachineSpec
     disks: dict[str, MachineDisk]
+    interfaces: dict[str, MachineInterface] = {}
     state: MachineState = MachineState.RUNNING
     console: str = ""
     frozen: bool = False
@@ -71,8 +72,8 @@ class FakeHypervisor:
     """Remembers machines. Fulfils `Hypervisor`, and `LiveDisks` of the qcow2 volume store.
 
     A guest shuts down as soon as its power button is pressed, unless it is in `deaf_guests`, and has an agent if
-    it is in `guests_with_agent`; one in `clinging_guests` keeps its disks. The next start of a machine in
-    `failing_starts` fails with the text given there. `guests` is what the simulated host can run.
+    it is in `guests_with_agent`; one in `clinging_guests` keeps its disks and interfaces. The next start of a machine
+    in `failing_starts` fails with the text given there. `guests` is what the simulated host can run.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -107,8 +108,7 @@ class FakeHypervisor:
     async def start(self, spec: MachineSpec) -> None:
         """Start the machine; see the port. The descriptors of its interfaces are closed in any case."""
         for interface in spec.interfaces:
-            if interface.connection.fd >= 0:
-                os.close(interface.connection.fd)
+            interface.connection.close()
         if self._live(spec.machine_id) is not None:
             for disk in spec.disks:
                 await self.limit_disk(spec.machine_id, disk.volume_id, disk.limits)
@@ -126,7 +126,10 @@ class FakeHypervisor:
         interfaces = tuple(replace(it, connection=replace(it.connection, fd=-1)) for it in spec.interfaces)
         spec = replace(spec, interfaces=interfaces)
         disks = {disk.volume_id: disk for disk in spec.disks}
-        self._machines[spec.machine_id] = _Machine(spec=spec, disks=disks, console=_boot_messages(spec))
+        plugged = {interface.interface_id: interface for interface in interfaces}
+        self._machines[spec.machine_id] = _Machine(
+            spec=spec, disks=disks, interfaces=plugged, console=_boot_messages(spec)
+        )
         self._keep(spec.machine_id)
 
     async def press_power_button(self, machine_id: str) -> None:
@@ -190,10 +193,27 @@ class FakeHypervisor:
         machine = self._live(machine_id)
         if machine is None or volume_id not in machine.disks:
             return
-        has_a_say = machine.state in (MachineState.RUNNING, MachineState.STALLED)
-        if machine_id in self.clinging_guests and has_a_say and not force:
+        if self._clings(machine_id, machine) and not force:
             raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
         del machine.disks[volume_id]
+        self._keep(machine_id)
+
+    async def attach_interface(self, machine_id: str, interface: MachineInterface) -> None:
+        """Plug an interface; see the port."""
+        interface.connection.close()
+        machine = self._needed(machine_id)
+        interface = replace(interface, connection=replace(interface.connection, fd=-1))
+        machine.interfaces.setdefault(interface.interface_id, interface)
+        self._keep(machine_id)
+
+    async def detach_interface(self, machine_id: str, interface_id: str, *, force: bool) -> None:
+        """Take an interface back; see the port."""
+        machine = self._live(machine_id)
+        if machine is None or interface_id not in machine.interfaces:
+            return
+        if self._clings(machine_id, machine) and not force:
+            raise DeviceBusy(f"the guest of {machine_id} did not let go of {interface_id}")
+        del machine.interfaces[interface_id]
         self._keep(machine_id)
 
     async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
@@ -311,10 +331,15 @@ class FakeHypervisor:
         machine = self._machines.get(machine_id)
         return MachineState.GONE if machine is None else machine.state
 
+    def _clings(self, machine_id: str, machine: _Machine) -> bool:
+        return machine_id in self.clinging_guests and machine.state in (MachineState.RUNNING, MachineState.STALLED)
+
     def _status(self, machine_id: str) -> MachineStatus:
         machine = self._live(machine_id)
         volumes = frozenset[str]() if machine is None else frozenset(machine.disks)
-        return MachineStatus(machine_id=machine_id, state=self._state(machine_id), volume_ids=volumes)
+        interfaces = frozenset[str]() if machine is None else frozenset(machine.interfaces)
+        state = self._state(machine_id)
+        return MachineStatus(machine_id=machine_id, state=state, volume_ids=volumes, interface_ids=interfaces)
 
     def _move(self, machine_id: str, state: MachineState, *, news: bool) -> None:
         self._machines[machine_id].state = state

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bakehouse.ports.hypervisor import DiskBus
 
 _NODE: Final = re.compile(r"(?P<volume_id>vol-[0-9a-f]+)\.(?P<number>\d+)")
-_DEVICE: Final = re.compile(r"disk(?P<port>\d+)-(?P<serial>vol[0-9a-f]+|AWS[0-9A-F]+)")
+_DEVICE: Final = re.compile(r"(?:disk|nic)(?P<port>\d+)-(?P<serial>vol[0-9a-f]+|AWS[0-9A-F]+|eni-[0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)

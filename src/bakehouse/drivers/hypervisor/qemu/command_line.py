@@ -1,6 +1,7 @@
 """QEMU's command line for a machine. Nothing here reads, checks or starts anything."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +17,7 @@ from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface,
 SPARE_PORTS: Final = 8
 
 #: Slots of the root bus. Fixed, so that a guest's names for its devices do not depend on how many it has.
-FIRST_INTERFACE_SLOT: Final = 0x02
+INTERFACE_SLOT: Final = 0x02
 RNG_SLOT: Final = 0x0A
 SERIAL_PORTS_SLOT: Final = 0x0B
 FIRST_PORT_SLOT: Final = 0x10
@@ -28,8 +29,7 @@ _VARIABLES_SET: Final = 2
 #: The first of those of the local disks.
 _LOCAL_SETS: Final = 16
 
-#: As many interfaces as slots before the next fixed one.
-MAX_INTERFACES: Final = RNG_SLOT - FIRST_INTERFACE_SLOT
+_INTERFACE_DEVICE: Final = re.compile(r"(?:nic\d+-)?(?P<interface>eni-[0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
     """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out."""
     platform = host.platform
     cores = spec.vcpus // spec.threads_per_core
-    ports = len(spec.disks) + len(spec.local_disks) + SPARE_PORTS
     plugged = [interface for interface in spec.interfaces if interface.connection.fd >= 0]
+    ports = len(spec.disks) + len(spec.local_disks) + len(plugged[1:]) + SPARE_PORTS
     return [
         platform.binary,
         "-name", spec.machine_id,
@@ -105,7 +105,12 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
             local_disk_arguments(n, len(spec.disks) + n, disk, descriptor)
             for n, (disk, descriptor) in enumerate(zip(spec.local_disks, descriptors.local_disks, strict=True))
         ),
-        *chain.from_iterable(interface_arguments(n, interface) for n, interface in enumerate(plugged)),
+        *chain.from_iterable(interface_arguments(interface) for interface in plugged[:1]),
+        # The others can be taken out of a machine that runs.
+        *chain.from_iterable(
+            interface_arguments(interface, len(spec.disks) + len(spec.local_disks) + n)
+            for n, interface in enumerate(plugged[1:])
+        ),
     ]  # fmt: skip
 
 
@@ -233,21 +238,38 @@ def local_disk_arguments(number: int, port: int, disk: LocalDisk, descriptor: in
     ]
 
 
-def interface_arguments(position: int, interface: MachineInterface) -> list[str]:
-    """Return a network interface on a tap that somebody opened for us."""
-    device = {
+def interface_arguments(interface: MachineInterface, port: int | None = None) -> list[str]:
+    """Return a network interface on a tap that somebody opened for us: in a port, or without one on the root bus."""
+    network = network_of(interface.interface_id)
+    return [
+        "-netdev", f"tap,id={network},fd={interface.connection.fd},vhost=off",
+        "-device", _json(interface_options(interface, port)),
+    ]  # fmt: skip
+
+
+def interface_options(interface: MachineInterface, port: int | None) -> dict[str, Any]:
+    """Return what `-device` and `device_add` need of an interface whose network is there."""
+    options = {
         "driver": "virtio-net-pci",
-        "id": interface.interface_id,
-        "netdev": f"net{position}",
+        "id": interface.interface_id if port is None else f"nic{port}-{interface.interface_id}",
+        "netdev": network_of(interface.interface_id),
         "mac": interface.mac,
         "romfile": "",
-        "addr": f"{FIRST_INTERFACE_SLOT + position:x}",
         "host_mtu": interface.connection.mtu,
     }
-    return [
-        "-netdev", f"tap,id=net{position},fd={interface.connection.fd},vhost=off",
-        "-device", _json(device),
-    ]  # fmt: skip
+    place = {"addr": f"{INTERFACE_SLOT:x}"} if port is None else {"bus": block_nodes.port_id(port)}
+    return options | place
+
+
+def network_of(interface_id: str) -> str:
+    """Return the id of the network back end of an interface."""
+    return f"net-{interface_id}"
+
+
+def interface_of(device: str) -> str | None:
+    """Return the interface that a device is; None when it is none."""
+    form = _INTERFACE_DEVICE.fullmatch(device)
+    return form["interface"] if form else None
 
 
 def _file(path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bakehouse.drivers.hypervisor.qemu import (
     command_line,
     guest_agent,
     live_disks,
+    live_interfaces,
     platform_module,
     speed_limits,
 )
@@ -34,6 +35,7 @@ from bakehouse.ports.hypervisor import (
     EndorsementKey,
     HypervisorCapabilities,
     MachineDisk,
+    MachineInterface,
     MachineSpec,
     MachineStartFailed,
     MachineState,
@@ -187,6 +189,34 @@ class QemuHypervisor:
             raise DeviceBusy(f"the guest of {machine_id} did not let go of {volume_id}")
         async with machine.disks_lock:
             await live_disks.sweep_nodes(machine.monitor, await live_disks.look(machine.monitor))
+
+    async def attach_interface(self, machine_id: str, interface: MachineInterface) -> None:
+        """Plug an interface; see the port. One without a descriptor is left out, as at a start.
+
+        Raises:
+            DeviceBusy: All ports are taken; the machine has new ones after stop and start.
+            MonitorLost: The outcome is unknown, or the machine is gone.
+        """
+        try:
+            machine = await self._fleet.needed(machine_id)
+            if interface.connection.fd >= 0:
+                async with machine.disks_lock:
+                    await live_interfaces.attach(machine.monitor, interface)
+        finally:
+            await asyncio.shield(asyncio.to_thread(interface.connection.close))
+
+    async def detach_interface(self, machine_id: str, interface_id: str, *, force: bool) -> None:
+        """Take an interface back; see the port. A guest that does not run has no say."""
+        machine = await self._fleet.live(machine_id)
+        if machine is None:
+            return
+        device = (await live_interfaces.attached(machine.monitor)).get(interface_id)
+        if device is not None:
+            await live_disks.request_unplug(machine.monitor, device)
+            patience_s = 0 if force or machine.state not in _HAS_A_SAY else self._unplug_deadline_s
+            if patience_s and not await machine.wait_unplugged(device, deadline_s=patience_s):
+                raise DeviceBusy(f"the guest of {machine_id} did not let go of {interface_id}")
+        await live_interfaces.release(machine.monitor, interface_id)
 
     async def limit_disk(self, machine_id: str, volume_id: str, limits: SpeedLimits) -> None:
         """Change how fast a disk may be; see the port."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.hypervisor.qemu import live_disks
+from bakehouse.drivers.hypervisor.qemu import live_disks, live_interfaces
 from bakehouse.drivers.hypervisor.qemu.machine import Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import MachineState, MachineStatus, MonitorLost
@@ -89,7 +89,7 @@ class Fleet:
         """Yield what machines do by themselves. There is one stream: iterate once."""
         while True:
             machine_id, state = await self._news.get()
-            yield MachineStatus(machine_id=machine_id, state=state, volume_ids=await self._volumes(machine_id))
+            yield await self._status(machine_id, state)
 
     async def close(self) -> None:
         """Let go of all machines. They run on."""
@@ -122,17 +122,19 @@ class Fleet:
         except MonitorLost:
             record = await asyncio.to_thread(run.read_record)
             volumes = frozenset(disk.volume_id for disk in record.spec.disks) if record else frozenset()
-            return MachineStatus(machine_id=machine_id, state=MachineState.RUNNING, volume_ids=volumes)
+            interfaces = frozenset(it.interface_id for it in record.spec.interfaces) if record else frozenset()
+            return MachineStatus(
+                machine_id=machine_id, state=MachineState.RUNNING, volume_ids=volumes, interface_ids=interfaces
+            )
         if machine is None:
             return MachineStatus(machine_id=machine_id, state=MachineState.GONE)
-        volumes = await self._volumes(machine_id)
-        return MachineStatus(machine_id=machine_id, state=machine.state, volume_ids=volumes)
+        return await self._status(machine_id, machine.state)
 
-    async def _volumes(self, machine_id: str) -> frozenset[str]:
+    async def _status(self, machine_id: str, state: MachineState) -> MachineStatus:
         machine = self.machines.get(machine_id)
-        if machine is None or machine.state is MachineState.GONE:
-            return frozenset()
-        try:
-            return frozenset((await live_disks.look(machine.monitor)).disks)
-        except MonitorLost:
-            return frozenset()
+        volumes, interfaces = frozenset[str](), frozenset[str]()
+        if machine is not None and machine.state is not MachineState.GONE:
+            with suppress(MonitorLost):
+                volumes = frozenset((await live_disks.look(machine.monitor)).disks)
+                interfaces = frozenset(await live_interfaces.attached(machine.monitor))
+        return MachineStatus(machine_id=machine_id, state=state, volume_ids=volumes, interface_ids=interfaces)

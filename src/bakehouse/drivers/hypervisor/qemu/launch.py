@@ -42,8 +42,6 @@ async def launch(
         MachineStartFailed: Nothing is left behind, the run directory neither.
         MonitorLost: The process neither answered nor could be ended.
     """
-    if len(spec.interfaces) > command_line.MAX_INTERFACES:
-        raise MachineStartFailed(f"a machine has at most {command_line.MAX_INTERFACES} interfaces here")
     machine: Machine | None = None
     modules: list[ProcessName] = []
     started_before = run.path.exists()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bakehouse.drivers.hypervisor.qemu import block_nodes, speed_limits
+from bakehouse.drivers.hypervisor.qemu import block_nodes, ports, speed_limits
 from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
 from bakehouse.ports.hypervisor import DeviceBusy, MachineDisk, MonitorLost
@@ -84,7 +84,7 @@ async def look(monitor: Monitor) -> BlockGraph:
 
 async def has_device(monitor: Monitor, device: str) -> bool:
     """Tell whether a device is still plugged in."""
-    return device in await _devices(monitor)
+    return device in await ports.devices(monitor)
 
 
 async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
@@ -99,12 +99,9 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
         await speed_limits.set_at_start(monitor, [disk])
         return
     await sweep_nodes(monitor, graph)
-    devices = await _devices(monitor)
-    taken = {block_nodes.port_of(device) for device in devices}
-    ports = sorted(int(name.removeprefix("port")) for name in devices if name.startswith("port"))
-    port = next((port for port in ports if port not in taken), None)
+    port = await ports.free_port(monitor)
     if port is None:
-        raise DeviceBusy(f"all {len(ports)} disk ports are taken; stop and start the machine for more")
+        raise DeviceBusy("all ports are taken; stop and start the machine for more")
     name = NodeName(disk.volume_id, 0)
     connection = disk.connection
     options = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
@@ -221,18 +218,13 @@ async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> None:
         await _delete_node(monitor, block_nodes.below_node(volume_id, number))
     voids = {node: port for node in graph.files if (port := block_nodes.port_of_void(node)) is not None}
     if voids:
-        taken = {block_nodes.port_of(device) for device in await _devices(monitor)}
+        taken = {block_nodes.port_of(device) for device in await ports.devices(monitor)}
         for node in (node for node, port in voids.items() if port not in taken):
             await _delete_node(monitor, node)
 
 
 def _snapshot(top: NodeName, new: NodeName) -> Mapping[str, object]:
     return {"type": "blockdev-snapshot", "data": {"node": str(top), "overlay": str(new)}}
-
-
-async def _devices(monitor: Monitor) -> frozenset[str]:
-    """Return the ids of all devices that have one."""
-    return frozenset(child["name"] for child in await monitor.execute("qom-list", {"path": "/machine/peripheral"}))
 
 
 async def _delete_node(monitor: Monitor, name: str) -> None:

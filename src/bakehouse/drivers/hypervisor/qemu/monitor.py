@@ -84,20 +84,34 @@ class Monitor:
         """
         # The next command that takes a descriptor takes this one.
         async with self._lending:
-            await self.connect(deadline_s=ANSWER_DEADLINE_S)
-            if self._client is None:
-                raise MonitorLost(f"the monitor of {self._run.machine_id} was closed")
-            try:
-                self._client.send_fd_scm(descriptor)
-            except (QMPError, OSError) as err:
-                raise MonitorLost(f"{self._run.machine_id} does not take a descriptor") from err
+            await self._send(descriptor)
             number: int = (await self.execute("add-fd"))["fdset-id"]
             return number
+
+    async def give(self, descriptor: int, name: str) -> None:
+        """Give QEMU a copy of a descriptor under a name, for the command that takes it by that or for `closefd`.
+
+        Raises:
+            CommandRefused: QEMU did not take it.
+            MonitorLost: Whether it did is unknown.
+        """
+        async with self._lending:
+            await self._send(descriptor)
+            await self.execute("getfd", {"fdname": name})
 
     async def close(self) -> None:
         """Disconnect. The machine runs on."""
         async with self._connecting:
             await self._drop()
+
+    async def _send(self, descriptor: int) -> None:
+        await self.connect(deadline_s=ANSWER_DEADLINE_S)
+        if self._client is None:
+            raise MonitorLost(f"the monitor of {self._run.machine_id} was closed")
+        try:
+            self._client.send_fd_scm(descriptor)
+        except (QMPError, OSError) as err:
+            raise MonitorLost(f"{self._run.machine_id} does not take a descriptor") from err
 
     async def _drop(self) -> None:
         if self._events is not None:

@@ -1,0 +1,48 @@
+"""NAT gateways: what lets private subnets reach out."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bakehouse.domain.errors import Ec2Error
+
+
+class NatGatewayState(StrEnum):
+    """Source: EC2 API Reference, NatGateway, state."""
+
+    PENDING = "pending"
+    """What the answer to CreateNatGateway says; the record is `available` by then."""
+    AVAILABLE = "available"
+    DELETED = "deleted"
+    """Shown for an hour. Source: EC2 API Reference, DescribeNatGateways: usually about an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatGateway:
+    """A NAT gateway. Its addresses stand in its interface, `network_interface_id`, while it is there."""
+
+    id: str
+    account_id: str
+    region: str
+    vpc_id: str
+    subnet_id: str
+    is_public: bool
+    state: NatGatewayState
+    created_at: datetime
+    network_interface_id: str
+    private_ip: str
+    public_ip: str | None = None
+    allocation_id: str | None = None
+    association_id: str | None = None
+    deleted_at: datetime | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def nat_gateway_not_found(nat_gateway_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, NatGatewayNotFound; wording as AWS answers it."""
+    return Ec2Error("NatGatewayNotFound", f"The Nat Gateway {nat_gateway_id} was not found")
+
+
+def nat_gateway_malformed(nat_gateway_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, NatGatewayMalformed."""
+    return Ec2Error("NatGatewayMalformed", f"The Nat Gateway {nat_gateway_id} is malformed")
