@@ -71,7 +71,7 @@ async def running_server(
     """Give a server whose records, machines and sagas are in order; take it down afterwards, machines left alone."""
     url = settings.database_url or sqlite_url(_private_file(home / "bakehouse.db"))
     migrate(url)
-    store = Store(Database(url))
+    store = Store(Database(url, long_log=True))
     drivers = drivers or make_drivers(home, settings)
     secret = _secret(home)
     app_of: list[App] = []
@@ -136,6 +136,7 @@ def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngin
             now=context.now,
             public_pool=public_pool(home),
             home_region=settings.region,
+            credentials_key=_derived(_secret(home), "credentials"),
             objects=context.objects,
             archive=context.archive,
             disk_files=context.disk_files,

@@ -7,14 +7,15 @@ takes longer than the flush. Where they have not, the thread waits for the disk;
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
-from sqlalchemy import Delete, Engine, Table, bindparam, create_engine, delete, event, select
+from sqlalchemy import Engine, Table, bindparam, create_engine, delete, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -75,15 +76,17 @@ class StaleBatch(Exception):
 class Database:
     """Reads everything once, then writes."""
 
-    def __init__(self, url: str) -> None:
-        """Open the database; its tables exist (`migrate`)."""
+    def __init__(self, url: str, *, long_log: bool = False) -> None:
+        """Open the database; its tables exist (`migrate`).
+
+        With `long_log`, SQLite's log is made long before the first commit, not by the commits.
+        """
         self._engine = open_engine(url)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        self._upserts = {name: self._compiled(_upsert(insert, table)) for name, table in TABLES.items()}
-        self._deletes = {name: self._compiled(_delete(table)) for name, table in TABLES.items()}
+        self._statements = _statements(self._engine.dialect.name)
         self.epoch = 0
         """Grows when a commit fails; the store must read everything again before it may write."""
+        self._long_log = long_log and self._engine.dialect.name == "sqlite"
         self._connection: Connection | None = None
         self._commit_s = _QUICK_S
         """The mean of the latest commits. Not quick, to begin with: the thread finds out."""
@@ -97,8 +100,11 @@ class Database:
     def read_all(self) -> Iterable[tuple[str, str, bytes]]:
         """Yield (table, id, document) of every record, in the order of their making."""
         with self._engine.connect() as connection:
-            for name, table in TABLES.items():
-                for record_id, document in connection.execute(select(table.c.id, table.c.document)):
+            connection.begin()
+            cursor = connection.connection.cursor()
+            for name, statements in self._statements.items():
+                cursor.execute(statements.read.string)
+                for record_id, document in cursor.fetchall():
                     yield name, record_id, document
 
     def is_quick(self, batches: Sequence[Batch]) -> bool:
@@ -166,7 +172,7 @@ class Database:
 
     def _connect(self) -> Connection:
         connection = self._engine.connect()
-        if self._engine.dialect.name == "sqlite":
+        if self._long_log:
             _lengthen_log(connection)
         return connection
 
@@ -176,14 +182,11 @@ class Database:
             self._connection = None
 
     def _apply(self, cursor: DBAPICursor, write: Write) -> None:
-        statement = (self._deletes if write.document is None else self._upserts)[write.table]
+        statements = self._statements[write.table]
+        statement = statements.delete if write.document is None else statements.upsert
         values = {"id": write.record_id, "document": write.document}
         names = statement.positiontup
         cursor.execute(statement.string, values if names is None else tuple(values[name] for name in names))
-
-    def _compiled(self, statement: Any) -> SQLCompiler:  # noqa: ANN401 - either dialect's statement
-        compiled: SQLCompiler = statement.compile(dialect=self._engine.dialect)
-        return compiled
 
 
 def _lengthen_log(connection: Connection) -> None:
@@ -195,13 +198,38 @@ def _lengthen_log(connection: Connection) -> None:
     connection.rollback()
 
 
-def _delete(table: Table) -> Delete:
-    return delete(table).where(table.c.id == bindparam("id"))
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is asked of one table."""
+
+    read: SQLCompiler
+    upsert: SQLCompiler
+    delete: SQLCompiler
 
 
-def _upsert(insert: Any, table: Table) -> Any:  # noqa: ANN401 - both dialects' inserts, which share no type
-    statement = insert(table)
-    return statement.on_conflict_do_update(index_elements=["id"], set_={"document": statement.excluded.document})
+@cache
+def _statements(dialect_name: str) -> Mapping[str, _Statements]:
+    """Return the statements of each table, compiled once: that takes longer than to read a small database."""
+    is_postgresql = dialect_name == "postgresql"
+    dialect = postgresql.dialect() if is_postgresql else sqlite.dialect()  # type: ignore[no-untyped-call]
+    insert = postgresql.insert if is_postgresql else sqlite.insert
+
+    def compiled(statement: Any) -> SQLCompiler:  # noqa: ANN401 - either dialect's statement
+        result: SQLCompiler = statement.compile(dialect=dialect)
+        return result
+
+    def upsert(table: Table) -> Any:  # noqa: ANN401 - both dialects' inserts, which share no type
+        statement = insert(table)
+        return statement.on_conflict_do_update(index_elements=["id"], set_={"document": statement.excluded.document})
+
+    return {
+        name: _Statements(
+            read=compiled(select(table.c.id, table.c.document)),
+            upsert=compiled(upsert(table)),
+            delete=compiled(delete(table).where(table.c.id == bindparam("id"))),
+        )
+        for name, table in TABLES.items()
+    }
 
 
 def open_engine(url: str) -> Engine:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 from tests.unit.store.disk import Disk, account, contents
 
+from bakehouse.store.database import Database
 from bakehouse.store.store import Store
 
 
@@ -105,11 +106,12 @@ async def test_changes_of_one_turn_share_a_commit(disk: Disk) -> None:
     assert len(threads) == 1
 
 
-async def test_the_log_is_long_from_the_first_commit_on(disk: Disk) -> None:
-    store = disk.store()
+async def test_a_long_log_is_there_from_the_first_commit_on(disk: Disk) -> None:
+    store = Store(Database(disk.url, long_log=True))
 
     await rename(store, "first")
 
     checkpoint_bytes = 1000 * 4096
     assert disk.path.with_name(disk.path.name + "-wal").stat().st_size > checkpoint_bytes
     assert disk.path.stat().st_size < checkpoint_bytes
+    store.close()
