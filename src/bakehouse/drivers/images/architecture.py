@@ -49,8 +49,6 @@ class Architecture:
     removable_loader: str = ""
     """The file that UEFI starts from a disk that it knows nothing of. Source: UEFI specification, 3.5.1.1."""
     has_bios: bool = True
-    needs_initrd: bool = False
-    """Whether its smallest kernel has the drivers of disk and file system as modules."""
     native_to: frozenset[str] = frozenset()
     """Hosts that run its programs themselves, as `uname -m` names them."""
     emulation: Emulation | None = None
@@ -80,7 +78,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             triplet="i386-linux-gnu",
             console="ttyS0",
             grub_target=None,
-            needs_initrd=True,
             native_to=frozenset({"x86_64", "i686"}),
         ),
         Architecture(

@@ -69,7 +69,6 @@ async def bake(job: Job) -> None:
         "ROOT_PARTUUID": str(disk.derived_uuid(job.content_key, "root partition")),
         "CONSOLE": architecture.console,
         "TERMINAL": _SERIAL_TERMINAL if architecture.has_bios else "",
-        "INITRD": "initrd /initrd.img\n" if architecture.needs_initrd else "",
     }
     root = Partition(_ROOT_START, _ROOT_SECTORS, "L", f"name=root, uuid={places['ROOT_PARTUUID']}")
     label_id = str(disk.derived_uuid(job.content_key, "disk"))

@@ -118,10 +118,7 @@ async def _fill_boot_partition(
     environment = host.environment(SOURCE_DATE_EPOCH=str(job.when), TMPDIR=str(job.workspace))
     kernel = job.workspace / "vmlinuz"
     next((root / "boot").glob("vmlinuz-*")).rename(kernel)
-    files = [kernel]
-    needs_initrd = job.architecture.needs_initrd
-    if needs_initrd:
-        files.append(await _make_initrd(job, root, unpacked, places))
+    files = [kernel, await _make_initrd(job, root, unpacked, places)]
     places = {**places, "CMDLINE": _filled_in((MINIMAL.folder / "cmdline").read_text().strip(), places)}
     await process.run(
         [
@@ -133,16 +130,14 @@ async def _fill_boot_partition(
     )  # fmt: skip
     if job.architecture.has_bios:
         config = job.workspace / "syslinux.cfg"
-        initrd = "  INITRD /initrd\n" if needs_initrd else ""
-        config.write_text(_filled_in((MINIMAL.folder / "syslinux.cfg").read_text(), {**places, "INITRD": initrd}))
+        config.write_text(_filled_in((MINIMAL.folder / "syslinux.cfg").read_text(), places))
         files.append(config)
     await process.run(["mcopy", "-i", image, *files, "::/"], env=environment)
     if job.architecture.has_bios:
         await process.run(["syslinux", "--install", "--offset", str(boot.offset), job.disk], env=environment)
     if job.architecture.grub_target is not None:
         config = job.workspace / "grub.cfg"
-        initrd = "initrd /initrd\n" if needs_initrd else ""
-        config.write_text(_filled_in((MINIMAL.folder / "grub.cfg").read_text(), {**places, "INITRD": initrd}))
+        config.write_text(_filled_in((MINIMAL.folder / "grub.cfg").read_text(), places))
         loader = job.workspace / job.architecture.removable_loader
         await process.run(_grub_mkimage(unpacked, job.architecture.grub_target, config, loader))
         await process.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], env=environment)
@@ -157,9 +152,9 @@ def _grub_mkimage(unpacked: Path, target: str, config: Path, out: Path) -> list[
 
 
 async def _make_initrd(job: Job, root: Path, unpacked: Path, places: Mapping[str, str]) -> Path:
-    """Pack what mounts the root file system of a kernel that has the drivers for it as modules."""
+    """Pack what mounts the root file system, with the drivers for it that the kernel has as modules."""
     tree, initrd = job.workspace / "initrd.tree", job.workspace / "initrd"
-    for folder in ("bin", "dev", "modules", "root"):
+    for folder in ("bin", "dev", "modules", "proc", "root"):
         (tree / folder).mkdir(parents=True)
     shutil.copy(root / "bin/busybox", tree / "bin")
     modules = _modules(unpacked)

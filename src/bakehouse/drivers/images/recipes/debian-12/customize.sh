@@ -31,10 +31,8 @@ chroot "$root" systemctl --quiet mask \
 rm -f "$root/etc/update-motd.d/10-uname"
 
 # Without it the disk is not found: the drivers are listed in the overlay.
-if [ -n "@INITRD@" ]; then
-  chroot "$root" update-initramfs -c -k all
-  ln -sf "$(cd "$root" && ls boot/initrd.img-*)" "$root/initrd.img"
-fi
+chroot "$root" update-initramfs -c -k all
+ln -sf "$(cd "$root" && ls boot/initrd.img-*)" "$root/initrd.img"
 
 echo debian > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
