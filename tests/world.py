@@ -210,6 +210,7 @@ class World:
             now=self.clock,
             public_pool=self.public_pool,
             home_region=REGION,
+            credentials_key=b"of tests",
             objects=objects,
             archive=self.saga_context.archive,
             disk_files=self.saga_context.disk_files,

@@ -33,6 +33,10 @@ class Accounts:
         keys = self._context.store.access_keys.by("account")
         return [(account, list(keys[account.id].values())) for account in self._context.store.accounts]
 
+    def get(self, account_id: str) -> Account:
+        """Return an account that exists."""
+        return self._context.store.accounts[account_id]
+
     def access_key(self, access_key_id: str) -> AccessKey | None:
         """Return an access key, or None when there is none of that id."""
         return self._context.store.access_keys.get(access_key_id)

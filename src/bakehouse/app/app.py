@@ -5,9 +5,14 @@ from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.consoles import Consoles
 from bakehouse.app.context import AppContext
+from bakehouse.app.dhcp_options import DhcpOptionsSets
+from bakehouse.app.egress_only_gateways import EgressOnlyGateways
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
 from bakehouse.app.host import Host
+from bakehouse.app.iam_policies import IamPolicies
+from bakehouse.app.iam_profiles import IamProfiles
+from bakehouse.app.iam_roles import IamRoles
 from bakehouse.app.image_ancestry import ImageAncestry
 from bakehouse.app.image_instance_types import ImageInstanceTypes
 from bakehouse.app.image_lifecycle import ImageLifecycle
@@ -21,17 +26,24 @@ from bakehouse.app.instance_firmware import InstanceFirmware
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instance_options import InstanceOptions
 from bakehouse.app.instances import Instances
+from bakehouse.app.internet_gateways import InternetGateways
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.launch_templates import LaunchTemplates
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
+from bakehouse.app.network_acls import NetworkAcls
 from bakehouse.app.networks import Networks
+from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
+from bakehouse.app.role_sessions import RoleSessions
 from bakehouse.app.root_replacements import RootReplacements
+from bakehouse.app.route_tables import RouteTables
+from bakehouse.app.routes import Routes
+from bakehouse.app.security_group_rules import SecurityGroupRules
 from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_blocks import SnapshotBlocks
 from bakehouse.app.snapshot_copies import SnapshotCopies
@@ -59,11 +71,20 @@ class App:
         self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
         self.consoles = Consoles(context)
+        self.egress_only_gateways = EgressOnlyGateways(context)
+        self.dhcp_options = DhcpOptionsSets(context)
         self.fast_snapshot_restores = FastSnapshotRestores(context)
         self.host = Host(context)
+        self.routes = Routes(context)
+        self.route_tables = RouteTables(context)
+        self.network_acls = NetworkAcls(context)
+        self.internet_gateways = InternetGateways(context)
         self.images = Images(context)
         self.export_tasks = ExportTasks(context, self.images)
         self.image_lifecycle = ImageLifecycle(context, self.images)
+        self.iam_policies = IamPolicies(context)
+        self.iam_roles = IamRoles(context)
+        self.iam_profiles = IamProfiles(context, self.iam_roles)
         self.image_ancestry = ImageAncestry(context, self.images)
         self.image_instance_types = ImageInstanceTypes(context, self.images)
         self.image_parameters = ImageParameters(context)
@@ -81,12 +102,15 @@ class App:
         self.metadata = Metadata(context)
         self.name_lookups = NameLookups()
         self.networks = Networks(context)
+        self.profile_associations = ProfileAssociations(context)
         self.public_access = PublicAccessSettings(context)
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
+        self.role_sessions = RoleSessions(context)
         self.root_replacements = RootReplacements(context)
         self.security_groups = SecurityGroups(context)
+        self.security_group_rules = SecurityGroupRules(self.security_groups)
         self.snapshot_blocks = SnapshotBlocks(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)

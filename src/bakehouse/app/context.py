@@ -35,6 +35,8 @@ class AppContext:
     public_pool: IPv4Network
     """Addresses in 127.0.0.0/8 from which instances get public ones."""
     home_region: str
+    credentials_key: bytes
+    """What temporary credentials are made with and known by: secret, and the same for the life of the home."""
     objects: ObjectStore
     disk_files: DiskFiles
     archive: SnapshotArchive

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from bakehouse.app.account_settings import settings_of
 from bakehouse.app.context import AppContext
+from bakehouse.app.profile_associations import ProfileReference, found_profile, new_association
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.image import Image
 from bakehouse.domain.instance import Instance
@@ -17,6 +18,7 @@ from bakehouse.domain.instance_options import (
 )
 from bakehouse.domain.instance_type import InstanceType
 from bakehouse.domain.metadata_options import MetadataOptions, MetadataPreferences, at_launch
+from bakehouse.domain.profile_association import ProfileAssociation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class LaunchOptions:
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
     monitoring: bool = False
+    profile: ProfileReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ class ChosenOptions:
     private_names: PrivateNames
     maintenance: Maintenance
     monitoring: bool
+    profile: ProfileAssociation | None
 
     def applied(self, instance: Instance) -> Instance:
         """Return the instance with these options."""
@@ -53,6 +57,7 @@ class ChosenOptions:
             private_names=self.private_names,
             maintenance=self.maintenance,
             monitoring=self.monitoring,
+            profile=self.profile,
         )
 
 
@@ -73,4 +78,7 @@ def choose_options(
         private_names=asked.private_names,
         maintenance=asked.maintenance,
         monitoring=asked.monitoring,
+        profile=None
+        if asked.profile is None
+        else new_association(context, found_profile(context, caller, asked.profile)),
     )

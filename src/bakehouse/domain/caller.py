@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from bakehouse.domain.temporary_credentials import Session
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
@@ -20,6 +22,8 @@ class Caller:
     region: str
     access_key_id: str = field(default="", repr=False)
     idempotency: Idempotency | None = None
+    session: Session | None = field(default=None, repr=False)
+    """Whom temporary credentials stand for; None with those of the account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ PREFIXES: Final = {
     "elastic-ip-association": "eipassoc",
     "export-image-task": "export-ami",
     "export-instance-task": "export-i",
+    "iam-instance-profile-association": "iip-assoc",
     "image": "ami",
     "image-usage-report": "amiur",
     "import-image-task": "import-ami",

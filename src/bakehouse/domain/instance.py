@@ -9,6 +9,7 @@ from typing import Final
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
 from bakehouse.domain.instance_options import CpuCredits, CpuOptions, Maintenance, PrivateNames
 from bakehouse.domain.metadata_options import MetadataOptions
+from bakehouse.domain.profile_association import ProfileAssociation
 
 
 class InstanceState(StrEnum):
@@ -165,6 +166,7 @@ class Instance:
     """None for a type without credits, and what the type begins with for instances of an earlier version."""
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
+    profile: ProfileAssociation | None = None
     client_token: str | None = None
     hardware_uuid: str = ""
     terminated_at: datetime | None = None

@@ -11,7 +11,9 @@ from bakehouse.domain.metadata_options import MetadataOptions
 
 def option_views(instance: Instance) -> dict[str, Any]:
     """Return the members that show options."""
+    profile = instance.profile
     return {
+        "IamInstanceProfile": None if profile is None else {"Arn": profile.profile_arn, "Id": profile.profile_id},
         "Monitoring": {"State": monitoring_state(instance)},
         "CpuOptions": cpu_options_view(cpu_options(instance)),
         "MetadataOptions": metadata_options_view(instance.metadata_options),

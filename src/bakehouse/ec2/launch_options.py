@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bakehouse.app.launch_options import LaunchOptions
+from bakehouse.app.profile_associations import ProfileReference
 from bakehouse.domain.instance_options import Maintenance, PrivateNames
 from bakehouse.domain.metadata_options import MetadataPreferences, check_hop_limit
 from bakehouse.ec2.registry import Request
 
 HONOURED: Final = (
-    "CpuOptions.CoreCount CpuOptions.ThreadsPerCore CreditSpecification.CpuCredits MaintenanceOptions.AutoRecovery "
+    "CpuOptions.CoreCount CpuOptions.ThreadsPerCore CreditSpecification.CpuCredits "
+    "IamInstanceProfile.Arn IamInstanceProfile.Name MaintenanceOptions.AutoRecovery "
     "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint "
     "MetadataOptions.InstanceMetadataTags Monitoring.Enabled "
     "PrivateDnsNameOptions.EnableResourceNameDnsARecord PrivateDnsNameOptions.HostnameType"
@@ -32,8 +34,14 @@ def launch_options(request: Request) -> LaunchOptions:
         maintenance=Maintenance(
             auto_recovery=(request.get("MaintenanceOptions") or {}).get("AutoRecovery", "default"),
         ),
+        profile=profile_reference(request["IamInstanceProfile"]) if request.get("IamInstanceProfile") else None,
         monitoring=(request.get("Monitoring") or {}).get("Enabled", False),
     )
+
+
+def profile_reference(given: Mapping[str, Any]) -> ProfileReference:
+    """Read which instance profile is meant."""
+    return ProfileReference(arn=given.get("Arn"), name=given.get("Name"))
 
 
 def metadata_preferences(given: Mapping[str, Any]) -> MetadataPreferences:

@@ -84,10 +84,18 @@ def members(text: str) -> Members:
 
 
 #: The services that are answered, each with its model and its protocol.
-Service = Literal["ebs", "ec2", "rbin", "ssm", "sts"]
+Service = Literal["ebs", "ec2", "ec2-instance-connect", "iam", "rbin", "ssm", "sts"]
 
 #: service -> name -> operation.
-SERVICES: Final[dict[str, dict[str, Operation]]] = {"ebs": {}, "ec2": {}, "rbin": {}, "ssm": {}, "sts": {}}
+SERVICES: Final[dict[str, dict[str, Operation]]] = {
+    "ebs": {},
+    "ec2": {},
+    "ec2-instance-connect": {},
+    "iam": {},
+    "rbin": {},
+    "ssm": {},
+    "sts": {},
+}
 
 #: Those of EC2.
 OPERATIONS: Final[dict[str, Operation]] = SERVICES["ec2"]

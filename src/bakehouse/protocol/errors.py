@@ -1,16 +1,10 @@
 """What the protocol itself refuses, and how any refusal is written."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bakehouse.protocol.xml_text import escape
 
-if TYPE_CHECKING:
-    from bakehouse.protocol.model import Service
-
 XML_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
-
-#: Source: `xmlNamespace` of botocore's service model for STS, and what AWS STS answers.
-_STS_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -35,19 +29,19 @@ class ProtocolError(Exception):
 
 
 def error_document(
-    code: str, message: str, request_id: str, *, service: "Service" = "ec2", http_status: int = 400
+    code: str, message: str, request_id: str, *, namespace: str | None = None, http_status: int = 400
 ) -> bytes:
-    """Return the body of an error answer in the form that the clients of `service` parse.
+    """Return the body of an error answer in the form that the service's clients parse.
 
     Args:
         code: EC2's error code.
         message: The sentence a user reads; escaped here.
         request_id: A UUID, the same as in the log.
-        service: EC2 has an error document of its own, without a namespace; STS has that of the query
-            protocol.
-        http_status: Says for STS whose fault it was (`Sender` or `Receiver`); not part of EC2's document.
+        namespace: Of the service, where it speaks the query protocol as IAM and STS do; None for EC2, which has an
+            error document of its own, without one.
+        http_status: Says with a namespace whose fault it was (`Sender` or `Receiver`); not part of EC2's document.
     """
-    if service == "ec2":
+    if namespace is None:
         document = (
             f"<Response><Errors><Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
             f"</Errors><RequestID>{escape(request_id)}</RequestID></Response>"
@@ -55,7 +49,7 @@ def error_document(
     else:
         fault = "Receiver" if http_status >= _FIRST_SERVER_ERROR else "Sender"
         document = (
-            f'<ErrorResponse xmlns="{_STS_NAMESPACE}"><Error><Type>{fault}</Type><Code>{escape(code)}</Code>'
+            f'<ErrorResponse xmlns="{escape(namespace)}"><Error><Type>{fault}</Type><Code>{escape(code)}</Code>'
             f"<Message>{escape(message)}</Message></Error><RequestId>{escape(request_id)}</RequestId></ErrorResponse>"
         )
     return (XML_DECLARATION + document).encode()

@@ -16,12 +16,14 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Service = Literal["ebs", "ec2", "rbin", "ssm", "sts"]
+Service = Literal["ebs", "ec2", "ec2-instance-connect", "iam", "rbin", "ssm", "sts"]
 
 #: The API versions spoken here, each the newest of its service.
 API_VERSIONS: Final[dict[Service, str]] = {
     "ebs": "2019-11-02",
     "ec2": "2016-11-15",
+    "ec2-instance-connect": "2018-04-02",
+    "iam": "2010-05-08",
     "rbin": "2021-06-15",
     "ssm": "2014-11-06",
     "sts": "2011-06-15",

@@ -1,8 +1,8 @@
 """What every way of signing a request shares: the request as it came, who signed it, and the refusals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from bakehouse.protocol.errors import ProtocolError
@@ -39,11 +39,28 @@ class Identity:
         access_key_id: Whose secret made the signature.
         region: The client's choice, not ours; None where the signature has no region.
         service: What the request is for.
+        session_token: Of temporary credentials, which the key id stands for together with it; None for lasting ones.
     """
 
     access_key_id: str
     region: str | None
     service: Service
+    session_token: str | None = None
+
+
+#: Access key id and session token to secret and end of their credentials, or None.
+LookupSession = Callable[[str, str], tuple[str, datetime] | None]
+
+
+def no_session(_access_key_id: str, _token: str) -> None:
+    """Know no temporary credentials."""
+
+
+def refuse_expired_session(service: Service) -> NoReturn:
+    """Raise the refusal of ended credentials. Source: EC2 API Reference, RequestExpired; STS, ExpiredToken."""
+    if service == "ec2":
+        raise ProtocolError("RequestExpired", "Request has expired.")
+    raise ProtocolError("ExpiredToken", "The security token included in the request is expired", 403)
 
 
 def refuse_signature(

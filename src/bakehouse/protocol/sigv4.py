@@ -2,13 +2,14 @@
 
 Source: AWS IAM User Guide, "AWS Signature Version 4 for API requests"; error codes from EC2's and STS's
 common errors, wordings as AWS answers them. Signed headers and presigned URLs are taken, and version 2 where a request
-says so (`sigv2`); temporary credentials are refused, and unsigned payloads where no operation of the service has them.
+says so (`sigv2`); temporary credentials with their session token; unsigned payloads are refused where no operation
+of the service has them.
 """
 
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -21,8 +22,11 @@ from bakehouse.protocol.model import API_VERSIONS, Service
 from bakehouse.protocol.signed_request import (
     FRESHNESS,
     Identity,
+    LookupSession,
     SignedRequest,
+    no_session,
     refuse_credentials,
+    refuse_expired_session,
     refuse_signature,
 )
 
@@ -41,7 +45,7 @@ UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 _MAY_LEAVE_BODIES_OUT: Final = frozenset({"ebs"})
 
 #: What a request says of its service before anything of it is believed.
-_CLAIMED_SERVICE: Final = re.compile(rb"(?:/|%2F)([a-z0-9]{1,20})(?:/|%2F)aws4_request", re.ASCII | re.IGNORECASE)
+_CLAIMED_SERVICE: Final = re.compile(rb"(?:/|%2F)([a-z0-9-]{1,30})(?:/|%2F)aws4_request", re.ASCII | re.IGNORECASE)
 
 _AMZ_DATE: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
@@ -65,6 +69,7 @@ class _Claim:
     date: str
     expires_s: int | None
     query: list[tuple[bytes, bytes]]
+    session_token: str | None = None
 
     @property
     def scope(self) -> str:
@@ -79,19 +84,27 @@ def claimed_service(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Ser
     return cast("Service", service) if service in _SERVICES else "ec2"
 
 
-def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], now: datetime) -> Identity:
+def verify(
+    request: SignedRequest,
+    lookup_secret: Callable[[str], str | None],
+    now: datetime,
+    lookup_session: LookupSession = no_session,
+) -> Identity:
     """Return who signed the request, having verified all of the signature.
 
     Args:
         request: The request as received.
         lookup_secret: Access key id to its secret key; None for a key that does not exist or is not active.
         now: The present time, aware.
+        lookup_session: Access key id and session token to the key's secret and end; None where they do not belong
+            together or were never issued.
 
     Raises:
         ProtocolError: What `sigv2.verify` raises; `MissingAuthenticationToken` (403, no signature),
             `IncompleteSignature` (400, not well formed), `AuthFailure` (EC2, 401) or `InvalidClientTokenId` (others,
-            403) for an unknown key or a session token, `RequestExpired` (EC2, 400) for a date too far from `now`, else
-            `SignatureDoesNotMatch` (403).
+            403) for an unknown key or a token that is not its own, `RequestExpired` (EC2, 400) for a date too far from
+            `now` or credentials that have ended, `ExpiredToken` (others, 403) for these, else `SignatureDoesNotMatch`
+            (403).
     """
     headers = _headers_by_name(request.headers)
     query = split_query(request.query) if request.query else []
@@ -100,13 +113,10 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
         if sigv2.is_signed_so(request):
             return sigv2.verify(request, lookup_secret, now)
         raise ProtocolError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
-    if b"x-amz-security-token" in headers:
-        refuse_credentials(claim.service)
     moment = _read_date(claim)
     _check_freshness(claim, moment, now)
-    secret = lookup_secret(claim.access_key_id)
-    if secret is None:
-        refuse_credentials(claim.service)
+    token = claim.session_token or headers.get(b"x-amz-security-token", b"").decode("latin-1").strip() or None
+    secret = _secret(claim, token, lookup_secret, lookup_session, now)
 
     try:
         canonical = canonical_request(
@@ -124,7 +134,27 @@ def verify(request: SignedRequest, lookup_secret: Callable[[str], str | None], n
     expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
     if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
         refuse_signature()
-    return Identity(claim.access_key_id, claim.region, claim.service)
+    return Identity(claim.access_key_id, claim.region, claim.service, token)
+
+
+def _secret(
+    claim: _Claim,
+    token: str | None,
+    lookup_secret: Callable[[str], str | None],
+    lookup_session: LookupSession,
+    now: datetime,
+) -> str:
+    """Return what the request must be signed with, or refuse its key or its session."""
+    if token is None:
+        secret = lookup_secret(claim.access_key_id)
+        return refuse_credentials(claim.service) if secret is None else secret
+    session = lookup_session(claim.access_key_id, token)
+    if session is None:
+        refuse_credentials(claim.service)
+    secret, expires_at = session
+    if expires_at <= now:
+        refuse_expired_session(claim.service)
+    return secret
 
 
 @lru_cache(maxsize=1024)
@@ -208,9 +238,7 @@ def _claim_of_query(query: list[tuple[bytes, bytes]]) -> _Claim:
         query=[(name, value) for name, value in query if name != b"X-Amz-Signature"],
         expires_s=int(expires) if expires else None,
     )
-    if "X-Amz-Security-Token" in given:
-        refuse_credentials(claim.service)
-    return claim
+    return replace(claim, session_token=given.get("X-Amz-Security-Token"))
 
 
 def _claim(

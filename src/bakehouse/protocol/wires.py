@@ -85,7 +85,7 @@ class QueryWire:
     def __init__(self, model: ServiceModel) -> None:
         """Speak for a service."""
         self._model = model
-        self._service: Service = "ec2" if model.protocol == "ec2" else "sts"
+        self._error_namespace = None if model.protocol == "ec2" else model.namespace
 
     def call(self, request: SignedRequest) -> Call:
         """Find the operation by the parameter `Action`. ProtocolError: `InvalidAction`, `MalformedQueryString`."""
@@ -105,7 +105,7 @@ class QueryWire:
     def refusal(self, refusal: Refusal, request_id: str) -> Answer:
         """Return the error document of the service."""
         document = error_document(
-            refusal.code, refusal.message, request_id, service=self._service, http_status=refusal.status
+            refusal.code, refusal.message, request_id, namespace=self._error_namespace, http_status=refusal.status
         )
         return Answer(refusal.status, [_XML_TYPE], document)
 

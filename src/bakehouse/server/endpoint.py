@@ -66,7 +66,7 @@ class Endpoint:
                 headers=scope["headers"],
                 body=await _read_body(receive),
             )
-            identity = verify(request, self._secret, self._now())
+            identity = verify(request, self._secret, self._now(), self._session)
             answer = await self._answer(request, identity, request_id)
         except Exception as err:  # noqa: BLE001 - a client always gets an answer; the log gets the reason
             service = claimed_service(scope["headers"], scope["query_string"])
@@ -87,6 +87,10 @@ class Endpoint:
     def _secret(self, access_key_id: str) -> str | None:
         key = self._app.accounts.access_key(access_key_id)
         return key.secret if key else None
+
+    def _session(self, access_key_id: str, token: str) -> tuple[str, datetime] | None:
+        session = self._app.role_sessions.session(access_key_id, token)
+        return None if session is None else (session.secret, session.expires_at)
 
     async def _answer(self, request: SignedRequest, identity: Identity, request_id: str) -> Answer:
         wire = wire_of(identity.service)
@@ -111,7 +115,7 @@ class Endpoint:
         request = SignedRequest(
             scope.get("method", "GET"), scope["raw_path"], scope["query_string"], scope["headers"], b""
         )
-        identity = verify(request, self._secret, self._now())
+        identity = verify(request, self._secret, self._now(), self._session)
         if identity.service != "ec2":
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'ec2'.", 403)
         return await self._caller(request, identity)
@@ -120,10 +124,9 @@ class Endpoint:
         region = identity.region or _region_of_host(request) or self._home_region
         if region not in REGIONS:
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
-        key = self._app.accounts.access_key(identity.access_key_id)
-        if key is None:
+        caller = self._app.role_sessions.caller(identity.access_key_id, identity.session_token, region)
+        if caller is None:
             raise ProtocolError("AuthFailure", "The access key is no longer valid.", 401)
-        caller = Caller(account_id=key.account_id, region=region, access_key_id=key.id)
         await self._app.networks.ensure_default(caller)
         return caller
 
