@@ -118,7 +118,7 @@ class SecurityGroups:
         present = {rule.permission for rule in group.rules if rule.is_egress is egress}
         added: list[SecurityGroupRule] = []
         for permission in permissions:
-            _check_rule_description(permission.description)
+            check_rule_description(permission.description)
             if permission in present:
                 raise rule_exists(permission.text())
             present.add(permission)
@@ -165,6 +165,12 @@ class SecurityGroups:
             removed[rule_id] = by_id[rule_id]
         await self._apply(replace(group, rules=tuple(rule for rule in group.rules if rule.id not in removed)))
         return list(removed.values())
+
+    async def put_rules(self, group: SecurityGroup, rules: tuple[SecurityGroupRule, ...]) -> None:
+        """Give a group these rules in place of its own. Refuses one that names a group of no use to it."""
+        for rule in rules:
+            self._check_reference(group, rule.permission)
+        await self._apply(replace(group, rules=rules))
 
     async def delete(self, group: SecurityGroup) -> None:
         """Delete a group that no interface carries and no other group names: DependencyViolation otherwise."""
@@ -217,8 +223,11 @@ def _check_text(member: str, text: str) -> None:
         )
 
 
-def _check_rule_description(text: str | None) -> None:
-    """Source: EC2 API Reference, IpRange, Description; wording as AWS answers it."""
+def check_rule_description(text: str | None) -> None:
+    """Refuse what no rule may be described by.
+
+    Source: EC2 API Reference, IpRange, Description; wording as AWS answers it.
+    """
     if text is not None and (len(text) > _NAME_MAX or not _NAME_CHARACTERS.issuperset(text)):
         raise invalid_parameter(
             "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set: "

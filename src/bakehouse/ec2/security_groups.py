@@ -55,7 +55,7 @@ RULE_FILTERS: Filters[_Entry] = Filters(
     tags=lambda entry: entry[1].tags,
 )
 
-_PERMISSIONS = (
+PERMISSIONS = (
     "IpPermissions.IpProtocol IpPermissions.FromPort IpPermissions.ToPort IpPermissions.IpRanges "
     "IpPermissions.Ipv6Ranges IpPermissions.UserIdGroupPairs.GroupId IpPermissions.UserIdGroupPairs.GroupName "
     "IpPermissions.UserIdGroupPairs.UserId IpPermissions.UserIdGroupPairs.VpcId "
@@ -90,21 +90,21 @@ async def describe_security_groups(ctx: RequestContext, request: Request) -> Res
 @operation("DeleteSecurityGroup", honours="GroupId GroupName")
 async def delete_security_group(ctx: RequestContext, request: Request) -> Response:
     """Delete a group that nothing uses."""
-    group = _group(ctx, request)
+    group = requested_group(ctx, request)
     await ctx.app.security_groups.delete(group)
     return {"Return": True, "GroupId": group.id}
 
 
 @operation(
     "AuthorizeSecurityGroupIngress",
-    honours=f"GroupId GroupName {_PERMISSIONS} {_FLAT} SourceSecurityGroupName TagSpecifications",
+    honours=f"GroupId GroupName {PERMISSIONS} {_FLAT} SourceSecurityGroupName TagSpecifications",
 )
 async def authorize_security_group_ingress(ctx: RequestContext, request: Request) -> Response:
     """Add rules for what comes in."""
     return await _authorize(ctx, request, egress=False)
 
 
-@operation("AuthorizeSecurityGroupEgress", honours=f"GroupId {_PERMISSIONS} {_FLAT} TagSpecifications")
+@operation("AuthorizeSecurityGroupEgress", honours=f"GroupId {PERMISSIONS} {_FLAT} TagSpecifications")
 async def authorize_security_group_egress(ctx: RequestContext, request: Request) -> Response:
     """Add rules for what goes out."""
     return await _authorize(ctx, request, egress=True)
@@ -112,14 +112,14 @@ async def authorize_security_group_egress(ctx: RequestContext, request: Request)
 
 @operation(
     "RevokeSecurityGroupIngress",
-    honours=f"GroupId GroupName {_PERMISSIONS} {_FLAT} SourceSecurityGroupName SecurityGroupRuleIds",
+    honours=f"GroupId GroupName {PERMISSIONS} {_FLAT} SourceSecurityGroupName SecurityGroupRuleIds",
 )
 async def revoke_security_group_ingress(ctx: RequestContext, request: Request) -> Response:
     """Remove rules for what comes in."""
     return await _revoke(ctx, request, egress=False)
 
 
-@operation("RevokeSecurityGroupEgress", honours=f"GroupId {_PERMISSIONS} {_FLAT} SecurityGroupRuleIds")
+@operation("RevokeSecurityGroupEgress", honours=f"GroupId {PERMISSIONS} {_FLAT} SecurityGroupRuleIds")
 async def revoke_security_group_egress(ctx: RequestContext, request: Request) -> Response:
     """Remove rules for what goes out."""
     return await _revoke(ctx, request, egress=True)
@@ -139,14 +139,14 @@ async def describe_security_group_rules(ctx: RequestContext, request: Request) -
 
 async def _authorize(ctx: RequestContext, request: Request, *, egress: bool) -> Response:
     tags = requested_tags(request, "security-group-rule")["security-group-rule"]
-    group = _group(ctx, request)
+    group = requested_group(ctx, request)
     permissions = requested_permissions(ctx, request, group.vpc_id)
     added = await ctx.app.security_groups.authorize(group, permissions, egress=egress, tags=tags)
     return {"Return": True, "SecurityGroupRules": [_rule_view(group, rule) for rule in added]}
 
 
 async def _revoke(ctx: RequestContext, request: Request, *, egress: bool) -> Response:
-    group = _group(ctx, request)
+    group = requested_group(ctx, request)
     rule_ids = request.get("SecurityGroupRuleIds") or ()
     if rule_ids and names_permissions(request):
         raise invalid_combination("The request cannot have both SecurityGroupRuleIds and permissions")
@@ -155,7 +155,8 @@ async def _revoke(ctx: RequestContext, request: Request, *, egress: bool) -> Res
     return {"Return": True, "RevokedSecurityGroupRules": [_revoked_view(group, rule) for rule in removed]}
 
 
-def _group(ctx: RequestContext, request: Request) -> SecurityGroup:
+def requested_group(ctx: RequestContext, request: Request) -> SecurityGroup:
+    """Return the caller's group that a request names, by its id or by its name in the default VPC."""
     group_id, name = request.get("GroupId"), request.get("GroupName")
     if group_id and name:
         raise invalid_combination("The parameter GroupName cannot be used with the parameter GroupId")

@@ -1,0 +1,87 @@
+"""A client's view of a server: where it is, whose keys it has, and how a program of it runs."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.server import RunningServer
+
+_TIMEOUT_S: Final = 300
+
+#: What of ours a client may see. Nothing of AWS's, of Python's environments, or of a home with configuration in it.
+_KEPT: Final = ("PATH", "LANG", "TERM", "TMPDIR", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True)
+class Client:
+    """An account's keys and an empty home folder, for programs that know nothing else."""
+
+    url: str
+    access_key_id: str
+    secret_access_key: str
+    folder: Path
+    region: str = "us-east-1"
+
+    @classmethod
+    def of_account(cls, running: RunningServer, account: str, folder: Path) -> "Client":
+        """Return the client of an account, which is made at its first use."""
+        key = running.access_key(account)
+        return cls(running.url, key.id, key.secret, folder)
+
+    @classmethod
+    def of_home(cls, home: Path, folder: Path) -> "Client":
+        """Return the client of a home's first account."""
+        credentials = json.loads((home / "credentials.json").read_text())
+        return cls(
+            credentials["endpoint_url"],
+            credentials["access_key_id"],
+            credentials["secret_access_key"],
+            folder,
+            credentials["region"],
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `bakehouse env` prints, in an environment that is empty otherwise."""
+        return {
+            **{name: os.environ[name] for name in _KEPT if name in os.environ},
+            "HOME": str(self.folder),
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+        }
+
+    def run(
+        self, argv: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, timeout_s: float = _TIMEOUT_S
+    ) -> str:
+        """Run a program in the client's folder and return what it printed; it must succeed."""
+        done = subprocess.run(
+            [str(word) for word in argv],
+            env={**self.environment, **(environment or {})},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+        assert done.returncode == 0, f"{argv[0]}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def json(self, argv: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Any:
+        """Run a program that prints JSON."""
+        return json.loads(self.run(argv, environment))
+
+    def ssh(self, address: str, key_file: Path, command: str, *, user: str = "root", port: int = 22) -> str:
+        """Log in as the client's user would, waiting while the guest boots, and return what a command prints."""
+        options = ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+        options += ["IdentitiesOnly=yes", "ConnectTimeout=5", "ConnectionAttempts=40"]
+        arguments = [word for option in options for word in ("-o", option)]
+        argv = ["ssh", *arguments, "-i", str(key_file), "-p", str(port), f"{user}@{address}", command]
+        return self.run(argv).strip()
