@@ -29,6 +29,7 @@ from bakehouse.app.instances import Instances
 from bakehouse.app.internet_gateways import InternetGateways
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.launch_templates import LaunchTemplates
+from bakehouse.app.login_keys import LoginKeys
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
 from bakehouse.app.network_acls import NetworkAcls
@@ -65,7 +66,7 @@ from bakehouse.app.vpcs import Vpcs
 class App:
     """Everything that a handler may call."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext) -> None:  # noqa: PLR0915 - a line for each noun
         """Make each noun's use cases over the same context."""
         self.accounts = Accounts(context)
         self.allowed_images = AllowedImagesSettings(context)
@@ -99,7 +100,9 @@ class App:
         self.instances = Instances(context, public_addresses)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
-        self.metadata = Metadata(context)
+        self.login_keys = LoginKeys(context)
+        self.role_sessions = RoleSessions(context)
+        self.metadata = Metadata(context, self.role_sessions, self.login_keys)
         self.name_lookups = NameLookups()
         self.networks = Networks(context)
         self.profile_associations = ProfileAssociations(context)
@@ -107,7 +110,6 @@ class App:
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
-        self.role_sessions = RoleSessions(context)
         self.root_replacements = RootReplacements(context)
         self.security_groups = SecurityGroups(context)
         self.security_group_rules = SecurityGroupRules(self.security_groups)

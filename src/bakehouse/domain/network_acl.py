@@ -114,6 +114,7 @@ def entry_of(
     allows: bool,
     protocol: str,
     cidr: str,
+    is_ipv6: bool,
     ports: tuple[int | None, int | None] | None,
     icmp: tuple[int | None, int | None] | None,
 ) -> NetworkAclEntry:
@@ -124,10 +125,11 @@ def entry_of(
     """
     protocol = _protocol_of(protocol)
     try:
-        network = ipaddress.ip_network(cidr, strict=False)
+        network = (ipaddress.IPv6Network if is_ipv6 else ipaddress.IPv4Network)(cidr, strict=False)
     except ValueError as err:
-        raise invalid_value(cidr, "cidrBlock", "This is not a valid CIDR block.") from err
-    has_icmp = protocol == _ICMP or (protocol == _ICMPV6 and isinstance(network, ipaddress.IPv6Network))
+        parameter = "ipv6CidrBlock" if is_ipv6 else "cidrBlock"
+        raise invalid_value(cidr, parameter, "This is not a valid CIDR block.") from err
+    has_icmp = protocol == _ICMP or (protocol == _ICMPV6 and is_ipv6)
     first, last = _ports(ports) if protocol in _WITH_PORTS else (None, None)
     kind, code = _icmp(icmp) if has_icmp else (None, None)
     return NetworkAclEntry(
