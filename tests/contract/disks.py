@@ -78,6 +78,7 @@ class DiskMachine:
         self.tops: dict[str, Path] = {}
         self.opened: dict[str, list[Path]] = {}
         self.switched: list[frozenset[str]] = []
+        self.last_switches: Sequence[TopSwitch] = ()
         self.refuse: Exception | None = None
         self.sizes_are_fixed = False
         self.lose_after_switch: Exception | None = None
@@ -131,6 +132,7 @@ class DiskMachine:
                 self.opened[switch.volume_id].insert(0, switch.new_path)
                 self.tops[switch.volume_id] = switch.new_path
         self.switched.append(_ids(switches))
+        self.last_switches = switches
         if self.lose_after_switch is not None:
             raise self.lose_after_switch
 

@@ -73,8 +73,12 @@ class SnapshotBlocks(Protocol):
         """
         ...
 
-    async def begin(self, snapshot_id: str, *, size_bytes: int, parent_id: str | None) -> None:
+    async def begin(
+        self, snapshot_id: str, *, size_bytes: int, parent_id: str | None, key_id: str | None = None
+    ) -> None:
         """Begin an upload: what is not written reads as the parent, or as zeros. No byte is copied.
+
+        What is written is encrypted with the key, if one is given, or as the parent is.
 
         Raises:
             NoSuchSnapshot: There is no such parent; nothing was begun.

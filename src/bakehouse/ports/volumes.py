@@ -4,7 +4,7 @@ Every method may be repeated with the same ids and then changes nothing. What it
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,23 @@ class UnsafeImage(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerKey:
+    """What opens a file that is encrypted (LUKS). Handed on in memory only: in no argument, file or message."""
+
+    id: str
+    passphrase: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBelow:
+    """A file below a volume's own."""
+
+    path: str
+    format: str
+    key: LayerKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeConnection:
     """How a hypervisor opens a volume: what Cinder calls connection info."""
 
@@ -42,6 +59,9 @@ class VolumeConnection:
     format: str
     """`qcow2` or `raw`; always passed on explicitly, never probed."""
     size_bytes: int
+    key: LayerKey | None = None
+    below: tuple[FileBelow, ...] = ()
+    """All files below it, the upper first, of a volume of which a part is encrypted; else they are found by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +90,11 @@ class SweepReport:
 
 
 class VolumeStore(Protocol):
-    """Keeps volumes and snapshots. A snapshot never copies a byte, nor does a volume made from one."""
+    """Keeps volumes and snapshots. A snapshot never copies a byte, nor does a volume made from one.
+
+    A `key_id` is one of the key store's; what it encrypts cannot be read without the key store. Everything that opens
+    or extends what is encrypted raises KeyUnavailable (`ports.keys`) where the key is gone; then nothing changed.
+    """
 
     @property
     def upkeep(self) -> StorageUpkeep:
@@ -82,8 +106,13 @@ class VolumeStore(Protocol):
         """Blocks of snapshots, read and written one by one."""
         ...
 
-    async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
+    async def create(
+        self, volume_id: str, *, size_bytes: int, snapshot_id: str | None, key_id: str | None = None
+    ) -> None:
         """Make a volume, empty or over a snapshot, at least as large as the snapshot. Milliseconds, no disk space.
+
+        With a key all that is written to it is encrypted; what it has of its snapshot stays as that is encrypted, or
+        is not. Without one a volume over an encrypted snapshot is encrypted by the same key.
 
         Raises:
             NoSuchSnapshot: Nothing was made.
@@ -134,8 +163,11 @@ class VolumeStore(Protocol):
         """
         ...
 
-    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
-        """Make a second snapshot with the content of another, which either outlives. No byte is copied.
+    async def copy_snapshot(self, source_id: str, snapshot_id: str, *, key_id: str | None = None) -> None:
+        """Make a second snapshot with the content of another, which either outlives.
+
+        No byte is copied, unless a key is given with which not all of the source is encrypted: then the copy is all
+        its own, every byte encrypted with that key, and takes its time.
 
         Raises:
             NoSuchSnapshot: There is no source, nor was the copy made before. Nothing was made.
@@ -173,6 +205,15 @@ class VolumeStore(Protocol):
             UnsafeImage: The file names another file, has unknown features, is no disk, is not of the expected format
                 or has no such disk; nothing was made.
             StorageFull: Nothing was made.
+        """
+        ...
+
+    async def key_of(self, resource_id: str) -> str | None:
+        """Return the key that a volume or snapshot is encrypted with; None if it is not.
+
+        Raises:
+            NoSuchVolume: There is no volume of this id.
+            NoSuchSnapshot: There is no snapshot of this id.
         """
         ...
 

@@ -17,8 +17,17 @@ MAGIC: Final = b"QFI\xfb"
 #: refcount_table_offset, refcount_table_clusters, nb_snapshots
 _FIELDS: Final = struct.Struct(">4sIQIIQIIQQII")
 
+#: header_length of version 3, behind which the extensions begin: type and length, then their data in eights.
+_LENGTH_AT: Final = 100
+_LENGTH: Final = struct.Struct(">I")
+_EXTENSION: Final = struct.Struct(">II")
+_OFFSET: Final = struct.Struct(">Q")
+
 #: A backing file's name must not be longer. Source: as above, `backing_file_size`.
 MAX_BACKING_NAME_BYTES: Final = 1023
+
+#: Type of the header extension that says where a LUKS header is. Source: as above, "Header extensions".
+LUKS_EXTENSION: Final = 0x0537_BE77
 
 #: A header with its extensions and the backing name behind them is shorter in every file that qemu-img makes.
 READ_BYTES: Final = 4096
@@ -87,6 +96,22 @@ def read_by(read_at: Callable[[int, int], bytes], file_bytes: int) -> tuple[Head
         raise NotQcow2("its backing file's name lies outside of the file")
     name = read_at(header.backing_offset, header.backing_length)
     return header, name.decode(errors="replace")
+
+
+def luks_offset(data: bytes) -> int | None:
+    """Return where a file's LUKS header is, by its first `READ_BYTES`; None when it has none."""
+    if len(data) < _LENGTH_AT + _LENGTH.size:
+        return None
+    at = int(_LENGTH.unpack_from(data, _LENGTH_AT)[0])
+    while at + _EXTENSION.size <= len(data):
+        kind, length = _EXTENSION.unpack_from(data, at)
+        at += _EXTENSION.size
+        if kind == LUKS_EXTENSION and at + _OFFSET.size <= len(data):
+            return int(_OFFSET.unpack_from(data, at)[0])
+        if kind == 0:
+            break
+        at += -(-length // 8) * 8
+    return None
 
 
 def backing_name(path: Path) -> str | None:

@@ -29,6 +29,7 @@ class FakeUpload(msgspec.Struct, kw_only=True):
     size_bytes: int
     parent_id: str | None
     last_written_at: float
+    key_id: str | None = None
 
 
 class Lineage(msgspec.Struct, kw_only=True):
@@ -58,6 +59,7 @@ class FakeSnapshotBlocks:
         size_of: Callable[[str], int | None],
         put: Callable[[str, int], None],
         save: Callable[[], None],
+        encrypt: Callable[[str, str | None], None],
     ) -> None:
         """Work on a fake store.
 
@@ -67,12 +69,14 @@ class FakeSnapshotBlocks:
             size_of: Returns a snapshot's size in bytes, None without one.
             put: Makes a snapshot of a size.
             save: Keeps the store's state.
+            encrypt: Keeps the key that a snapshot is encrypted with.
         """
         self._directory = directory
         self._lineage_now = lineage
         self._size_of = size_of
         self._put = put
         self._save = save
+        self._encrypt = encrypt
         self._in_memory: dict[str, dict[int, bytes]] = {}
 
     @property
@@ -104,7 +108,9 @@ class FakeSnapshotBlocks:
                 return block, sha256(block).digest()
         return _ZEROS, sha256(_ZEROS).digest()
 
-    async def begin(self, snapshot_id: str, *, size_bytes: int, parent_id: str | None) -> None:
+    async def begin(
+        self, snapshot_id: str, *, size_bytes: int, parent_id: str | None, key_id: str | None = None
+    ) -> None:
         """Begin an upload: see the port.
 
         Raises:
@@ -118,7 +124,7 @@ class FakeSnapshotBlocks:
             raise NoSuchSnapshot(parent_id)
         if size_bytes <= 0 or size_bytes % BLOCK_BYTES or size_bytes < least:
             raise ValueError(f"a snapshot cannot have {size_bytes} bytes")
-        upload = FakeUpload(size_bytes=size_bytes, parent_id=parent_id, last_written_at=time.time())
+        upload = FakeUpload(size_bytes=size_bytes, parent_id=parent_id, last_written_at=time.time(), key_id=key_id)
         self._lineage.uploads[snapshot_id] = upload
         self._save()
 
@@ -158,6 +164,7 @@ class FakeSnapshotBlocks:
         if upload.parent_id is not None:
             self._lineage.parents[snapshot_id] = upload.parent_id
         del self._lineage.uploads[snapshot_id]
+        self._encrypt(snapshot_id, upload.key_id)
         self._put(snapshot_id, upload.size_bytes)
 
     async def cancel(self, snapshot_id: str) -> None:

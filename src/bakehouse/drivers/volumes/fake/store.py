@@ -32,6 +32,8 @@ class _State(msgspec.Struct, kw_only=True):
 
     volume_sizes: dict[str, int] = {}
     snapshots: dict[str, _Snapshot] = {}
+    keys: dict[str, str] = {}
+    """What each volume and snapshot is encrypted with, those that are."""
     lineage: Lineage = msgspec.field(default_factory=Lineage)
 
 
@@ -59,12 +61,15 @@ class FakeVolumeStore:
             lineage=lambda: self._state.lineage,
             size_of=self.snapshot_size,
             put=self.put_snapshot,
+            encrypt=self._encrypt,
             save=self._save,
         )
         if state_file is not None and state_file.exists():
             self._state = msgspec.json.decode(state_file.read_bytes(), type=_State)
 
-    async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
+    async def create(
+        self, volume_id: str, *, size_bytes: int, snapshot_id: str | None, key_id: str | None = None
+    ) -> None:
         """Make a volume: see the port.
 
         Raises:
@@ -83,6 +88,7 @@ class FakeVolumeStore:
         self._state.volume_sizes[volume_id] = size_bytes
         if snapshot_id is not None:
             self._state.lineage.bases[volume_id] = snapshot_id
+        self._encrypt(volume_id, key_id or self._state.keys.get(snapshot_id or ""))
         self._save()
 
     async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
@@ -101,6 +107,7 @@ class FakeVolumeStore:
         if volume_id in self.in_use:
             raise VolumeInUse(volume_id)
         if self._state.volume_sizes.pop(volume_id, None) is not None:
+            self._state.keys.pop(volume_id, None)
             self._save()
 
     async def connect(self, volume_id: str) -> VolumeConnection:
@@ -114,10 +121,11 @@ class FakeVolumeStore:
         if taken:
             for volume_id, snapshot_id in missing.items():
                 self._state.lineage.snapshot_taken(volume_id, snapshot_id)
+                self._encrypt(snapshot_id, self._state.keys.get(volume_id))
             self._state.snapshots.update(taken)
             self._save()
 
-    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+    async def copy_snapshot(self, source_id: str, snapshot_id: str, *, key_id: str | None = None) -> None:
         """Make a second snapshot of the same content: see the port."""
         if snapshot_id in self._state.snapshots:
             return
@@ -126,12 +134,14 @@ class FakeVolumeStore:
             raise NoSuchSnapshot(source_id)
         self._state.snapshots[snapshot_id] = source
         self._state.lineage.parents[snapshot_id] = source_id
+        self._encrypt(snapshot_id, key_id or self._state.keys.get(source_id))
         self._save()
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port."""
         await self.blocks.cancel(snapshot_id)
         if self._state.snapshots.pop(snapshot_id, None) is not None:
+            self._state.keys.pop(snapshot_id, None)
             self._save()
 
     async def import_file(
@@ -171,6 +181,14 @@ class FakeVolumeStore:
         snapshot = self._state.snapshots.get(snapshot_id)
         return None if snapshot is None else snapshot.size_bytes
 
+    async def key_of(self, resource_id: str) -> str | None:
+        """Return the key that a volume or snapshot is encrypted with: see the port."""
+        if resource_id.startswith("vol-"):
+            self._size(resource_id)
+        elif resource_id not in self._state.snapshots:
+            raise NoSuchSnapshot(resource_id)
+        return self._state.keys.get(resource_id)
+
     async def inventory(self) -> VolumeInventory:
         """List what there is: see the port."""
         return VolumeInventory(
@@ -180,6 +198,10 @@ class FakeVolumeStore:
     async def sweep(self, *, remove: bool) -> SweepReport:  # noqa: ARG002 - nothing to find, nothing to remove
         """Find nothing: no bytes, no files."""
         return SweepReport(files=(), bytes_freed=0)
+
+    def _encrypt(self, resource_id: str, key_id: str | None) -> None:
+        if key_id is not None:
+            self._state.keys[resource_id] = key_id
 
     def _size(self, volume_id: str) -> int:
         size_bytes = self._state.volume_sizes.get(volume_id)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-from bakehouse.drivers.volumes import qcow2_header
+from bakehouse.drivers.volumes import luks, qcow2_header
+from bakehouse.drivers.volumes.luks import SectorCipher
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, format_of
 from bakehouse.ports.snapshot_blocks import BlocksUnreadable
 
@@ -106,16 +107,19 @@ class RawLayer:
 
 
 class Qcow2Layer:
-    """A qcow2 file: two levels of tables lead to its clusters."""
+    """A qcow2 file: two levels of tables, never encrypted, lead to its clusters."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: str | None = None) -> None:
         """Open the layer and read its upper table. Blocks.
 
         Raises:
-            BlocksUnreadable: It is encrypted, or has features that no layer of ours had when this was written.
+            BlocksUnreadable: It is encrypted with another passphrase, or has features that no layer of ours had when
+                this was written.
             OSError: It cannot be read.
         """
         self._path = path
+        self._passphrase = passphrase
+        self._cipher: SectorCipher | None = None
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._open()
@@ -129,14 +133,25 @@ class Qcow2Layer:
             raise BlocksUnreadable(f"{self._path.name} is cut short")
         magic, version, _, _, cluster_bits, size_bytes, encryption, entries, table, *_ = _HEADER.unpack_from(data)
         features = _FEATURES.unpack_from(data, _HEADER.size)[0] if version > 2 else 0  # noqa: PLR2004
-        if magic != qcow2_header.MAGIC or encryption or features & ~_DIRTY:
-            raise BlocksUnreadable(f"{self._path.name} is encrypted, or has features {features:#x}")
+        if magic != qcow2_header.MAGIC or features & ~_DIRTY:
+            raise BlocksUnreadable(f"{self._path.name} has features {features:#x}")
+        if encryption:
+            self._cipher = self._unlocked()
         self.size_bytes: int = size_bytes
         self._cluster_bits: int = cluster_bits
         self._cluster = 1 << cluster_bits
         self._entries = self._cluster // 8
         self._upper = _table(os.pread(self._fd, entries * 8, table))
         self._lower: dict[int, array[int]] = {}
+
+    def _unlocked(self) -> SectorCipher:
+        at = qcow2_header.luks_offset(os.pread(self._fd, qcow2_header.READ_BYTES, 0))
+        if at is None or self._passphrase is None:
+            raise BlocksUnreadable(f"{self._path.name} is encrypted, and its key is not known")
+        try:
+            return luks.unlock(os.pread(self._fd, luks.READ_BYTES, at), self._passphrase)
+        except luks.WrongPassphrase as err:
+            raise BlocksUnreadable(f"{self._path.name} cannot be decrypted: {err}") from err
 
     def extents(self) -> Iterator[Extent]:
         """Yield what the tables have, neighbours of one kind as one."""
@@ -167,7 +182,9 @@ class Qcow2Layer:
             if entry & (_COMPRESSED | _READS_AS_ZEROS) or entry & _OFFSET != offset + (number << self._cluster_bits):
                 return SCATTERED
         data = os.pread(self._fd, length, offset) if offset else b""
-        return data if len(data) == length else SCATTERED
+        if len(data) != length:
+            return SCATTERED
+        return data if self._cipher is None else self._cipher.decrypt(data, offset)
 
     def read(self, start: int, into: memoryview) -> list[tuple[int, int]]:
         """Read what is here, clusters that lie side by side at once."""
@@ -187,11 +204,16 @@ class Qcow2Layer:
                 elif run_length and run_from + run_length == offset and run_at + run_length == position - start:
                     run_length += length
                 else:
-                    _pread(self._fd, into[run_at : run_at + run_length], run_from)
+                    self._read_run(into[run_at : run_at + run_length], run_from)
                     run_at, run_from, run_length = position - start, offset, length
             position += length
-        _pread(self._fd, into[run_at : run_at + run_length], run_from)
+        self._read_run(into[run_at : run_at + run_length], run_from)
         return missing
+
+    def _read_run(self, into: memoryview, offset: int) -> None:
+        _pread(self._fd, into, offset)
+        if self._cipher is not None:
+            into[:] = self._cipher.decrypt(into, offset)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -229,14 +251,14 @@ class Qcow2Layer:
         return zlib.decompressobj(-12).decompress(packed, self._cluster).ljust(self._cluster, b"\0")
 
 
-def open_layer(path: Path) -> LayerReader:
-    """Open a layer by the format that its name tells. Blocks.
+def open_layer(path: Path, passphrase: str | None = None) -> LayerReader:
+    """Open a layer by the format that its name tells, with its passphrase if it is encrypted. Blocks.
 
     Raises:
         BlocksUnreadable: Single blocks of it cannot be read.
         OSError: It cannot be read.
     """
-    return Qcow2Layer(path) if format_of(path.name) == QCOW2 else RawLayer(path)
+    return Qcow2Layer(path, passphrase) if format_of(path.name) == QCOW2 else RawLayer(path)
 
 
 def _table(data: bytes) -> "array[int]":

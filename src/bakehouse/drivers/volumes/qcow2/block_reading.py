@@ -2,13 +2,15 @@
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.volumes.qcow2.block_maps import BELOW, LayerReader, open_layer
+from bakehouse.drivers.volumes.qcow2.layers import data_key_of
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, UnrelatedSnapshots
+from bakehouse.ports.volumes import LayerKey
 
 #: A backup reads a snapshot within minutes of listing it; a forgotten one holds its files open no longer than this.
 IDLE_S: Final = 60.0
@@ -27,8 +29,15 @@ class ChainReader:
         self._blocks: Sequence[int] | None = None
 
     @classmethod
-    def open(cls, directory: Path, name: str, size_bytes: int, below: Callable[[str], str | None]) -> "ChainReader":
-        """Open all layers of a chain. Blocks.
+    def open(
+        cls,
+        directory: Path,
+        name: str,
+        size_bytes: int,
+        below: Callable[[str], str | None],
+        keys: Mapping[str, LayerKey],
+    ) -> "ChainReader":
+        """Open all layers of a chain, with the keys that their names ask for. Blocks.
 
         Raises:
             BlocksUnreadable: Single blocks of one cannot be read.
@@ -39,7 +48,8 @@ class ChainReader:
         try:
             at: str | None = name
             while at is not None:
-                layers.append(open_layer(directory / at))
+                key = keys.get(data_key_of(at) or "")
+                layers.append(open_layer(directory / at, None if key is None else key.passphrase))
                 names.append(at)
                 at = below(at)
         except BaseException:

@@ -12,11 +12,14 @@ from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import sweeping, tools
+from bakehouse.drivers.volumes.qcow2 import opening, sweeping, tools
 from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum, Reading
 from bakehouse.drivers.volumes.qcow2.layers import FROZEN_MODE, QCOW2, LayerDirectory, LayerFile, format_of
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.storage_upkeep import CheckReport, Finding, Severity
+from bakehouse.ports.volumes import FileBelow
 
 #: What `qemu-img check` ends with. Source: qemu-img(1), "check".
 _LEAKS: Final = 3
@@ -46,6 +49,7 @@ class Checker:
         threads: DiskThreads,
         named: Callable[[], set[str]],
         roots: Callable[[], set[str]],
+        opening: Opening,
     ) -> None:
         self._root = root
         self._layers = layers
@@ -54,6 +58,7 @@ class Checker:
         self._threads = threads
         self._named = named
         self._roots = roots
+        self._opening = opening
 
     async def check(
         self, readers: Mapping[str, str], *, repair: bool, progress: Callable[[float], None]
@@ -97,7 +102,11 @@ class Checker:
 
     async def _check_structure(self, name: str, affects: tuple[str, ...], tally: _Tally, *, repair: bool) -> None:
         # -U: without locks, so that a machine that starts meanwhile is not kept from its disk.
-        done = await self._qemu_img_check("-U", name)
+        try:
+            done = await self._qemu_img_check("-U", name=name)
+        except KeyUnavailable as err:
+            tally.findings.append(_lost(name, f"it is encrypted, and its key is gone: {err}", affects))
+            return
         if await self._threads.run(self._layers.is_written, name):
             tally.in_use.append(name)  # Since a moment ago: what was read may have been half of a change.
         elif done.returncode == _LEAKS:
@@ -107,7 +116,7 @@ class Checker:
 
     async def _note_leaks(self, name: str, affects: tuple[str, ...], tally: _Tally, *, repair: bool) -> None:
         """Note space that nothing refers to, left by a machine that was killed: no data is concerned."""
-        repaired = repair and (await self._qemu_img_check("-r", "leaks", name)).returncode == 0
+        repaired = repair and (await self._qemu_img_check("-r", "leaks", name=name)).returncode == 0
         problem = "it takes space that it does not use"
         tally.findings.append(
             Finding(subject=name, severity=Severity.WRONG, problem=problem, affects=affects, repaired=repaired)
@@ -151,10 +160,16 @@ class Checker:
         backing = {file.name: file.backing for file in self._layers.scan()}
         return sweeping.reachable(backing, self._named())
 
-    async def _qemu_img_check(self, *arguments: str) -> process.Completed:
-        return await tools.patient_qemu_img(
-            "check", "-q", "-f", QCOW2, *arguments, cwd=self._layers.directory, check=False
-        )
+    async def _qemu_img_check(self, *arguments: str, name: str) -> process.Completed:
+        directory, key = self._layers.directory, await self._opening.key(name)
+        if key is None:
+            return await tools.patient_qemu_img(
+                "check", "-q", "-f", QCOW2, *arguments, name, cwd=directory, check=False
+            )
+        file = FileBelow(path=str(self._layers.path(name)), format=QCOW2, key=key)
+        with opening.secrets_passed([file]) as (secrets, descriptors):
+            words = ("check", "-q", *secrets, *arguments, opening.part([file]))
+            return await tools.patient_qemu_img(*words, cwd=directory, check=False, pass_fds=descriptors)
 
 
 def _chain(files: Mapping[str, LayerFile], top: str) -> list[str]:

@@ -5,12 +5,13 @@ before or the new size, and the same call comes to the same end.
 """
 
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.drivers.volumes.qcow2 import opening, tools
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, VolumeManifest
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
-from bakehouse.ports.volumes import NoSuchVolume, VolumeInUse
+from bakehouse.ports.volumes import FileBelow, NoSuchVolume, VolumeInUse
 
 
 class Growing:
@@ -24,12 +25,14 @@ class Growing:
         threads: DiskThreads,
         live: LiveDisks,
         settle: PointInTime,
+        opening: Opening,
     ) -> None:
         self._volumes = volumes
         self._layers = layers
         self._threads = threads
         self._live = live
         self._settle = settle
+        self._opening = opening
 
     async def grow(self, volume_id: str, size_bytes: int, machine_id: str | None) -> None:
         """Enlarge a volume, live or not: see the port.
@@ -37,6 +40,7 @@ class Growing:
         Raises:
             VolumeInUse: A process holds it that cannot be made to see another size.
             ProcessFailed: qemu-img could not.
+            KeyUnavailable: It is encrypted, and its key is gone.
         """
         is_live = await self._settle.settle(volume_id, machine_id)
         volume = self._volumes.get(volume_id)
@@ -48,6 +52,17 @@ class Growing:
         else:
             if await self._threads.run(self._layers.is_held, volume.top):
                 raise VolumeInUse(f"a process holds {volume_id}, and it is not a volume of the given machine")
-            await tools.qemu_img("resize", "-q", "-f", QCOW2, self._layers.path(volume.top), str(size_bytes))
+            await self._resize(volume.top, size_bytes)
         await self._threads.run(self._layers.sync, volume.top)
         await self._volumes.save(volume_id, VolumeManifest(top=volume.top, size_bytes=size_bytes))
+
+    async def _resize(self, top: str, size_bytes: int) -> None:
+        path, key = self._layers.path(top), await self._opening.key(top)
+        if key is None:
+            await tools.qemu_img("resize", "-q", "-f", QCOW2, path, str(size_bytes))
+            return
+        file = FileBelow(path=str(path), format=QCOW2, key=key)
+        with opening.secrets_passed([file]) as (secrets, descriptors):
+            await tools.qemu_img(
+                *("resize", "-q", *secrets, opening.part([file]), str(size_bytes)), pass_fds=descriptors
+            )

@@ -1,7 +1,8 @@
 """The directory of layers: flat, each file named for the volume or snapshot that it was made for, with a number.
 
 The writable top of a volume and every frozen layer lie side by side, and a backing file is named by its bare
-name with its format given, so that the directory can be moved and QEMU never has to guess.
+name with its format given, so that the directory can be moved and QEMU never has to guess. The name of one that is
+encrypted says with which data key: `vol-0123.4.dk-4567.qcow2`.
 """
 
 import errno
@@ -17,9 +18,14 @@ from typing import Final
 from bakehouse.drivers.volumes import durable, qcow2_header
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.drivers.volumes.qcow2.tables import Plan, create_encrypted
+from bakehouse.ports.volumes import LayerKey
 
 QCOW2: Final = "qcow2"
 RAW: Final = "raw"
+
+#: Where in a layer's name its data key is, if it has one.
+_KEY_PART: Final = 2
 
 #: Nobody writes to a frozen layer again, nor to one by mistake.
 FROZEN_MODE: Final = 0o444
@@ -53,6 +59,15 @@ def format_of(name: str) -> str:
     return name.rpartition(".")[2]
 
 
+def data_key_of(name: str) -> str | None:
+    """Return the id of the data key that opens a layer; None when it is not encrypted. The name tells, as its format.
+
+    Source of the parts of a name: `LayerDirectory.new_name`.
+    """
+    parts = name.split(".")
+    return parts[_KEY_PART] if len(parts) > _KEY_PART + 1 else None
+
+
 def prepare_directory(path: Path, owner: tuple[int, int] | None) -> None:
     """Make a directory that holds guests' data, if it is not there, and close it to everybody else."""
     path.mkdir(parents=True, exist_ok=True)
@@ -76,7 +91,7 @@ class LayerDirectory:
         """Return where a layer is."""
         return self.directory / name
 
-    def new_name(self, stem: str, layer_format: str) -> str:
+    def new_name(self, stem: str, layer_format: str, data_key_id: str | None = None) -> str:
         """Return a name for a new layer, numbered upwards. Blocks for a moment.
 
         No name is given twice, even when nothing was made of it: a sweep may still be at work on the former file.
@@ -85,15 +100,28 @@ class LayerDirectory:
         taken = [int(path.name.split(".")[1]) for path in self.directory.glob(stem + ".*")]
         number = max([*taken, self._last_given.get(stem, -1)]) + 1
         self._last_given[stem] = number
-        return f"{stem}.{number}.{layer_format}"
+        key_part = "" if data_key_id is None else f"{data_key_id}."
+        return f"{stem}.{number}.{key_part}{layer_format}"
 
-    async def create_top(self, name: str, *, backing: str | None, size_bytes: int) -> None:
+    async def create_top(self, name: str, *, backing: str | None, size_bytes: int, key: LayerKey | None = None) -> None:
         """Make an empty writable layer, over another or over nothing. Afterwards it is on disk.
+
+        With a key, which is the one in its name, it is encrypted.
 
         Raises:
             ProcessFailed: qemu-img could not; a part of the file may be left.
             OSError: It could not be brought to disk; the file may be left.
         """
+        if key is not None:
+            plan = Plan(
+                size_bytes=size_bytes,
+                parent=backing,
+                parent_format=None if backing is None else format_of(backing),
+                key_id=key.id,
+            )
+            await self._threads.run(create_encrypted, self.path(name), plan, key.passphrase)
+            await self._threads.run(self._settle_top, self.path(name))
+            return
         # -u: the backing file is not opened, so it may be the top of a live machine, which QEMU has locked.
         over = () if backing is None else ("-u", "-b", backing, "-F", format_of(backing))
         path = self.path(name)
@@ -126,13 +154,16 @@ class LayerDirectory:
         """Return the layer below one; None when it stands alone. Blocks."""
         return self._backing(self.path(name))
 
+    def chain(self, name: str) -> list[str]:
+        """Return a layer and all below it, the upper first. Blocks."""
+        names = [name]
+        while (below := self._backing(self.path(names[-1]))) is not None:
+            names.append(below)
+        return names
+
     def depth(self, name: str) -> int:
         """Return how many files a read may pass through, 1 for a layer that stands alone. Blocks."""
-        depth = 1
-        while (below := self._backing(self.path(name))) is not None:
-            name = below
-            depth += 1
-        return depth
+        return len(self.chain(name))
 
     def scan(self) -> list[LayerFile]:
         """Look at every file in the directory. One that vanishes meanwhile is left out. Blocks."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bakehouse.ports.volumes import FileBelow, LayerKey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopSwitch:
@@ -17,6 +19,8 @@ class TopSwitch:
     old_path: Path
     new_path: Path
     size_bytes: int
+    key: LayerKey | None = None
+    """What opens the new top, of a volume that is encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,10 @@ class Below:
     top_path: Path
     path: Path
     format: str
+    files: tuple[FileBelow, ...] = ()
+    """All of them, the upper first, where any is encrypted; else the first alone."""
+    key: LayerKey | None = None
+    """What opens the top, of a volume that is encrypted."""
 
 
 class LiveDisks(Protocol):

@@ -15,18 +15,23 @@ A machine that runs has the former files open, and goes on with them until it is
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import tools
+from bakehouse.drivers.volumes.qcow2 import opening, tools
+from bakehouse.drivers.volumes.qcow2.block_maps import open_layer
 from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, format_of
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of, format_of
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Run
+from bakehouse.drivers.volumes.qcow2.tables import Plan, create_encrypted, name_parent
+from bakehouse.ports.volumes import FileBelow, LayerKey
 
 #: What a new layer's name begins with, until it takes the place of another.
 STEM: Final = "merge"
@@ -69,8 +74,10 @@ class Merger:
         pins: Pins,
         threads: DiskThreads,
         reserve_bytes: int,
+        opening: Opening,
     ) -> None:
         self._layers = layers
+        self._opening = opening
         self._checksums = checksums
         self._pins = pins
         self._threads = threads
@@ -83,9 +90,11 @@ class Merger:
         Raises:
             StorageFull: Nothing changed.
             MergeFailed: Nothing changed.
+            KeyUnavailable: Nothing changed.
         """
         directory = self._layers.directory
-        name = await self._threads.run(self._layers.new_name, STEM, QCOW2)
+        # Under the name of the uppermost it is opened with that one's key.
+        name = await self._threads.run(self._layers.new_name, STEM, QCOW2, data_key_of(run.upper))
         with tools.full_disk_named(), self._pins.hold(name, run.upper):
             tools.require_space(directory, needed_bytes=run.cost_bytes, reserve_bytes=self._reserve_bytes)
             try:
@@ -102,15 +111,43 @@ class Merger:
     async def _copy(self, run: Run, name: str) -> None:
         directory = self._layers.directory
         size = await self._threads.run(self._layers.virtual_size, run.upper)
+        below = () if run.below is None else ("-F", format_of(run.below))
+        files = await self._opening.files(run.names)
+        if files[0].key is not None:
+            await self._copy_encrypted(run, name, size, files, files[0].key)
+            return
         over = ("-u", "-b", run.upper, "-F", format_of(run.upper))
         await tools.patient_qemu_img("create", "-q", "-f", QCOW2, *over, name, str(size), cwd=directory)
-        below = () if run.below is None else ("-F", format_of(run.below))
         # What reads as zeroes becomes a hole again: rebase itself would write zeroes out.
         image = f"driver={QCOW2},file.driver=file,file.filename={name},discard=unmap,detect-zeroes=unmap"
         await tools.patient_qemu_img(
             "rebase", "-q", "-b", run.below or "", *below, "--image-opts", image, cwd=directory
         )
         await tools.patient_qemu_img("check", "-q", "-f", QCOW2, name, cwd=directory)
+
+    async def _copy_encrypted(self, run: Run, name: str, size: int, files: Sequence[FileBelow], key: LayerKey) -> None:
+        """Do the same with every file named to QEMU, and its key, and so that nothing of the run is left to B.
+
+        Whoever has described the chain before opens the new file above the former ones of the run (`opening.py`). So
+        what the run has is in it even where B reads the same: as zeros first, over which the data is copied.
+        """
+        directory, path = self._layers.directory, self._layers.path(name)
+        written = await self._threads.run(_written, files)
+        plan = Plan(size_bytes=size, parent=None, parent_format=None, key_id=key.id)
+        await self._threads.run(create_encrypted, path, plan, key.passphrase, written)
+        made = FileBelow(path=str(path), format=QCOW2, key=key)
+        with opening.secrets_passed(files) as (secrets, descriptors):
+            await tools.patient_qemu_img(
+                *("convert", "-q", "-n", "--target-is-zero", *secrets),
+                *("--target-image-opts", opening.part(files), tools.target_options(str(path), key.id)),
+                cwd=directory,
+                pass_fds=descriptors,
+            )
+            if run.below is not None:
+                await self._threads.run(name_parent, path, run.below, format_of(run.below))
+            await tools.patient_qemu_img(
+                "check", "-q", *secrets, opening.part([made]), cwd=directory, pass_fds=descriptors
+            )
 
     async def _settle(self, run: Run, name: str) -> None:
         await self._threads.run(self._layers.freeze, name)
@@ -123,3 +160,15 @@ class Merger:
         await self._threads.run(self._layers.replace, run.upper, name)
         with suppress(OSError):  # Made anew when it is missing.
             await self._threads.run(self._checksums.put, run.upper, LayerSum(blake2b=digest))
+
+
+def _written(files: Sequence[FileBelow]) -> list[tuple[int, int]]:
+    """Return what layers have, zeros too, as first byte and byte behind the last. Blocks."""
+    found = []
+    for file in files:
+        layer = open_layer(Path(file.path), None if file.key is None else file.key.passphrase)
+        try:
+            found += [(start, end) for start, end, _ in layer.extents()]
+        finally:
+            layer.close()
+    return found

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakehouse.drivers.volumes.durable import DiskThreads, at_once
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks, TopSwitch
 from bakehouse.drivers.volumes.qcow2.manifests import (
     Manifests,
@@ -27,6 +27,7 @@ from bakehouse.drivers.volumes.qcow2.manifests import (
     SnapshotManifest,
     VolumeManifest,
 )
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.ports.volumes import NoSuchVolume, VolumeInUse
 
@@ -58,6 +59,7 @@ class PointInTime:
         pins: Pins,
         threads: DiskThreads,
         live: LiveDisks,
+        opening: Opening,
     ) -> None:
         self._volumes = volumes
         self._snapshots = snapshots
@@ -65,6 +67,7 @@ class PointInTime:
         self._pins = pins
         self._threads = threads
         self._live = live
+        self._opening = opening
 
     async def take(self, wanted: Mapping[str, str], machine_id: str | None) -> None:
         """Take what of `wanted` (volume id to snapshot id) is not taken yet.
@@ -112,7 +115,10 @@ class PointInTime:
     async def _put_on_new_tops(self, missing: Mapping[str, str]) -> list[_Taking]:
         """Steps 1 and 2; what an earlier call of the same did of them is kept."""
         fresh = [volume_id for volume_id in missing if self._volume(volume_id).pending is None]
-        names = await at_once(self._threads.run(self._layers.new_name, volume_id, QCOW2) for volume_id in fresh)
+        names = await at_once(
+            self._threads.run(self._layers.new_name, volume_id, QCOW2, data_key_of(self._volume(volume_id).top))
+            for volume_id in fresh
+        )
         new_tops = dict(zip(fresh, names, strict=True))
         with self._pins.hold(*names):
             takings = [self._taking(v, s, new_tops.get(v)) for v, s in missing.items()]
@@ -135,11 +141,12 @@ class PointInTime:
         return _Taking(volume_id=volume_id, snapshot_id=snapshot_id, old=old, new=new, size_bytes=volume.size_bytes)
 
     async def _make_top(self, taking: _Taking) -> None:
+        key = await self._opening.key(taking.new)
         # The data of N goes to disk while the guest still runs on it, so that little is left for the switch,
         # which waits for it with the guest's I/O held.
         await at_once(
             (
-                self._layers.create_top(taking.new, backing=taking.old, size_bytes=taking.size_bytes),
+                self._layers.create_top(taking.new, backing=taking.old, size_bytes=taking.size_bytes, key=key),
                 self._threads.run(self._layers.sync, taking.old),
             )
         )
@@ -166,6 +173,7 @@ class PointInTime:
                 old_path=self._layers.path(taking.old),
                 new_path=self._layers.path(taking.new),
                 size_bytes=taking.size_bytes,
+                key=await self._opening.key(taking.new),
             )
             for taking in live
         ]

@@ -5,22 +5,24 @@ manifest names it; the journal goes last, so that a crash at any point leaves an
 """
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import block_reading, block_writing, tools
+from bakehouse.drivers.volumes.qcow2 import block_reading, block_writing, opening, tools
 from bakehouse.drivers.volumes.qcow2.block_reading import ChainReader
-from bakehouse.drivers.volumes.qcow2.block_writing import JOURNAL_SUFFIX, Lost, Plan, Upload
+from bakehouse.drivers.volumes.qcow2.block_writing import JOURNAL_SUFFIX, Lost, Upload
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, TOP_MODE, LayerDirectory, format_of, prepare_directory
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
-from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, NoSuchUpload, WrittenBlocks
-from bakehouse.ports.volumes import NoSuchSnapshot
+from bakehouse.drivers.volumes.qcow2.tables import Plan
+from bakehouse.ports.keys import KeyUnavailable
+from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, BlocksUnreadable, NoSuchUpload, WrittenBlocks
+from bakehouse.ports.volumes import FileBelow, LayerKey, NoSuchSnapshot
 
 #: A chain that is merged while it is opened is opened anew; that it happens again and again means something else.
 _OPENINGS: Final = 5
@@ -57,6 +59,7 @@ class Qcow2SnapshotBlocks:
         pins: Pins,
         threads: DiskThreads,
         reserve_bytes: int,
+        chains: Opening,
         idle_s: float = block_reading.IDLE_S,
     ) -> None:
         """Go on with the uploads of an earlier server. Blocks; for the start of one."""
@@ -66,6 +69,7 @@ class Qcow2SnapshotBlocks:
         self._pins = pins
         self._threads = threads
         self._reserve_bytes = reserve_bytes
+        self._chains = chains
         self._idle_s = idle_s
         self._readers: dict[str, ChainReader] = {}
         self._opening: dict[str, asyncio.Lock] = {}
@@ -88,7 +92,9 @@ class Qcow2SnapshotBlocks:
         async with self._reader(snapshot_id) as reader:
             return await self._threads.run(reader.read, index)
 
-    async def begin(self, snapshot_id: str, *, size_bytes: int, parent_id: str | None) -> None:
+    async def begin(
+        self, snapshot_id: str, *, size_bytes: int, parent_id: str | None, key_id: str | None = None
+    ) -> None:
         """Begin an upload: see the port.
 
         Raises:
@@ -106,11 +112,19 @@ class Qcow2SnapshotBlocks:
         if size_bytes <= 0 or size_bytes % BLOCK_BYTES or (parent is not None and size_bytes < parent.size_bytes):
             raise ValueError(f"a snapshot cannot have {size_bytes} bytes")
         layer = None if parent is None else parent.layer
-        plan = Plan(size_bytes=size_bytes, parent=layer, parent_format=None if layer is None else format_of(layer))
         with tools.full_disk_named(), ExitStack() as stack:
             stack.enter_context(self._pins.hold(layer))
             self._require_space()
-            upload = await self._threads.run(Upload.create, self._directory, snapshot_id, plan)
+            key = await self._chains.key_over(layer, key_id)
+            plan = Plan(
+                size_bytes=size_bytes,
+                parent=layer,
+                parent_format=None if layer is None else format_of(layer),
+                key_id=None if key is None else key.id,
+            )
+            stack.enter_context(self._pins.hold(plan.key_id))
+            passphrase = None if key is None else key.passphrase
+            upload = await self._threads.run(Upload.create, self._directory, snapshot_id, plan, passphrase)
             self._writings[snapshot_id] = _Writing(upload, stack.pop_all())
 
     async def write(self, snapshot_id: str, index: int, data: bytes, *, digest: bytes) -> None:
@@ -123,6 +137,9 @@ class Qcow2SnapshotBlocks:
         try:
             with tools.full_disk_named():
                 self._require_space()
+                if writing.upload.is_locked and writing.upload.plan.key_id is not None:
+                    key = await self._chains.opened(writing.upload.plan.key_id)
+                    await self._threads.run(writing.upload.unlock, key.passphrase)
                 await self._threads.run(writing.upload.write, index, data, digest)
         finally:
             writing.writers -= 1
@@ -175,9 +192,12 @@ class Qcow2SnapshotBlocks:
         """Seal, check, move in, name."""
         await self._threads.run(upload.seal)
         # The parent is in another directory, and its clusters are not what is in question.
-        image = {"driver": QCOW2, "backing": None, "file": {"driver": "file", "filename": str(upload.data)}}
-        await tools.qemu_img("check", "-q", f"json:{json.dumps(image)}")
-        name = await self._threads.run(self._layers.new_name, snapshot_id, QCOW2)
+        key_id = upload.plan.key_id
+        key = None if key_id is None else await self._chains.opened(key_id)
+        file = FileBelow(path=str(upload.data), format=QCOW2, key=key)
+        with opening.secrets_passed([file]) as (secrets, descriptors):
+            await tools.qemu_img("check", "-q", *secrets, opening.part([file]), pass_fds=descriptors)
+        name = await self._threads.run(self._layers.new_name, snapshot_id, QCOW2, key_id)
         manifest = SnapshotManifest(layer=name, size_bytes=upload.plan.size_bytes)
         with self._pins.hold(name):
             await self._threads.run(self._layers.adopt, upload.data, name)
@@ -229,19 +249,26 @@ class Qcow2SnapshotBlocks:
                 if known is not None:
                     return known
                 with self._pins.hold(manifest.layer):
-                    reader = await self._threads.run(self._open, manifest)
+                    reader = await self._read_chain(manifest)
                 self._readers[snapshot_id] = reader
         finally:
             self._opening.pop(snapshot_id, None)
         self._close_later()
         return reader
 
-    def _open(self, manifest: SnapshotManifest) -> ChainReader:
+    async def _read_chain(self, manifest: SnapshotManifest) -> ChainReader:
+        try:
+            keys = await self._chains.keys(manifest.layer)
+        except KeyUnavailable as err:
+            raise BlocksUnreadable(str(err)) from err
+        return await self._threads.run(self._open, manifest, keys)
+
+    def _open(self, manifest: SnapshotManifest, keys: Mapping[str, LayerKey]) -> ChainReader:
         """Open a chain. Blocks."""
         for turn in range(_OPENINGS):
             with suppress(FileNotFoundError):
                 return ChainReader.open(
-                    self._layers.directory, manifest.layer, manifest.size_bytes, self._layers.backing_of
+                    self._layers.directory, manifest.layer, manifest.size_bytes, self._layers.backing_of, keys
                 )
             time.sleep(0.01 * turn)  # what was just merged away is not named by the file that took its place
         return _gone(manifest.layer)
@@ -271,7 +298,7 @@ class Qcow2SnapshotBlocks:
                 block_writing.remove_files(data, journal)
                 continue
             pinned = ExitStack()
-            pinned.enter_context(self._pins.hold(upload.plan.parent))
+            pinned.enter_context(self._pins.hold(upload.plan.parent, upload.plan.key_id))
             self._writings[snapshot_id] = _Writing(upload, pinned)
         for data in self._directory.iterdir():
             if data.stem not in self._writings:

@@ -15,19 +15,24 @@ from weakref import WeakValueDictionary
 from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import sweeping, tools
+from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys, NoKeys
 from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
 from bakehouse.drivers.volumes.qcow2.growing import Growing
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, format_of, prepare_directory
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
+from bakehouse.drivers.volumes.qcow2.reencryption import Reencryption
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
 from bakehouse.drivers.volumes.qcow2.snapshot_blocks import Qcow2SnapshotBlocks
 from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
+from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.volumes import (
     ImportedDisk,
+    LayerKey,
     NoSuchSnapshot,
     NoSuchVolume,
     SweepReport,
@@ -55,6 +60,7 @@ class Qcow2VolumeStore:
         *,
         live: LiveDisks,
         owner: tuple[int, int] | None,
+        keys: KeyStore | None = None,
         reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
         """Open the store, making its directories where they are missing. Blocks; for the start of a server.
@@ -63,13 +69,14 @@ class Qcow2VolumeStore:
             root: Directory of the store. QEMU's user must be able to enter every directory above it.
             live: Moves running machines to new tops.
             owner: User and group ids that QEMU runs as when we are root; None when it runs as we do.
+            keys: Encrypts the keys of layers; without it no encrypted layer can be made or opened.
             reserve_bytes: Free space on the disk that no volume is made from.
 
         Raises:
             RuntimeError: A manifest cannot be read.
         """
         root = root.resolve()
-        for name in ("layers", "incoming", "volumes", "snapshots", "checksums"):
+        for name in ("layers", "incoming", "volumes", "snapshots", "checksums", "data-keys"):
             prepare_directory(root / name, owner if name in ("layers", "incoming") else None)
         self._root = root
         self._reserve_bytes = reserve_bytes
@@ -79,6 +86,9 @@ class Qcow2VolumeStore:
         self._layers = LayerDirectory(root / "layers", self._threads, owner=owner)
         self._volumes = Manifests(root / "volumes", VolumeManifest, self._threads)
         self._snapshots = Manifests(root / "snapshots", SnapshotManifest, self._threads)
+        data_keys = Manifests(root / "data-keys", DataKeyManifest, self._threads)
+        data_keys.load()
+        self._opening = Opening(self._layers, DataKeys(data_keys, keys or NoKeys()), self._threads)
         self._volumes.load()
         self._snapshots.load()
         scratch = Scratch(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
@@ -101,6 +111,7 @@ class Qcow2VolumeStore:
             pins=self._pins,
             threads=self._threads,
             reserve_bytes=reserve_bytes,
+            chains=self._opening,
         )
         self._point_in_time = PointInTime(
             volumes=self._volumes,
@@ -109,9 +120,15 @@ class Qcow2VolumeStore:
             pins=self._pins,
             threads=self._threads,
             live=live,
+            opening=self._opening,
         )
         self._growing = Growing(
-            volumes=self._volumes, layers=self._layers, threads=self._threads, live=live, settle=self._point_in_time
+            volumes=self._volumes,
+            layers=self._layers,
+            threads=self._threads,
+            live=live,
+            settle=self._point_in_time,
+            opening=self._opening,
         )
         #: What the store does for itself in the background.
         self.upkeep = Qcow2Upkeep(
@@ -123,9 +140,19 @@ class Qcow2VolumeStore:
             threads=self._threads,
             live=live,
             reserve_bytes=reserve_bytes,
+            opening=self._opening,
+        )
+        self._reencryption = Reencryption(
+            layers=self._layers,
+            opening=self._opening,
+            pins=self._pins,
+            threads=self._threads,
+            reserve_bytes=reserve_bytes,
         )
 
-    async def create(self, volume_id: str, *, size_bytes: int, snapshot_id: str | None) -> None:
+    async def create(
+        self, volume_id: str, *, size_bytes: int, snapshot_id: str | None, key_id: str | None = None
+    ) -> None:
         """Make a volume: see the port.
 
         Raises:
@@ -140,9 +167,11 @@ class Qcow2VolumeStore:
             sizes.check(size_bytes, at_least=base.size_bytes if base else 0)
             with tools.full_disk_named(), self._pins.hold(base.layer if base else None):
                 self._require_space(volumes=1)
-                top = await self._threads.run(self._layers.new_name, volume_id, QCOW2)
-                with self._pins.hold(top):
-                    await self._make_volume(volume_id, top, base.layer if base else None, size_bytes)
+                key = await self._opening.key_over(base.layer if base else None, key_id)
+                data_key_id = None if key is None else key.id
+                top = await self._threads.run(self._layers.new_name, volume_id, QCOW2, data_key_id)
+                with self._pins.hold(top, data_key_id):
+                    await self._make_volume(volume_id, top, base.layer if base else None, size_bytes, key)
 
     async def grow(self, volume_id: str, *, size_bytes: int, machine_id: str | None) -> None:
         """Enlarge a volume: see the port, and `growing` for how.
@@ -179,11 +208,14 @@ class Qcow2VolumeStore:
         volume = self._volumes.get(volume_id)
         if volume is None:
             raise NoSuchVolume(volume_id)
+        file, *below = await self._opening.chain(volume.top)
         return VolumeConnection(
             driver="file",
-            path=str(self._layers.path(volume.top)),
-            format=format_of(volume.top),
+            path=file.path,
+            format=file.format,
             size_bytes=volume.size_bytes,
+            key=file.key,
+            below=tuple(below),
         )
 
     async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:
@@ -201,13 +233,31 @@ class Qcow2VolumeStore:
                     self._require_space(volumes=len(snapshots))
                 await self._point_in_time.take(snapshots, machine_id)
 
-    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
-        """Make a second manifest over the same layer: see the port. A sweep keeps the layer while either is there."""
+    async def copy_snapshot(self, source_id: str, snapshot_id: str, *, key_id: str | None = None) -> None:
+        """Make a second manifest over the same layer: see the port. A sweep keeps the layer while either is there.
+
+        With another key the layer is a new one: see `reencryption`.
+        """
         async with self._locked({source_id, snapshot_id}):
-            if self._snapshots.get(snapshot_id) is None:
-                source = self._snapshot(source_id)
-                with tools.full_disk_named():
+            if self._snapshots.get(snapshot_id) is not None:
+                return
+            source = self._snapshot(source_id)
+            with tools.full_disk_named(), self._pins.hold(source.layer):
+                if key_id is None or await self._reencryption.is_wholly(source.layer, key_id):
                     await self._snapshots.save(snapshot_id, source)
+                    return
+                async with self._reencryption.copy(source, snapshot_id, key_id) as layer:
+                    copied = SnapshotManifest(layer=layer, size_bytes=source.size_bytes)
+                    await self._snapshots.save(snapshot_id, copied)
+
+    async def key_of(self, resource_id: str) -> str | None:
+        """Return the key that a volume or snapshot is encrypted with: see the port."""
+        volume = self._volumes.get(resource_id)
+        if volume is not None:
+            return self._opening.key_id(volume.top)
+        if resource_id.startswith("vol-"):
+            raise NoSuchVolume(resource_id)
+        return self._opening.key_id(self._snapshot(resource_id).layer)
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port. Its layer stays for as long as something is above it."""
@@ -259,7 +309,11 @@ class Qcow2VolumeStore:
         pinned = self._pins.names()
         layers = sweeping.garbage(files, self.upkeep.roots())
         scratch = [path for path in incoming if path.name not in pinned]
-        return await self._threads.run(self._remove_garbage, layers, scratch, remove=remove)
+        report = await self._threads.run(self._remove_garbage, layers, scratch, remove=remove)
+        if remove:
+            left = await self._threads.run(self._layers.scan)
+            await self._opening.forget_unused(self._pins.names(), (layer.name for layer in left))
+        return report
 
     async def depth(self, volume_id: str) -> int:
         """Return the length of a volume's chain. Reads are flat to 16, half as fast at 32.
@@ -272,9 +326,11 @@ class Qcow2VolumeStore:
             raise NoSuchVolume(volume_id)
         return await self._threads.run(self._layers.depth, volume.top)
 
-    async def _make_volume(self, volume_id: str, top: str, backing: str | None, size_bytes: int) -> None:
+    async def _make_volume(
+        self, volume_id: str, top: str, backing: str | None, size_bytes: int, key: LayerKey | None
+    ) -> None:
         try:
-            await self._layers.create_top(top, backing=backing, size_bytes=size_bytes)
+            await self._layers.create_top(top, backing=backing, size_bytes=size_bytes, key=key)
             await self._volumes.save(volume_id, VolumeManifest(top=top, size_bytes=size_bytes))
         except Exception:
             await self._threads.run(self._layers.discard, [top])

@@ -26,22 +26,32 @@ _NO_SPACE_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)
 _NO_SPACE_MESSAGES: Final = tuple(os.strerror(number) for number in _NO_SPACE_ERRORS)
 
 
-async def qemu_img(*arguments: str | Path) -> None:
+async def qemu_img(*arguments: str | Path, pass_fds: Sequence[int] = ()) -> None:
     """Run qemu-img on our own files.
 
     Raises:
         ProcessFailed: It says what is wrong.
     """
-    await process.run(["qemu-img", *arguments], env=ENVIRONMENT)
+    await process.run(["qemu-img", *arguments], env=ENVIRONMENT, pass_fds=pass_fds)
 
 
-async def patient_qemu_img(*arguments: str | Path, cwd: Path, check: bool = True) -> process.Completed:
+def target_options(path: str, key_id: str) -> str:
+    """Describe an encrypted file without a file below it, as qemu-img takes the target of a conversion."""
+    name = path.replace(",", ",,")
+    return f"driver=qcow2,file.driver=file,file.filename={name},encrypt.format=luks,encrypt.key-secret={key_id}"
+
+
+async def patient_qemu_img(
+    *arguments: str | Path, cwd: Path, check: bool = True, pass_fds: Sequence[int] = ()
+) -> process.Completed:
     """Run qemu-img on our own files in the background: it gets what guests leave of processors and disks.
 
     Raises:
         ProcessFailed: It says what is wrong, and `check` is set.
     """
-    return await process.run([*_PATIENT, "qemu-img", *arguments], env=ENVIRONMENT, cwd=cwd, check=check)
+    return await process.run(
+        [*_PATIENT, "qemu-img", *arguments], env=ENVIRONMENT, cwd=cwd, check=check, pass_fds=pass_fds
+    )
 
 
 async def confined_qemu_img(

@@ -13,10 +13,12 @@ from bakehouse.drivers.volumes.qcow2.layers import LayerDirectory, LayerFile, fo
 from bakehouse.drivers.volumes.qcow2.live import Below, LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
 from bakehouse.drivers.volumes.qcow2.merging import MergeFailed, Merger
+from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Layers
 from bakehouse.ports.hypervisor import MonitorLost
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.storage_upkeep import CheckReport, Room, StorageLayout, Tended, UpkeepStep
 from bakehouse.ports.volumes import StorageFull
 
@@ -28,7 +30,7 @@ _WORTH_REOPENING: Final = 4
 class Qcow2Upkeep:
     """Keeps a qcow2 store in order. Fulfils `bakehouse.ports.storage_upkeep.StorageUpkeep`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a store, each of which it looks after
         self,
         *,
         root: Path,
@@ -39,7 +41,9 @@ class Qcow2Upkeep:
         threads: DiskThreads,
         live: LiveDisks,
         reserve_bytes: int,
+        opening: Opening,
     ) -> None:
+        self._opening = opening
         self._volumes = volumes
         self._snapshots = snapshots
         self._layers = layers
@@ -49,7 +53,12 @@ class Qcow2Upkeep:
         self._checksums = Checksums(root / "checksums")
         self._given_up: set[str] = set()
         self._merger = Merger(
-            layers=layers, checksums=self._checksums, pins=pins, threads=threads, reserve_bytes=reserve_bytes
+            layers=layers,
+            checksums=self._checksums,
+            pins=pins,
+            threads=threads,
+            reserve_bytes=reserve_bytes,
+            opening=opening,
         )
         self._checker = Checker(
             root=root,
@@ -59,6 +68,7 @@ class Qcow2Upkeep:
             threads=threads,
             named=self.named,
             roots=self.roots,
+            opening=opening,
         )
 
     def named(self) -> set[str]:
@@ -115,7 +125,7 @@ class Qcow2Upkeep:
             await self._merger.merge(run)
         except StorageFull:
             return None  # Until there is room. Long chains are slow; no data depends on it.
-        except MergeFailed as err:
+        except (MergeFailed, KeyUnavailable) as err:
             self._given_up.update(run.names)
             return UpkeepStep(did=Tended.FAILED, subject=run.upper, detail=str(err))
         return UpkeepStep(
@@ -144,8 +154,15 @@ class Qcow2Upkeep:
             if below is None or depth - on_disk < _WORTH_REOPENING:
                 continue
             top_path, path = self._layers.path(volume.top), self._layers.path(below)
-            wanted = Below(volume_id=volume_id, top_path=top_path, path=path, format=format_of(below))
             try:
+                wanted = Below(
+                    volume_id=volume_id,
+                    top_path=top_path,
+                    path=path,
+                    format=format_of(below),
+                    files=await self._opening.chain(below),
+                    key=await self._opening.key(volume.top),
+                )
                 reopened = await self._live.reopen_chain(wanted)
             except MonitorLost:
                 continue  # The machine is ending, or will answer another time.

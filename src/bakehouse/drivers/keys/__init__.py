@@ -1,0 +1,1 @@
+"""Key stores: a folder, or memory."""

@@ -1,0 +1,63 @@
+"""Reading and writing encrypted disks from outside of a guest, with QEMU's own tools."""
+
+import subprocess
+from pathlib import Path
+
+from bakehouse.drivers.volumes.qcow2 import opening
+from bakehouse.ports.volumes import FileBelow, VolumeConnection, VolumeStore
+
+#: What no encrypted file must hold.
+SECRET = b"the recipe of the house "
+
+
+def files_of(connection: VolumeConnection) -> tuple[FileBelow, ...]:
+    return (FileBelow(path=connection.path, format=connection.format, key=connection.key), *connection.below)
+
+
+def qemu_io(connection: VolumeConnection, command: str) -> None:
+    files = files_of(connection)
+    with opening.secrets_passed(files) as (secrets, descriptors):
+        words = ["qemu-io", *secrets, "-d", "unmap", "-c", command, opening.image(files, discard="unmap")]
+        subprocess.run(words, check=True, capture_output=True, pass_fds=descriptors)
+
+
+def write(connection: VolumeConnection, pattern: int, *, at: int, length: int) -> None:
+    qemu_io(connection, f"write -P {pattern} {at} {length}")
+
+
+def write_secret(connection: VolumeConnection, scratch: Path, *, at: int, length: int) -> bytes:
+    """Write a text that is easy to find, again and again; return all that was written."""
+    text = (SECRET * (length // len(SECRET) + 1))[:length]
+    plain = scratch / "secret.txt"
+    plain.write_bytes(text)
+    qemu_io(connection, f"write -s {plain} {at} {length}")
+    plain.unlink()
+    return text
+
+
+def content(connection: VolumeConnection, scratch: Path) -> bytes:
+    """Return all bytes of a disk, as a guest would read them."""
+    files, plain = files_of(connection), scratch / "content.raw"
+    with opening.secrets_passed(files) as (secrets, descriptors):
+        words = ["qemu-img", "convert", *secrets, "-O", "raw", opening.image(files), str(plain)]
+        subprocess.run(words, check=True, capture_output=True, pass_fds=descriptors)
+    data = plain.read_bytes()
+    plain.unlink()
+    return data
+
+
+async def volume_content(store: VolumeStore, volume_id: str, scratch: Path) -> bytes:
+    return content(await store.connect(volume_id), scratch)
+
+
+async def snapshot_content(store: VolumeStore, snapshot_id: str, size_bytes: int, scratch: Path) -> bytes:
+    probe_id = "vol-" + snapshot_id.partition("-")[2] + "probe"
+    await store.create(probe_id, size_bytes=size_bytes, snapshot_id=snapshot_id)
+    data = await volume_content(store, probe_id, scratch)
+    await store.delete(probe_id)
+    return data
+
+
+def holds_secret(folder: Path) -> list[Path]:
+    """Return the files in which the text can be read."""
+    return [path for path in folder.rglob("*") if path.is_file() and SECRET in path.read_bytes()]
