@@ -153,6 +153,7 @@ class World:
     caller: Caller = field(init=False)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         self.fragile_hypervisor = Fragile(self.hypervisor)
         self.fragile_volumes = Fragile(self.volumes)
         self.fragile_network = Fragile(self.network)
