@@ -39,6 +39,9 @@ class Service(ThreadingHTTPServer):
 
 
 class Answers(BaseHTTPRequestHandler):
+    #: Who sends a body waits for "100 Continue" first, of which 1.0 knows nothing, and goes on after a second.
+    protocol_version = "HTTP/1.1"
+
     def answer(self) -> None:
         service = self.server
         assert isinstance(service, Service)
