@@ -7,6 +7,7 @@ from bakehouse.app.consoles import Consoles
 from bakehouse.app.context import AppContext
 from bakehouse.app.dhcp_options import DhcpOptionsSets
 from bakehouse.app.egress_only_gateways import EgressOnlyGateways
+from bakehouse.app.elastic_addresses import ElasticAddresses
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
 from bakehouse.app.host import Host
@@ -26,13 +27,16 @@ from bakehouse.app.instance_firmware import InstanceFirmware
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instance_options import InstanceOptions
 from bakehouse.app.instances import Instances
+from bakehouse.app.interface_addresses import InterfaceAddresses
 from bakehouse.app.internet_gateways import InternetGateways
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.launch_templates import LaunchTemplates
 from bakehouse.app.login_keys import LoginKeys
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
+from bakehouse.app.nat_gateways import NatGateways
 from bakehouse.app.network_acls import NetworkAcls
+from bakehouse.app.network_interfaces import NetworkInterfaces
 from bakehouse.app.networks import Networks
 from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
@@ -98,6 +102,10 @@ class App:
         self.import_tasks = ImportTasks(context)
         public_addresses = PublicAddresses(context.store, context.public_pool)
         self.instances = Instances(context, public_addresses)
+        self.elastic_addresses = ElasticAddresses(context, public_addresses)
+        self.nat_gateways = NatGateways(context)
+        self.network_interfaces = NetworkInterfaces(context)
+        self.interface_addresses = InterfaceAddresses(context, self.network_interfaces)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
         self.login_keys = LoginKeys(context)

@@ -3,7 +3,10 @@
 from typing import Final
 
 from bakehouse.app.context import AppContext
+from bakehouse.app.login_keys import LoginKeys
+from bakehouse.app.role_sessions import RoleSessions
 from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_event import shown_events
 from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.volume import AttachmentState
@@ -15,9 +18,12 @@ _HELD: Final = frozenset({AttachmentState.ATTACHING, AttachmentState.ATTACHED, A
 class Metadata:
     """The use case of a guest that asks about itself."""
 
-    def __init__(self, context: AppContext) -> None:
-        """Read these records."""
+    def __init__(self, context: AppContext, sessions: RoleSessions, login_keys: LoginKeys) -> None:
+        """Read these records; `sessions` makes credentials, `login_keys` has the keys that were sent."""
         self._store = context.store
+        self._now = context.now
+        self._sessions = sessions
+        self._login_keys = login_keys
 
     def of(self, vpc_id: str, private_ip: str) -> InstanceMetadata | None:
         """Return the metadata of the instance that has this address in this VPC; None when there is none.
@@ -36,6 +42,9 @@ class Metadata:
             interfaces=tuple(map(self._interface, interfaces_of(self._store, instance.id))),
             data_devices=self._data_devices(instance),
             ephemeral_devices=self._ephemeral_devices(instance),
+            credentials=self._sessions.of_instance(instance),
+            events=tuple(shown_events(instance.events, self._now())),
+            login_keys=self._login_keys.of(instance.id),
         )
 
     def _interface(self, interface: NetworkInterface) -> InterfaceMetadata:

@@ -2,14 +2,13 @@
 
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
-from bakehouse.domain.iam import InstanceProfile, Role
+from bakehouse.domain.iam import InstanceCredentials, Role
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.temporary_credentials import Session, issue, read
 
@@ -19,16 +18,6 @@ _INSTANCE_LIFE: Final = timedelta(hours=6)
 _INSTANCE_TURN_S: Final = 3600
 
 _ROLE_ARN: Final = re.compile(r"arn:aws:iam::(\d{12}):role/(?:[\x21-\x7e]+/)?([\w+=,.@-]+)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceCredentials:
-    """What the metadata service tells of an instance's profile."""
-
-    profile: InstanceProfile
-    role: Role
-    updated_at: datetime
-    session: Session
 
 
 class RoleSessions:

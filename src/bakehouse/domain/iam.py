@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.temporary_credentials import Session
 
 #: Source: IAM User Guide, "IAM identifiers", unique ID prefixes.
 _ID_PREFIXES: Final = {"role": "AROA", "instance-profile": "AIPA", "policy": "ANPA"}
@@ -91,6 +92,16 @@ class ManagedPolicy:
     def arn(self) -> str:
         """The name that the rest of AWS knows it by."""
         return arn_of("policy", self.account_id, self.path, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceCredentials:
+    """What the metadata service tells of an instance's profile."""
+
+    profile: InstanceProfile
+    role: Role
+    updated_at: datetime
+    session: Session
 
 
 def arn_of(kind: Kind, account_id: str, path: str, name: str) -> str:

@@ -21,6 +21,7 @@ PREFIXES: Final = {
     "import-image-task": "import-ami",
     "import-snapshot-task": "import-snap",
     "instance": "i",
+    "instance-event": "instance-event",
     "internet-gateway": "igw",
     "key-pair": "key",
     "natgateway": "nat",

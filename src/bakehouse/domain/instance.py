@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.instance_event import ScheduledEvent
 from bakehouse.domain.instance_options import CpuCredits, CpuOptions, Maintenance, PrivateNames
 from bakehouse.domain.metadata_options import MetadataOptions
 from bakehouse.domain.profile_association import ProfileAssociation
@@ -159,6 +160,8 @@ class Instance:
     """What its block device mapping says of instance store: virtual name (`ephemeral0`) and device name."""
     uefi_data: str | None = None
     """The UEFI variables that it began with, where its image brought some."""
+    disk_bus: str = "nvme"
+    """How it sees its volumes: `nvme` or `virtio`."""
     monitoring: bool = False
     cpu_options: CpuOptions | None = None
     """What was asked for; None is what the type has."""
@@ -167,6 +170,8 @@ class Instance:
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
     profile: ProfileAssociation | None = None
+    events: tuple[ScheduledEvent, ...] = ()
+    """Scheduled ones, and those of the last week that are over; oldest first."""
     client_token: str | None = None
     hardware_uuid: str = ""
     terminated_at: datetime | None = None

@@ -1,12 +1,14 @@
 """What a guest may read about its instance at the metadata service, gathered from the records."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from bakehouse.domain.errors import invalid_parameter
+from bakehouse.domain.iam import InstanceCredentials
 from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_event import ScheduledEvent
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network import Subnet, Vpc, host_name_of, private_domain, public_name
 from bakehouse.domain.network_interface import NetworkInterface
@@ -45,6 +47,12 @@ class InstanceMetadata:
     """Device names of the attached volumes beside the root, such as `/dev/sdf`."""
     ephemeral_devices: tuple[tuple[str, str], ...] = ()
     """Virtual name (`ephemeral0`) and device name, as the image's mapping has them."""
+    credentials: InstanceCredentials | None = None
+    """Of the role that its profile hands out."""
+    events: tuple[ScheduledEvent, ...] = ()
+    """Those that are still told of."""
+    login_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """User to the public keys that may log in as them at this moment, each an authorized_keys entry with comments."""
 
     @property
     def interface(self) -> NetworkInterface:

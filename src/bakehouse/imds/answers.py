@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.imds.nodes import Directory, Node
 from bakehouse.imds.tokens import TOKEN_TTL_MAX_S, Tokens
-from bakehouse.imds.tree import Directory, Node, find
+from bakehouse.imds.tree import find
 
 _TOKEN_PATH: Final = "latest/api/token"  # noqa: S105 - a path
 _TOKEN_HEADER: Final = "x-aws-ec2-metadata-token"  # noqa: S105 - a header's name

@@ -16,6 +16,8 @@ from typing import Final
 from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.region import zone_id
+from bakehouse.imds.nodes import Directory, Node, PlainDirectory, PublicKeys
+from bakehouse.imds.owner_nodes import login_keys, maintenance, roles
 
 #: Source: EC2 User Guide, "Access instance metadata for an EC2 instance", the versions that `/` lists.
 VERSIONS: Final = (
@@ -49,38 +51,6 @@ VERSIONS: Final = (
     "2024-04-11",
     "latest",
 )
-
-
-class Directory(dict[str, "Node"]):
-    """Nodes by name. Read itself, it lists the names, one on a line, directories with a slash."""
-
-    def listing(self) -> str:
-        """Return the lines, without a line feed after the last."""
-        return "\n".join(f"{name}/" if isinstance(node, Directory) else name for name, node in self.items())
-
-
-class PlainDirectory(Directory):
-    """A directory of the top levels, where AWS lists names without slashes."""
-
-    def listing(self) -> str:
-        """Return the bare names."""
-        return "\n".join(self)
-
-
-class PublicKeys(Directory):
-    """The only directory whose lines are not its names: the key's number, `=`, the key pair's name."""
-
-    def __init__(self, key_names: Iterable[str], nodes: Iterable[Directory]) -> None:
-        """Number the keys from 0."""
-        super().__init__((str(number), node) for number, node in enumerate(nodes))
-        self._key_names = tuple(key_names)
-
-    def listing(self) -> str:
-        """Return lines such as `0=my-key`."""
-        return "\n".join(f"{number}={name}" for number, name in enumerate(self._key_names))
-
-
-Node = Directory | str | bytes
 
 
 def find(metadata: InstanceMetadata, path: str) -> Node | None:
@@ -140,8 +110,9 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "ami-launch-index": str(instance.launch_index),
         "ami-manifest-path": "(unknown)",
         "block-device-mapping": _block_devices(metadata),
-        "events": Directory({"maintenance": Directory({"history": "[]", "scheduled": "[]"})}),
+        "events": Directory({"maintenance": maintenance(metadata)}),
         "hostname": metadata.local_hostname,
+        "iam": roles(metadata),
         "instance-action": "none",
         "instance-id": instance.id,
         "instance-life-cycle": "on-demand",
@@ -149,6 +120,7 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "local-hostname": metadata.local_hostname,
         "local-ipv4": interface.private_ip,
         "mac": interface.mac,
+        "managed-ssh-keys": login_keys(metadata),
         "metrics": Directory({"vhostmd": '<?xml version="1.0" encoding="UTF-8"?>'}),
         "network": Directory({"interfaces": Directory({"macs": _interfaces(metadata)})}),
         "placement": Directory(

@@ -10,7 +10,9 @@ import pytest
 from tests.unit.imds.samples import ACCOUNT, NOW, REGION, SUBNET, VPC, VPC_ID, ZONE, group, instance, interface
 
 from bakehouse.app.context import AppContext
+from bakehouse.app.login_keys import LoginKeys
 from bakehouse.app.metadata import Metadata
+from bakehouse.app.role_sessions import RoleSessions
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.instance_metadata import InstanceMetadata
@@ -46,7 +48,8 @@ async def gathered(store: Store, *more: Any) -> InstanceMetadata:
 
 
 def of(store: Store, vpc_id: str, private_ip: str) -> InstanceMetadata | None:
-    return Metadata(cast("AppContext", SimpleNamespace(store=store))).of(vpc_id, private_ip)
+    context = cast("AppContext", SimpleNamespace(store=store, now=lambda: NOW, credentials_key=b"of tests"))
+    return Metadata(context, RoleSessions(context), LoginKeys(context)).of(vpc_id, private_ip)
 
 
 def volume(number: int, device_name: str, state: AttachmentState = AttachmentState.ATTACHED) -> Volume:

@@ -8,7 +8,8 @@ from tests.unit.imds.samples import metadata
 
 from bakehouse.domain.instance_metadata import InstanceMetadata, is_shown_tag_key
 from bakehouse.domain.metadata_options import MetadataOptions
-from bakehouse.imds.tree import VERSIONS, Directory, Node, find
+from bakehouse.imds.nodes import Directory, Node
+from bakehouse.imds.tree import VERSIONS, find
 
 ADDRESSES = st.ip_addresses(v=4).map(str)
 #: What CreateKeyPair allows; a line feed cannot be in a list of lines.

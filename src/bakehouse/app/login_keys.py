@@ -1,0 +1,83 @@
+"""Public keys that were sent to an instance by EC2 Instance Connect: good for a minute, and kept in memory only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from bakehouse.app.context import AppContext
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_connect import (
+    check_public_key,
+    check_user,
+    in_another_zone,
+    instance_not_found,
+    instance_not_running,
+)
+
+#: Source: EC2 Instance Connect API Reference, SendSSHPublicKey: "The key remains for 60 seconds."
+_LIFE: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class _LoginKey:
+    user: str
+    entry: str
+    ends_at: datetime
+
+
+class LoginKeys:
+    """Use cases on keys that let somebody in for a minute."""
+
+    def __init__(self, context: AppContext) -> None:
+        """Begin with none."""
+        self._context = context
+        self._by_instance: dict[str, list[_LoginKey]] = {}
+
+    def send(
+        self, caller: Caller, instance_id: str, user: str, public_key: str, *, zone: str | None, request_id: str
+    ) -> None:
+        """Let an instance's guest find a public key for a user in its metadata, for 60 seconds.
+
+        Refuses what is no key or no name (InvalidArgsException), an instance that is not the caller's
+        (EC2InstanceNotFoundException) or does not run (EC2InstanceStateInvalidException).
+        """
+        check_user(user)
+        check_public_key(public_key)
+        instance = self.of_running(caller, instance_id)
+        if zone is not None and zone != instance.availability_zone:
+            raise in_another_zone(zone)
+        ends_at = self._context.now() + _LIFE
+        # Source of the form: what the agent of EC2 Instance Connect reads; sshd skips the comments.
+        entry = (
+            f"#Timestamp={int(ends_at.timestamp())}\n#Instance={instance.id}\n#Caller={_arn(caller)}\n"
+            f"#Request={request_id}\n{public_key.strip()}\n"
+        )
+        self._by_instance.setdefault(instance.id, []).append(_LoginKey(user, entry, ends_at))
+
+    def of_running(self, caller: Caller, instance_id: str) -> Instance:
+        """Return an instance of the caller's that runs, or refuse in the service's words."""
+        instance = self._context.store.instances.get(instance_id)
+        place = (caller.account_id, caller.region)
+        if instance is None or (instance.account_id, instance.region) != place:
+            raise instance_not_found()
+        if instance.state is not InstanceState.RUNNING:
+            raise instance_not_found() if instance.state is InstanceState.TERMINATED else instance_not_running()
+        return instance
+
+    def of(self, instance_id: str) -> dict[str, tuple[str, ...]]:
+        """Return the entries of an instance that are still good, by user, the newest first; forget the others."""
+        if instance_id not in self._by_instance:
+            return {}
+        now = self._context.now()
+        good = [key for key in self._by_instance[instance_id] if now < key.ends_at]
+        if not good:
+            del self._by_instance[instance_id]
+            return {}
+        self._by_instance[instance_id] = good
+        users = {key.user: None for key in good}
+        return {user: tuple(key.entry for key in reversed(good) if key.user == user) for user in users}
+
+
+def _arn(caller: Caller) -> str:
+    return caller.session.arn if caller.session is not None else f"arn:aws:iam::{caller.account_id}:root"
