@@ -14,7 +14,6 @@ class InterfaceAttachmentState(StrEnum):
     ATTACHING = "attaching"
     ATTACHED = "attached"
     DETACHING = "detaching"
-    """It stays so when the guest does not let go of it, until it is detached by force or the instance stops."""
 
 
 class InterfaceType(StrEnum):
@@ -209,6 +208,22 @@ def device_index_taken(instance_id: str, device_index: int) -> Ec2Error:
     return Ec2Error(
         "InvalidParameterValue",
         f"Instance '{instance_id}' already has an interface attached at device index '{device_index}'.",
+    )
+
+
+def interface_kept(interface_id: str, instance_id: str) -> Ec2Error:
+    """Refuse to detach what a guest holds on to. Source: EC2 API Reference, DetachNetworkInterface, Force."""
+    return Ec2Error(
+        "IncorrectState", f"The guest of '{instance_id}' did not let go of '{interface_id}'. Detach it with Force."
+    )
+
+
+def interface_in_other_zone(interface_id: str, instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidParameterCombination; wording as AWS answers it."""
+    return Ec2Error(
+        "InvalidParameterCombination",
+        "You may not attach a network interface to an instance if they are not in the same availability zone "
+        f"({interface_id}, {instance_id})",
     )
 
 

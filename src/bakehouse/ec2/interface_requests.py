@@ -7,15 +7,21 @@ from bakehouse.app.launch_network import InterfaceRequest
 from bakehouse.domain.errors import invalid_combination, missing_parameter
 
 #: The members of an InstanceNetworkInterfaceSpecification that are honoured.
-HONOURED: Final = " ".join(
-    (
-        "NetworkInterfaces.AssociatePublicIpAddress NetworkInterfaces.DeleteOnTermination",
-        "NetworkInterfaces.Description NetworkInterfaces.DeviceIndex NetworkInterfaces.Groups",
-        "NetworkInterfaces.Ipv6AddressCount NetworkInterfaces.Ipv6Addresses NetworkInterfaces.NetworkInterfaceId",
-        "NetworkInterfaces.PrivateIpAddress NetworkInterfaces.PrivateIpAddresses",
-        "NetworkInterfaces.SecondaryPrivateIpAddressCount NetworkInterfaces.SubnetId",
-    )
+_MEMBERS: Final = (
+    "AssociatePublicIpAddress",
+    "DeleteOnTermination",
+    "Description",
+    "DeviceIndex",
+    "Groups",
+    "Ipv6AddressCount",
+    "Ipv6Addresses",
+    "NetworkInterfaceId",
+    "PrivateIpAddress",
+    "PrivateIpAddresses",
+    "SecondaryPrivateIpAddressCount",
+    "SubnetId",
 )
+HONOURED: Final = " ".join(f"NetworkInterfaces.{name}" for name in _MEMBERS)
 
 
 def launched_interfaces(given: Sequence[Mapping[str, Any]]) -> tuple[InterfaceRequest, ...]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bakehouse.sagas.apply_network_interface import APPLY_NETWORK_INTERFACE
 from bakehouse.sagas.apply_segment import APPLY_SEGMENT
 from bakehouse.sagas.archive_snapshot import ARCHIVE_SNAPSHOT
+from bakehouse.sagas.attach_network_interface import ATTACH_NETWORK_INTERFACE
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
 from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT
 from bakehouse.sagas.copy_image import COPY_IMAGE
@@ -16,6 +18,7 @@ from bakehouse.sagas.create_volume import CREATE_VOLUME
 from bakehouse.sagas.delete_recycled_volume import DELETE_RECYCLED_VOLUME
 from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS
 from bakehouse.sagas.delete_volume import DELETE_VOLUME
+from bakehouse.sagas.detach_network_interface import DETACH_NETWORK_INTERFACE
 from bakehouse.sagas.detach_volume import DETACH_VOLUME
 from bakehouse.sagas.engine import Saga
 from bakehouse.sagas.export_disk import EXPORT_DISK
@@ -35,9 +38,11 @@ from bakehouse.sagas.store_image import STORE_IMAGE
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE
 
 _ALL: Final[tuple[Saga[Any], ...]] = (
+    APPLY_NETWORK_INTERFACE,
     APPLY_SECURITY_GROUP,
     APPLY_SEGMENT,
     ARCHIVE_SNAPSHOT,
+    ATTACH_NETWORK_INTERFACE,
     ATTACH_VOLUME,
     COMPLETE_SNAPSHOT,
     COPY_IMAGE,
@@ -49,6 +54,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     DELETE_RECYCLED_VOLUME,
     DELETE_SNAPSHOTS,
     DELETE_VOLUME,
+    DETACH_NETWORK_INTERFACE,
     DETACH_VOLUME,
     EXPORT_DISK,
     IMPORT_DISKS,

@@ -16,7 +16,15 @@ from bakehouse.domain.instance_store import local_disks
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network_interface import NetworkInterface, detached
 from bakehouse.domain.volume import Volume
-from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface, MachineSpec, MachineState, MonitorLost
+from bakehouse.ports.hypervisor import (
+    DiskBus,
+    LocalDisk,
+    MachineDisk,
+    MachineInterface,
+    MachineSpec,
+    MachineState,
+    MonitorLost,
+)
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.ports.volumes import NoSuchVolume, VolumeConnection, VolumeInUse
 from bakehouse.sagas.context import SagaContext
@@ -115,8 +123,10 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
     processors = instance.cpu_options or usual_cpu_options(instance_type)
     volumes = volumes_of(ctx.store, instance)
     async with held(ctx, (volume.id for volume in volumes)):
+        bus = DiskBus(instance.disk_bus)
         disks = [
-            MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), limits=it.limits) for it in volumes
+            MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), bus=bus, limits=it.limits)
+            for it in volumes
         ]
         # Last, for whoever receives them must close them.
         try:
@@ -138,7 +148,7 @@ async def start_machine(ctx: SagaContext, instance_id: str) -> None:
                 threads_per_core=processors.threads_per_core,
                 memory_mib=instance_type.memory_mib,
                 disks=tuple(disks),
-                local_disks=tuple(LocalDisk(serial=it, size_bytes=size) for it, size in local_disks(instance)),
+                local_disks=tuple(LocalDisk(serial=it, size_bytes=size, bus=bus) for it, size in local_disks(instance)),
                 interfaces=interfaces,
                 hardware_uuid=instance.hardware_uuid,
             )
@@ -191,6 +201,12 @@ async def shut_down_machine(
     with suppress(MonitorLost):  # it ends by itself in this very moment, or it cannot be asked; either way it ends now
         await shut_down_guest(ctx, instance_id, deadline_s)
     await ctx.hypervisor.kill(instance_id, keep_local_disks=keep_local_disks)
+
+
+async def has_interface(ctx: SagaContext, machine_id: str, interface_id: str) -> bool:
+    """Tell whether a machine has an interface plugged in."""
+    statuses = await ctx.hypervisor.observe()
+    return any(interface_id in it.interface_ids for it in statuses if it.machine_id == machine_id)
 
 
 async def _has_process(ctx: SagaContext, machine_id: str) -> bool:

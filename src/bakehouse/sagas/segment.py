@@ -28,6 +28,14 @@ async def ensure_segment(ctx: SagaContext, vpc_id: str) -> None:
         ctx.segments.add(vpc_id)
 
 
+async def reroute(ctx: SagaContext, vpc_id: str, interface_id: str) -> None:
+    """Tell the fabric of routes whose target, an interface, came or went."""
+    tables = ctx.store.route_tables.by("vpc")[vpc_id].values()
+    if vpc_id in ctx.segments and any(route.target_id == interface_id for table in tables for route in table.routes):
+        async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
+            await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
+
+
 async def _apply_groups(ctx: SagaContext, vpc_id: str) -> None:
     """Apply every group, and again those that change meanwhile: nobody else does while the segment is being made."""
     applied: dict[str, SecurityGroup] = {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bakehouse.domain.instance import InstanceEvent, InstanceState, next_state
-from bakehouse.domain.network_interface import InterfaceAttachmentState, detached, without_automatic_address
+from bakehouse.domain.network_interface import without_automatic_address
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -36,12 +36,11 @@ async def unplug_interface(ctx: SagaContext, params: StopInstance) -> None:
 
 
 async def mark_stopped(ctx: SagaContext, params: StopInstance) -> None:
-    """Write down that the instance is stopped, give its automatic public address back, free what it let go of."""
+    """Write down that the instance is stopped, give its automatic public address back."""
     async with ctx.store.transaction() as tx:
         instance = ctx.store.instances[params.instance_id]
         for interface in machine.interfaces_of(ctx.store, instance.id):
-            is_leaving = interface.attachment_state is InterfaceAttachmentState.DETACHING
-            tx.put(detached(interface) if is_leaving else without_automatic_address(interface))
+            tx.put(without_automatic_address(interface))
         if instance.state is InstanceState.STOPPING:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
             tx.put(replace(instance, state=state, impaired_since=None, storage_full_since=None))

@@ -1,0 +1,39 @@
+"""What an interface has, into the fabric: its groups, its addresses, its check of sources.
+
+The record changes first, in the transaction that enlists the saga; its one step writes what the record says by then, so
+that two changes in any order end at the later record. It is a saga of the instance, so that it does not plug what a
+stop has just unplugged. An interface of an instance without a machine needs nothing: a start plugs it as the record
+says.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bakehouse.sagas import machine
+from bakehouse.sagas.attach_volume import WITH_MACHINE
+from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.engine import Saga, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInterfaceChange:
+    """The interface that changed, and the instance that it is attached to."""
+
+    interface_id: str
+    instance_id: str
+
+
+async def apply_interface(ctx: SagaContext, change: NetworkInterfaceChange) -> None:
+    """Bring the fabric to the record, if the interface is still in that instance and the instance has a machine."""
+    interface = ctx.store.network_interfaces.get(change.interface_id)
+    if interface is None or interface.instance_id != change.instance_id:
+        return
+    if ctx.store.instances[change.instance_id].state in WITH_MACHINE:
+        await machine.plug_interface(ctx, interface.id)
+
+
+APPLY_NETWORK_INTERFACE: Final = Saga(
+    name="apply_network_interface",
+    params=NetworkInterfaceChange,
+    steps=(Step("apply_interface", do=apply_interface),),
+)
