@@ -10,6 +10,7 @@ from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
 
 from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
+from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
 from bakehouse.ports.hypervisor import DiskBus, MachineDisk, MachineSpec
 
@@ -17,6 +18,7 @@ MACHINE = "i-0000000000000000a"
 CLONE = "i-0000000000000000b"
 ROOT = "vol-0000000000000000a"
 DATA = "vol-0000000000000000b"
+KEY = "00000000-0000-4000-8000-000000000001"
 SNAPSHOTS = {ROOT: "snap-0000000000000000a", DATA: "snap-0000000000000000b"}
 
 
@@ -28,6 +30,8 @@ class Host:
     hypervisor: QemuHypervisor
     store: Qcow2VolumeStore
     bus: DiskBus = DiskBus.NVME
+    keys: MemoryKeys | None = None
+    """Of a host whose disks are encrypted."""
 
     async def path(self, volume_id: str) -> Path:
         return Path((await self.store.connect(volume_id)).path)
@@ -40,8 +44,17 @@ class Host:
         image = self.directory / "guest.img"
         image.write_bytes(SECTOR.ljust(DISK_BYTES, b"\0"))
         await self.store.import_file("snap-0", image)
-        await self.store.create(ROOT, size_bytes=DISK_BYTES, snapshot_id="snap-0")
-        await self.store.create(DATA, size_bytes=DISK_BYTES, snapshot_id=None)
+        key_id = None
+        if self.keys is not None:
+            key_id = KEY
+            await self.keys.create(KEY)
+            await self.store.copy_snapshot("snap-0", "snap-1", key_id=key_id)
+            await self.store.delete_snapshot("snap-0")
+            await self.store.sweep(remove=True)
+            image.unlink()
+        image_id = "snap-0" if self.keys is None else "snap-1"
+        await self.store.create(ROOT, size_bytes=DISK_BYTES, snapshot_id=image_id, key_id=key_id)
+        await self.store.create(DATA, size_bytes=DISK_BYTES, snapshot_id=None, key_id=key_id)
         await self.hypervisor.start(await self.spec(MACHINE, ROOT, DATA))
         await boot_sector.console_shows(self.hypervisor, MACHINE, b"K")
         await boot_sector.tell(self.directory / "home", MACHINE, b"w")
@@ -77,12 +90,16 @@ class Host:
 
 @asynccontextmanager
 async def counting_host(
-    directory: Path, owner: tuple[int, int] | None, *, bus: DiskBus = DiskBus.NVME
+    directory: Path,
+    owner: tuple[int, int] | None,
+    *,
+    bus: DiskBus = DiskBus.NVME,
+    keys: MemoryKeys | None = None,
 ) -> AsyncIterator[Host]:
     user = None if owner is None else (*owner, ())
     hypervisor = QemuHypervisor(directory / "home", accelerator="tcg", user=user, flush=False)
-    store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner)
-    host = Host(directory, hypervisor, store, bus)
+    store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner, keys=keys)
+    host = Host(directory, hypervisor, store, bus, keys)
     try:
         await host.begin()
         yield host

@@ -69,6 +69,7 @@ class LocalDisk:
 
     serial: str
     size_bytes: int
+    bus: DiskBus = DiskBus.NVME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

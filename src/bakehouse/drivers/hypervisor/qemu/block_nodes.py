@@ -139,10 +139,10 @@ def disk_options(port: int, name: NodeName, bus: DiskBus = DiskBus.NVME) -> dict
     }
 
 
-def local_disk_options(port: int, node: str, serial_number: str) -> dict[str, Any]:
+def local_disk_options(port: int, node: str, serial_number: str, bus: DiskBus = DiskBus.NVME) -> dict[str, Any]:
     """Return what `-device` needs to plug the node of a local disk into a port."""
     return {
-        **_DEVICES[DiskBus.NVME],
+        **_DEVICES[bus],
         "id": f"disk{port}-{serial_number}",
         "serial": serial_number,
         "drive": node,

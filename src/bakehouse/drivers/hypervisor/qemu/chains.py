@@ -6,14 +6,15 @@ waits some 3 ms for it (measured with a chain of 6 on QEMU 7.2) and no byte is c
 Source: QEMU QMP Reference, blockdev-reopen: "backing" may be set to another node; that it reads the same is our word.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu import block_nodes, layer_keys
 from bakehouse.drivers.hypervisor.qemu.live_disks import look
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
+from bakehouse.ports.volumes import FileBelow, LayerKey
 
 
 class Below(Protocol):
@@ -34,6 +35,14 @@ class Below(Protocol):
     @property
     def format(self) -> str:
         """That layer's format."""
+
+    @property
+    def files(self) -> Sequence[FileBelow]:
+        """That layer and those below it, as far down as they are encrypted."""
+
+    @property
+    def key(self) -> LayerKey | None:
+        """What opens the file that it is written to, if it is encrypted."""
 
 
 async def depths(monitor: Monitor) -> Mapping[str, int]:
@@ -59,10 +68,15 @@ async def reopen(monitor: Monitor, below: Below, *, flush: bool) -> bool:
     top = graph.disks[below.volume_id].top
     former = [name for name in map(block_nodes.below_number, graph.files) if name and name[0] == below.volume_id]
     node = block_nodes.below_node(below.volume_id, max((number for _, number in former), default=0) + 1)
-    await monitor.execute("blockdev-add", block_nodes.frozen_options(node, below.path, below.format, flush=flush))
+    frozen = block_nodes.frozen_options(node, below.path, below.format, flush=flush)
+    if below.files:
+        frozen |= layer_keys.encryption(below.files[0].key)
+        frozen |= layer_keys.backing(below.files[1:], below.files[0].key, flush=flush)
+    async with layer_keys.known(monitor, layer_keys.of_files(below.files)):
+        await monitor.execute("blockdev-add", frozen)
     options = block_nodes.node_options(top, below.top_path, "qcow2", flush=flush)
     try:
-        reopened = {**options, "file": top.file, "backing": node}
+        reopened = {**options, "file": top.file, "backing": node, **layer_keys.encryption(below.key)}
         await monitor.execute("blockdev-reopen", {"options": [reopened]})
     except BaseException:
         with suppress(CommandRefused):

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
-from bakehouse.drivers.hypervisor.qemu import block_nodes
+from bakehouse.drivers.hypervisor.qemu import block_nodes, layer_keys
 from bakehouse.drivers.hypervisor.qemu.firmware import Firmware
 from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 from bakehouse.ports.hypervisor import LocalDisk, MachineDisk, MachineInterface, MachineSpec
@@ -60,11 +60,14 @@ class Descriptors:
     """The machine's local disks, open for reading and writing."""
     tpm: int | None = None
     """A connected socket to the trusted platform module, of a machine that has one."""
+    layer_keys: Mapping[str, int] = field(default_factory=dict)
+    """The keys of encrypted disks, by their ids."""
 
     def all(self) -> tuple[int, ...]:
         """Return them all."""
         always = (self.monitor, self.debug_monitor, self.agent, self.console, self.console_log)
-        return (*always, *self.local_disks, *(it for it in (self.variables, self.tpm) if it is not None))
+        keys = self.layer_keys.values()
+        return (*always, *self.local_disks, *keys, *(it for it in (self.variables, self.tpm) if it is not None))
 
 
 def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
@@ -99,6 +102,7 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         "-device", platform.panic_device,
         "-device", platform.screen,
         *tpm_arguments(platform, descriptors.tpm),
+        *layer_keys.arguments(descriptors.layer_keys),
         *chain.from_iterable(port_arguments(port) for port in range(ports)),
         *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),
         *chain.from_iterable(
@@ -208,7 +212,10 @@ def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str
     Each is given its place, because the firmware hides disks without one, and a boot loader may need them all.
     """
     name = block_nodes.NodeName(disk.volume_id, 0)
-    node = block_nodes.node_options(name, disk.connection.path, disk.connection.format, flush=flush)
+    connection = disk.connection
+    node = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
+    node |= layer_keys.encryption(connection.key)
+    node |= layer_keys.backing(connection.below, connection.key, flush=flush)
     device = block_nodes.disk_options(position, name, disk.bus) | {"bootindex": position + 1}
     return ["-blockdev", _json(node), "-device", _json(device)]
 
@@ -227,7 +234,7 @@ def local_disk_arguments(number: int, port: int, disk: LocalDisk, descriptor: in
         "cache": {"no-flush": True},
         "file": file,
     }
-    device = block_nodes.local_disk_options(port, f"local{number}", disk.serial)
+    device = block_nodes.local_disk_options(port, f"local{number}", disk.serial, disk.bus)
     return [
         "-add-fd",
         f"fd={descriptor},set={_LOCAL_SETS + number}",

@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu import boot_firmware, command_line, platform_module, uefi_variables
+from bakehouse.drivers.hypervisor.qemu import (
+    boot_firmware,
+    command_line,
+    layer_keys,
+    platform_module,
+    uefi_variables,
+)
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
@@ -48,7 +54,8 @@ async def launch(
     try:
         name, argv = await _spawn(spec, run, host, user, modules)
         machine = Machine(run, name, on_change)
-        record = LaunchRecord(pid=name.pid, start_time=name.start_time, argv=argv, spec=spec)
+        kept = layer_keys.without_keys(spec)
+        record = LaunchRecord(pid=name.pid, start_time=name.start_time, argv=argv, spec=kept)
         # The record's way to the disk is hidden behind QEMU's own start.
         writing = asyncio.create_task(asyncio.to_thread(run.write_record, record))
         try:
@@ -112,6 +119,9 @@ async def _spawn(
             kept_until_started(run.open_local_disk(number, disk.size_bytes))
             for number, disk in enumerate(spec.local_disks)
         )
+        keys = layer_keys.open_descriptors(layer_keys.of_connections(disk.connection for disk in spec.disks))
+        for descriptor in keys.values():
+            kept_until_started(descriptor)
         descriptors = command_line.Descriptors(
             monitor=listen(MONITOR_SOCKET),
             debug_monitor=listen(DEBUG_SOCKET),
@@ -121,6 +131,7 @@ async def _spawn(
             variables=variables,
             local_disks=local_disks,
             tpm=tpm,
+            layer_keys=keys,
         )
         taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]
         argv = command_line.build(spec, descriptors, host)

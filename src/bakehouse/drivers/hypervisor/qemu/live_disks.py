@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bakehouse.drivers.hypervisor.qemu import block_nodes, ports, speed_limits
+from bakehouse.drivers.hypervisor.qemu import block_nodes, layer_keys, ports, speed_limits
 from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
 from bakehouse.ports.hypervisor import DeviceBusy, MachineDisk, MonitorLost
+from bakehouse.ports.volumes import LayerKey
 
 _POLL_S: Final = 0.002
 
@@ -40,6 +41,10 @@ class TopSwitch(Protocol):
     @property
     def new_path(self) -> Path:
         """The file it writes to afterwards: a complete qcow2 file that names the old one as its backing file."""
+
+    @property
+    def key(self) -> LayerKey | None:
+        """What opens that file, if it is encrypted."""
 
 
 class SwitchRefused(Exception):
@@ -105,7 +110,10 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
     name = NodeName(disk.volume_id, 0)
     connection = disk.connection
     options = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
-    await monitor.execute("blockdev-add", options)
+    options |= layer_keys.encryption(connection.key)
+    options |= layer_keys.backing(connection.below, connection.key, flush=flush)
+    async with layer_keys.known(monitor, layer_keys.of_connections([connection])):
+        await monitor.execute("blockdev-add", options)
     try:
         await monitor.execute("device_add", block_nodes.disk_options(port, name, disk.bus))
     except CommandRefused:
@@ -197,7 +205,9 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
             new = NodeName(top.volume_id, top.number + 1)
             # Without `backing`, QEMU would open the chain a second time; the snapshot puts the old top there.
             options = block_nodes.node_options(new, switch.new_path, "qcow2", flush=flush) | {"backing": None}
-            await monitor.execute("blockdev-add", options)
+            options |= layer_keys.encryption(switch.key)
+            async with layer_keys.known(monitor, {} if switch.key is None else {switch.key.id: switch.key}):
+                await monitor.execute("blockdev-add", options)
             actions.append(_snapshot(top, new))
         await monitor.execute("transaction", {"actions": actions})
     except BaseException:
