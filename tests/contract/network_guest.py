@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 FRAME_BYTES = 70_000
@@ -85,6 +86,21 @@ def also(ip: str) -> None:
     globals()["ip"]("addr", "replace", f"{ip}/32", "dev", "lo")
 
 
+def second_address(ip: str, prefix: int) -> None:
+    """Take another address on the interface."""
+    globals()["ip"]("addr", "replace", f"{ip}/{prefix}", "dev", "eth0")
+
+
+def forward(*, translate: bool) -> None:
+    """Forward others' packets, as a firewall does; and in our own name, as a NAT instance does."""
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    for setting in ("all/rp_filter", "eth0/rp_filter", "all/send_redirects", "eth0/send_redirects"):
+        Path(f"/proc/sys/net/ipv4/conf/{setting}").write_text("0")
+    if translate:
+        table = "table ip nat {\nchain leave {\ntype nat hook postrouting priority srcnat;\nmasquerade\n}\n}\n"
+        subprocess.run(["nft", "-f", "-"], input=table, text=True, check=True)
+
+
 def hardware(mac: str) -> None:
     """Change the interface's MAC."""
     ip("link", "set", "eth0", "address", mac)
@@ -135,6 +151,19 @@ def listen(port: int) -> None:
             threading.Thread(target=serve, args=(connection, peer[0]), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
+
+
+def listen_for_datagrams(port: int) -> None:
+    """Serve a UDP port: answer with the peer's address and how many bytes it sent."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("", port))
+
+    def serve() -> None:
+        while True:
+            data, peer = server.recvfrom(FRAME_BYTES)
+            server.sendto(f"{peer[0]} {len(data)}".encode(), peer)
+
+    threading.Thread(target=serve, daemon=True).start()
 
 
 def send(port: int, size: int) -> None:
@@ -189,7 +218,7 @@ def dhcp() -> dict[str, str]:
         head = struct.pack("!BBBBIHH", 1, 1, 6, 0, 0x1234, 0, 0x8000) + bytes(16)
         mac = fcntl.ioctl(client, SIOCGIFHWADDR, struct.pack("16s24x", b"eth0"))[18:24]
         head += mac.ljust(16, b"\0") + bytes(192) + b"\x63\x82\x53\x63"
-        request = head + bytes([53, 1, 1, 55, 6, 1, 3, 6, 12, 15, 26, 255])  # DHCPDISCOVER
+        request = head + bytes([53, 1, 1, 55, 7, 1, 3, 6, 12, 15, 26, 42, 255])  # DHCPDISCOVER
         for _ in range(5):
             client.sendto(request, ("255.255.255.255", 67))
             try:
@@ -207,13 +236,17 @@ def dhcp() -> dict[str, str]:
         wanted = b"\x32\x04" + offer[16:20] + b"\x36\x04" + options[54]
         client.sendto(head + b"\x35\x01\x03" + wanted + b"\xff", ("255.255.255.255", 67))
         client.recv(2048)
+    told = {
+        "netmask": options[1],
+        "router": options[3],
+        "resolver": options.get(6),
+        "time": options.get(42),
+    }
     return {
         "address": socket.inet_ntoa(offer[16:20]),
-        "netmask": socket.inet_ntoa(options[1]),
-        "router": socket.inet_ntoa(options[3]),
-        "resolver": socket.inet_ntoa(options[6]),
+        **{key: socket.inet_ntoa(value) for key, value in told.items() if value is not None},
         "name": options[12].decode(),
-        "domain": options[15].decode(),
+        **({"domain": options[15].decode()} if 15 in options else {}),
         "mtu": str(int.from_bytes(options[26], "big")),
     }
 
@@ -259,10 +292,13 @@ ACTIONS: dict[str, Callable[..., Any]] = {
         exists,
         address,
         also,
+        second_address,
+        forward,
         hardware,
         connect,
         fetch,
         listen,
+        listen_for_datagrams,
         send,
         udp,
         ping,

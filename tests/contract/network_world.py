@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from tests.contract.network_guest import Guest
 
 from bakehouse.domain.public_pool import public_pool
+from bakehouse.drivers import process
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.network.linux.host import Mode
 from bakehouse.drivers.network.linux.layout import SegmentLayout
@@ -106,7 +109,8 @@ class World:
         """Plug an interface and switch a guest on, with its address."""
         await self.fabric.plug(spec)
         guest = await self.bare_guest(spec)
-        await guest.ask("address", ip=spec.private_ip, prefix=20, gateway="172.31.0.1")
+        subnet = IPv4Network(spec.subnet_cidr)
+        await guest.ask("address", ip=spec.private_ip, prefix=subnet.prefixlen, gateway=str(subnet[1]))
         return guest
 
     async def bare_guest(self, spec: InterfaceSpec) -> Guest:
@@ -129,6 +133,15 @@ class World:
             finally:
                 writer.close()
 
+    async def kill_agent(self) -> None:
+        """Kill the segment's agent, as nobody does on purpose."""
+        report = await self.fabric._segment(SEGMENT.vpc_id).report()
+        assert report is not None
+        started = process.start_time(report.pid)
+        assert started is not None
+        os.kill(report.pid, signal.SIGKILL)
+        assert await process.wait_until_gone(report.pid, started, timeout_s=10)
+
     async def is_open_to_host(self, spec: InterfaceSpec, port: int) -> bool:
         """Tell whether the host gets an answer at a public address within a second."""
         try:
@@ -136,6 +149,19 @@ class World:
                 return bool(await self.ask_from_host(spec, port))
         except OSError:
             return False
+
+
+@contextmanager
+def outside() -> Iterator[tuple[str, int]]:
+    """A server outside of every VPC that accepts connections: on this host's own address, not its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this host has no address of its own")
+        own_address = asked.getsockname()[0]
+    with socket.create_server((own_address, 0)) as server:
+        yield own_address, server.getsockname()[1]
 
 
 @asynccontextmanager

@@ -290,7 +290,7 @@ class NetworkFabric(Protocol):
         """Return the segment's listening socket at 169.254.169.254, TCP port 80. The caller owns it."""
         ...
 
-    async def reachable_at(self, public_ip: str, port: int) -> ReachablePort:
+    async def reachable_at(self, public_ip: str, port: int, protocol: Literal["tcp", "udp"] = "tcp") -> ReachablePort:
         """Return where the host reaches a port of a public address."""
         ...
 

@@ -1,11 +1,12 @@
 """The argument lists of the programs that a segment starts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakehouse.drivers.network.linux import name_service, uplink
-from bakehouse.ports.network import InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.ports.network import AMAZON_PROVIDED_DNS, DhcpSpec, InterfaceSpec, SegmentSpec, SubnetSpec
 
 SEGMENT = SegmentSpec(
     vpc_id="vpc-0",
@@ -18,8 +19,21 @@ SEGMENT = SegmentSpec(
 )
 
 
-def argv() -> list[str]:
-    return name_service.command_line("dnsmasq", SEGMENT, Path("/files"), user="nobody", group="nogroup")
+INTERFACE = InterfaceSpec(
+    interface_id="eni-0",
+    vpc_id="vpc-0",
+    subnet_id="subnet-0",
+    subnet_cidr="10.0.1.0/24",
+    mac="02:00:00:00:00:0a",
+    private_ip="10.0.1.10",
+    public_ip=None,
+    group_ids=(),
+    host_name="ip-10-0-1-10",
+)
+
+
+def argv(segment: SegmentSpec = SEGMENT) -> list[str]:
+    return name_service.command_line("dnsmasq", segment, Path("/files"), user="nobody", group="nogroup")
 
 
 def test_dhcp_serves_each_subnet_with_its_own_router() -> None:
@@ -33,7 +47,7 @@ def test_dhcp_serves_each_subnet_with_its_own_router() -> None:
 
 def test_names_are_those_of_the_vpcs_domain() -> None:
     assert {
-        "--domain=eu-west-1.compute.internal",
+        "--dhcp-option=option:domain-name,eu-west-1.compute.internal",
         "--local=/eu-west-1.compute.internal/",
         "--synth-domain=eu-west-1.compute.internal,10.0.0.0/16,ip-",
         "--host-record=instance-data.eu-west-1.compute.internal,169.254.169.254",
@@ -41,24 +55,60 @@ def test_names_are_those_of_the_vpcs_domain() -> None:
     } <= set(argv())
 
 
+def test_dhcp_offers_what_its_options_say() -> None:
+    options = DhcpSpec(
+        domain_name="bread.example",
+        domain_name_servers=("10.0.0.53", AMAZON_PROVIDED_DNS),
+        ntp_servers=("10.0.0.123", "10.0.1.123"),
+        netbios_name_servers=("10.0.0.44",),
+        netbios_node_type=2,
+    )
+
+    assert {word for word in argv(replace(SEGMENT, dhcp=options)) if word.startswith("--dhcp-option=option")} == {
+        "--dhcp-option=option:domain-name,bread.example",
+        "--dhcp-option=option:dns-server,10.0.0.53,10.0.0.2",
+        "--dhcp-option=option:ntp-server,10.0.0.123,10.0.1.123",
+        "--dhcp-option=option:netbios-ns,10.0.0.44",
+        "--dhcp-option=option:netbios-nodetype,2",
+        "--dhcp-option=option:mtu,1500",
+    }
+
+
+@pytest.mark.parametrize("segment", [replace(SEGMENT, dhcp=DhcpSpec()), replace(SEGMENT, dns_support=False)])
+def test_no_resolver_is_offered_where_there_is_none(segment: SegmentSpec) -> None:
+    assert "--dhcp-option=option:dns-server" in argv(segment)
+
+
+def test_a_vpc_without_dns_support_has_no_resolver() -> None:
+    words = argv(replace(SEGMENT, dns_support=False))
+
+    assert "--port=0" in words
+    assert not [word for word in words if word.startswith(("--server", "--synth-domain", "--local"))]
+
+
+def test_addresses_of_every_range_have_a_name() -> None:
+    names = [word for word in argv(replace(SEGMENT, extra_cidrs=("10.9.0.0/16",))) if word.startswith("--synth-domain")]
+
+    assert names == [
+        "--synth-domain=eu-west-1.compute.internal,10.0.0.0/16,ip-",
+        "--synth-domain=eu-west-1.compute.internal,10.9.0.0/16,ip-",
+    ]
+
+
 def test_dnsmasq_reads_no_file_of_the_host() -> None:
     assert {"--conf-file=/dev/null", "--no-hosts", "--no-resolv"} <= set(argv())
 
 
 def test_an_interface_is_a_line() -> None:
-    interface = InterfaceSpec(
-        interface_id="eni-0",
-        vpc_id="vpc-0",
-        subnet_id="subnet-0",
-        subnet_cidr="10.0.1.0/24",
-        mac="02:00:00:00:00:0a",
-        private_ip="10.0.1.10",
-        public_ip=None,
-        group_ids=(),
-        host_name="ip-10-0-1-10",
-    )
+    assert name_service.host_line(INTERFACE) == "02:00:00:00:00:0a,10.0.1.10,ip-10-0-1-10,infinite\n"
 
-    assert name_service.host_line(interface) == "02:00:00:00:00:0a,10.0.1.10,ip-10-0-1-10,infinite\n"
+
+def test_the_names_of_an_interface_are_a_line() -> None:
+    interface = replace(INTERFACE, names=("i-0123", "ec2-127-16-0-10.compute-1.amazonaws.com"))
+
+    assert name_service.name_line(interface, "ec2.internal") == (
+        "10.0.1.10 ip-10-0-1-10.ec2.internal i-0123.ec2.internal ec2-127-16-0-10.compute-1.amazonaws.com\n"
+    )
 
 
 @pytest.mark.parametrize("rootless", [True, False])

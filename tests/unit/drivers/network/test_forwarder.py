@@ -6,11 +6,18 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bakehouse.drivers.network.linux.forwarder import Forwarder, GuestUnreachable
+from bakehouse.drivers.network.linux.forwarder import Forwarder
+from bakehouse.drivers.network.linux.host_ports import OpenPort
+from bakehouse.drivers.network.linux.public_port import Guest, GuestUnreachable
 
 PUBLIC = "127.15.0.1"
 """Below all pools, so no running server has it."""
+PRIVATE = "10.0.0.10"
 DEADLINE_S = 10
+
+
+def tcp(*numbers: int) -> frozenset[OpenPort]:
+    return frozenset(OpenPort("tcp", number) for number in numbers)
 
 
 @pytest.fixture
@@ -34,10 +41,11 @@ async def forward() -> AsyncIterator[Callable[[int], Forwarder]]:
     made: list[Forwarder] = []
 
     def make(guest_port: int) -> Forwarder:
-        async def dial(_interface_id: str, _port: int) -> socket.socket:
+        async def dial(guest: Guest) -> socket.socket:
             if not guest_port:
                 raise GuestUnreachable
-            connection = socket.socket()
+            kind = socket.SOCK_DGRAM if guest.port.protocol == "udp" else socket.SOCK_STREAM
+            connection = socket.socket(socket.AF_INET, kind)
             connection.settimeout(0)
             connection.connect_ex(("127.0.0.1", guest_port))
             return connection
@@ -71,32 +79,32 @@ async def hear(port: int) -> bytes:
 
 
 async def test_each_way_ends_by_itself(forward: Callable[[int], Forwarder], echo_port: int) -> None:
-    forward(echo_port).publish("eni-0", PUBLIC, frozenset({20080}))
+    forward(echo_port).publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
 
     assert await ask(20080, b"bread" * 1_000_000) == b"bread" * 1_000_000
 
 
 async def test_a_port_is_found_where_it_is(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
-    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
 
-    assert forwarder.host_port(PUBLIC, 20080) == 20080
-    assert forwarder.host_port(PUBLIC, 20081) is None
+    assert forwarder.host_port(PUBLIC, OpenPort("tcp", 20080)) == 20080
+    assert forwarder.host_port(PUBLIC, OpenPort("tcp", 20081)) is None
 
 
 async def test_a_port_that_is_taken_is_found_elsewhere(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
     with socket.create_server((PUBLIC, 20080)):
-        forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+        forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
 
-        assert forwarder.host_port(PUBLIC, 20080) == 30080
+        assert forwarder.host_port(PUBLIC, OpenPort("tcp", 20080)) == 30080
         assert await ask(30080, b"bread") == b"bread"
 
 
 async def test_a_port_that_is_closed_is_refused(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
-    forwarder.publish("eni-0", PUBLIC, frozenset({20080, 20081}))
-    forwarder.publish("eni-0", PUBLIC, frozenset({20081}))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080, 20081))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20081))
 
     with pytest.raises(ConnectionError):  # refused; or reset, as the accepting task just lets go
         await hear(20080)
@@ -106,14 +114,14 @@ async def test_a_port_that_is_closed_is_refused(forward: Callable[[int], Forward
 async def test_a_guest_that_refuses_is_seen_as_a_reset(forward: Callable[[int], Forwarder]) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        forward(nobody.getsockname()[1]).publish("eni-0", PUBLIC, frozenset({20080}))
+        forward(nobody.getsockname()[1]).publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
 
         with pytest.raises(ConnectionResetError):
             await hear(20080)
 
 
 async def test_no_guest_is_seen_as_a_reset(forward: Callable[[int], Forwarder]) -> None:
-    forward(0).publish("eni-0", PUBLIC, frozenset({20080}))
+    forward(0).publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
 
     with pytest.raises(ConnectionResetError):
         await hear(20080)
@@ -121,7 +129,7 @@ async def test_no_guest_is_seen_as_a_reset(forward: Callable[[int], Forwarder]) 
 
 async def test_connections_go_on_when_their_port_is_closed(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
-    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
     reader, writer = await asyncio.open_connection(PUBLIC, 20080)
     writer.write(b"before")
     await ask(20080, b"")  # by now, the first connection was accepted
@@ -136,18 +144,61 @@ async def test_connections_go_on_when_their_port_is_closed(forward: Callable[[in
 
 async def test_two_addresses_have_the_same_port(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
-    forwarder.publish("eni-0", PUBLIC, frozenset({20080}))
-    forwarder.publish("eni-1", "127.15.0.2", frozenset({20080}))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
+    forwarder.publish("eni-1", {"127.15.0.2": PRIVATE}, tcp(20080))
 
-    assert forwarder.host_port("127.15.0.2", 20080) == 20080
+    assert forwarder.host_port("127.15.0.2", OpenPort("tcp", 20080)) == 20080
 
 
 async def test_it_does_not_listen_on_more_than_it_may(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
     forwarder._most_listeners = 2
-    forwarder.publish("eni-0", PUBLIC, frozenset({20080, 20081, 20082}))
-    forwarder.publish("eni-1", "127.15.0.2", frozenset({20080}))
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080, 20081, 20082))
+    forwarder.publish("eni-1", {"127.15.0.2": PRIVATE}, tcp(20080))
 
-    found = [forwarder.host_port(PUBLIC, port) for port in (20080, 20081, 20082)]
+    found = [forwarder.host_port(PUBLIC, OpenPort("tcp", port)) for port in (20080, 20081, 20082)]
     assert found == [20080, 20081, None]
-    assert forwarder.host_port("127.15.0.2", 20080) is None
+    assert forwarder.host_port("127.15.0.2", OpenPort("tcp", 20080)) is None
+
+
+async def test_datagrams_go_to_the_guest_and_back_to_who_asked(forward: Callable[[int], Forwarder]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as guest:
+        guest.bind(("127.0.0.1", 0))
+        guest.settimeout(0)
+        forward(guest.getsockname()[1]).publish("eni-0", {PUBLIC: PRIVATE}, frozenset({OpenPort("udp", 20053)}))
+        loop = asyncio.get_running_loop()
+        answers = []
+        async with asyncio.timeout(DEADLINE_S):
+            for name in (b"one", b"other"):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    sender.settimeout(0)
+                    sender.connect((PUBLIC, 20053))
+                    for question in (b"first of ", b"second of "):
+                        sender.send(question + name)
+                        said, peer = await loop.sock_recvfrom(guest, 100)
+                        guest.sendto(b"answer to " + said, peer)
+                        answers.append(await loop.sock_recv(sender, 100))
+
+    assert answers == [
+        b"answer to first of one",
+        b"answer to second of one",
+        b"answer to first of other",
+        b"answer to second of other",
+    ]
+
+
+async def test_a_port_is_one_of_each_protocol(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    ports = {OpenPort("udp", 20053), OpenPort("tcp", 20053)}
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, frozenset(ports))
+
+    assert {forwarder.host_port(PUBLIC, port) for port in ports} == {20053}
+
+
+async def test_an_address_that_moves_leads_elsewhere(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(20080))
+    forwarder.publish("eni-0", {}, frozenset())
+    forwarder.publish("eni-1", {PUBLIC: PRIVATE}, tcp(20080))
+
+    assert await ask(20080, b"bread") == b"bread"

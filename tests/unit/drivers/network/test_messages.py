@@ -68,7 +68,7 @@ REQUESTS: tuple[messages.Request, ...] = (
     messages.Unplug("eni-0"),
     messages.OpenTap("eni-0"),
     messages.OpenMetadata(),
-    messages.Dial("eni-0", 22),
+    messages.Dial("eni-0", "172.31.0.10", 22, is_datagram=False),
     messages.HoldUplink(),
     messages.Report(),
     messages.Shutdown(),

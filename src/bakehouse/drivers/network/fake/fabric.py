@@ -1,6 +1,7 @@
 """A network fabric that keeps account instead of building anything: for `serve --simulate` and for tests."""
 
 import socket
+from typing import Literal
 
 from bakehouse.ports.network import (
     FabricStatus,
@@ -119,7 +120,12 @@ class FakeNetworkFabric:
         self._require_segment(vpc_id)
         return socket.create_server(("127.0.0.1", 0))
 
-    async def reachable_at(self, public_ip: str, port: int) -> ReachablePort:
+    async def reachable_at(
+        self,
+        public_ip: str,
+        port: int,
+        protocol: Literal["tcp", "udp"] = "tcp",  # noqa: ARG002 - here they are alike
+    ) -> ReachablePort:
         """Say that a port is itself."""
         return ReachablePort(public_ip=public_ip, port=port, host_port=port)
 

@@ -126,8 +126,8 @@ class Agent:
                 return self._segment.open_tap(interface_id)
             case messages.OpenMetadata():
                 return self._segment.open_metadata()
-            case messages.Dial(interface_id, port):
-                return self._segment.dial(interface_id, port)
+            case messages.Dial(interface_id, address, port, is_datagram):
+                return self._segment.dial(interface_id, address, port, is_datagram=is_datagram)
             case messages.Report():
                 pass
             case messages.HoldUplink():

@@ -6,9 +6,11 @@ from typing import Literal
 
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.network.linux import host
-from bakehouse.drivers.network.linux.forwarder import PORT_OFFSET, Forwarder, GuestUnreachable
-from bakehouse.drivers.network.linux.host_ports import open_ports
+from bakehouse.drivers.network.linux.forwarder import Forwarder
+from bakehouse.drivers.network.linux.host_ports import MOST_PORTS, OpenPort, open_ports
 from bakehouse.drivers.network.linux.layout import SegmentLayout
+from bakehouse.drivers.network.linux.public_port import PORT_OFFSET, Guest, GuestUnreachable
+from bakehouse.drivers.network.linux.ruleset import public_addresses
 from bakehouse.drivers.network.linux.segment_client import SegmentClient
 from bakehouse.ports.network import (
     FabricStatus,
@@ -60,7 +62,8 @@ class LinuxNetworkFabric:
         if self._mode == "root":
             public = f"any port of {pool}, TCP, UDP and ping, by the kernel's translation"
         else:
-            public = f"TCP ports of {pool} that groups open to the host, by a forwarder"
+            public = f"TCP and UDP ports of {pool} that groups open to the host, by a forwarder"
+            public += f"; of ranges wider than {MOST_PORTS:,} ports the well-known ones"
             if self._lowest_port:
                 public += f"; ports below {self._lowest_port} are found at the port + {PORT_OFFSET}"
         outside = "slirp4netns: TCP, UDP, DNS" if host.has_way_outside() else "none: `apt install slirp4netns`"
@@ -74,7 +77,10 @@ class LinuxNetworkFabric:
         Raises:
             NetworkUnavailable: Nothing was made.
         """
-        await self._segment(segment.vpc_id).ensure(segment)
+        client = self._segment(segment.vpc_id)
+        await client.ensure(segment)
+        for interface in client.interfaces.values():
+            self._publish(client, interface)
 
     async def delete_segment(self, vpc_id: str) -> None:
         """Remove a VPC's network and all in it. Succeeds when there is none."""
@@ -126,11 +132,11 @@ class LinuxNetworkFabric:
         """
         return await self._segment(vpc_id).metadata_socket()
 
-    async def reachable_at(self, public_ip: str, port: int) -> ReachablePort:
+    async def reachable_at(self, public_ip: str, port: int, protocol: Literal["tcp", "udp"] = "tcp") -> ReachablePort:
         """Return where the host reaches a port of a public address."""
         host_port = port
         if self._forwarder is not None:
-            listening = self._forwarder.host_port(public_ip, port)
+            listening = self._forwarder.host_port(public_ip, OpenPort(protocol, port))
             substitute = port + PORT_OFFSET if port < self._lowest_port else port
             host_port = substitute if listening is None else listening
         return ReachablePort(public_ip=public_ip, port=port, host_port=host_port)
@@ -172,17 +178,22 @@ class LinuxNetworkFabric:
         raise NetworkUnavailable(f"{interface_id} is not plugged")
 
     def _publish(self, segment: SegmentClient, interface: InterfaceSpec) -> None:
-        if self._forwarder is not None:
-            groups = (segment.groups[name] for name in interface.group_ids if name in segment.groups)
-            self._forwarder.publish(interface.interface_id, interface.public_ip, open_ports(groups))
+        if self._forwarder is None:
+            return
+        groups = (segment.groups[name] for name in interface.group_ids if name in segment.groups)
+        addresses = public_addresses(interface) if segment.is_open_to_host(interface.subnet_id) else {}
+        self._forwarder.publish(interface.interface_id, addresses, open_ports(groups) if addresses else frozenset())
 
     def _withdraw(self, interface_id: str) -> None:
         if self._forwarder is not None:
             self._forwarder.withdraw(interface_id)
 
-    async def _dial(self, interface_id: str, port: int) -> socket.socket:
+    async def _dial(self, guest: Guest) -> socket.socket:
         try:
-            segment = await self._find(interface_id)
-            return socket.socket(fileno=await segment.dial(interface_id, port))
+            segment = await self._find(guest.interface_id)
+            descriptor = await segment.dial(
+                guest.interface_id, guest.private_ip, guest.port.number, is_datagram=guest.port.protocol == "udp"
+            )
         except NetworkUnavailable as err:
             raise GuestUnreachable from err
+        return socket.socket(fileno=descriptor)

@@ -89,10 +89,13 @@ class OpenMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Answer with a TCP socket that is on its way to a guest's port, seen there as the host."""
+    """Answer with a socket for a guest's port, seen there as the host: of TCP, on its way there, or of UDP."""
 
     interface_id: str
+    address: str
+    """Private, one of the interface's."""
     port: int
+    is_datagram: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import contextlib
 import grp
 import os
 import pwd
+import re
 import shutil
 import signal
 from ipaddress import IPv4Network
@@ -19,10 +20,16 @@ from bakehouse.drivers.network.linux.layout import (
     gateway,
     resolver,
 )
-from bakehouse.ports.network import InterfaceSpec, SegmentSpec
+from bakehouse.ports.network import AMAZON_PROVIDED_DNS, DhcpSpec, InterfaceSpec, SegmentSpec
 
 _START_TIMEOUT_S: Final = 10
 _STOP_TIMEOUT_S: Final = 5
+
+#: Directories with a file per interface: what DHCP tells it, and what the resolver tells about it.
+_HOSTS: Final = "hosts"
+_NAMES: Final = "names"
+
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
 def command_line(program: str, segment: SegmentSpec, files: Path, *, user: str, group: str) -> list[str]:
@@ -31,7 +38,7 @@ def command_line(program: str, segment: SegmentSpec, files: Path, *, user: str, 
     Args:
         program: dnsmasq itself.
         segment: Its subnets are served.
-        files: Directory with `hosts/`, a file per interface, and the pid file.
+        files: Directory with `hosts/` and `names/`, a file per interface in each, and the pid file.
         user: Whom dnsmasq becomes after its start; empty to stay.
         group: That user's group; empty to stay.
     """
@@ -45,28 +52,72 @@ def command_line(program: str, segment: SegmentSpec, files: Path, *, user: str, 
         "--bind-dynamic",
         f"--interface={TAP_PREFIX}*",
         "--interface=lo",
-        "--no-hosts",
-        "--no-resolv",
-        f"--server={UPLINK_RESOLVER}",
-        "--bogus-priv",
-        f"--domain={segment.domain}",
-        f"--local=/{segment.domain}/",
-        f"--synth-domain={segment.domain},{segment.cidr},ip-",
-        f"--host-record=instance-data.{segment.domain},{METADATA_ADDRESS}",
+        *(_resolver_words(segment, files) if segment.dns_support else ("--port=0",)),
         "--dhcp-authoritative",
         "--dhcp-no-override",
         "--no-ping",
         "--leasefile-ro",
-        f"--dhcp-hostsdir={files / 'hosts'}",
-        f"--dhcp-option=option:dns-server,{resolver(segment.cidr)}",
+        f"--dhcp-hostsdir={files / _HOSTS}",
+        *_offers(segment),
         "--dhcp-option=option:mtu,1500",
         *(word for subnet in segment.subnets for word in _subnet(subnet.subnet_id, subnet.cidr)),
     ]
 
 
+def _resolver_words(segment: SegmentSpec, files: Path) -> list[str]:
+    """Return what dnsmasq answers for, and whom it asks for the rest."""
+    # Names of the domain that a DHCP options set gives are known too, but others of that domain may be outside.
+    dhcp_domain = _dhcp(segment).domain_name
+    domains = [segment.domain, *((dhcp_domain,) if dhcp_domain and dhcp_domain != segment.domain else ())]
+    cidrs = (segment.cidr, *segment.extra_cidrs)
+    return [
+        "--no-hosts",
+        "--no-resolv",
+        f"--server={UPLINK_RESOLVER}",
+        "--bogus-priv",
+        f"--local=/{segment.domain}/",
+        *(f"--synth-domain={domain},{cidr},ip-" for domain in domains if _is_domain(domain) for cidr in cidrs),
+        f"--host-record=instance-data.{segment.domain},{METADATA_ADDRESS}",
+        f"--hostsdir={files / _NAMES}",
+    ]
+
+
+def _offers(segment: SegmentSpec) -> list[str]:
+    """Return what DHCP tells guests beside their addresses."""
+    dhcp = _dhcp(segment)
+    own = resolver(segment.cidr) if segment.dns_support else None
+    servers = (own if server == AMAZON_PROVIDED_DNS else server for server in dhcp.domain_name_servers)
+    offers = {
+        "domain-name": [dhcp.domain_name] if dhcp.domain_name else [],
+        "dns-server": [server for server in servers if server is not None],
+        "ntp-server": dhcp.ntp_servers,
+        "netbios-ns": dhcp.netbios_name_servers,
+        "netbios-nodetype": [] if dhcp.netbios_node_type is None else [str(dhcp.netbios_node_type)],
+    }
+    words = [f"--dhcp-option=option:{name},{','.join(values)}" for name, values in offers.items() if values]
+    # dnsmasq offers itself as a resolver unless it is told of another, or of none.
+    return words if offers["dns-server"] else [*words, "--dhcp-option=option:dns-server"]
+
+
+def _dhcp(segment: SegmentSpec) -> DhcpSpec:
+    return segment.dhcp or DhcpSpec(domain_name=segment.domain, domain_name_servers=(AMAZON_PROVIDED_DNS,))
+
+
+def _is_domain(text: str) -> bool:
+    """Tell whether it is one domain: some operating systems take several, parted by blanks."""
+    return _DOMAIN.fullmatch(text) is not None
+
+
 def host_line(interface: InterfaceSpec) -> str:
     """Return the line that gives an interface its address and name. Pure."""
     return f"{interface.mac},{interface.private_ip},{interface.host_name},infinite\n"
+
+
+def name_line(interface: InterfaceSpec, domain: str) -> str:
+    """Return the line that gives an interface's address its names. Pure. The first is the address's name in turn."""
+    names = (interface.host_name, *interface.names)
+    complete = (name if "." in name else f"{name}.{domain}" for name in names)
+    return f"{interface.private_ip} {' '.join(complete)}\n"
 
 
 def _subnet(subnet_id: str, cidr: str) -> tuple[str, str]:
@@ -88,7 +139,7 @@ class NameService:
 
     def __init__(self, files: Path, *, unprivileged: bool) -> None:
         self._files = files
-        self._hosts = files / "hosts"
+        self._domain = ""
         self._user, self._group = _nobody() if unprivileged else ("", "")
         self._program = programs.find("dnsmasq") or "dnsmasq"
         self._argv: list[str] = []
@@ -106,26 +157,33 @@ class NameService:
             return
         await self.stop()
         if not self._argv:  # what an agent before us left; the server describes its interfaces again
-            shutil.rmtree(self._hosts, ignore_errors=True)
-        self._hosts.mkdir(parents=True, exist_ok=True)
+            for name in (_HOSTS, _NAMES):
+                shutil.rmtree(self._files / name, ignore_errors=True)
+        read = [self._files / _HOSTS, self._files / _NAMES]
+        for directory in read:
+            directory.mkdir(parents=True, exist_ok=True)
         if self._user:  # whatever our umask is: it must read what we write
-            for directory in (self._files.parent, self._files, self._hosts):
+            for directory in (self._files.parent, self._files, *read):
                 directory.chmod(0o755)
+        self._domain = segment.domain
         # It goes into the background by itself, once it serves; its exit status tells whether it could.
         await process.run(argv, timeout_s=_START_TIMEOUT_S)
         self._process = _identity(holder(self._files))
         self._argv = argv
 
     def add(self, interface: InterfaceSpec) -> None:
-        """Know an interface. dnsmasq watches the directory and reads the file at once."""
-        draft = self._hosts / f".{interface.interface_id}"
-        draft.write_text(host_line(interface), encoding="ascii")
-        draft.chmod(0o644)
-        draft.rename(self._hosts / interface.interface_id)
+        """Know an interface. dnsmasq watches the directories and reads the files at once."""
+        for directory, text in ((_HOSTS, host_line(interface)), (_NAMES, name_line(interface, self._domain))):
+            known = self._files / directory / interface.interface_id
+            draft = known.with_name(f".{interface.interface_id}")
+            draft.write_text(text, encoding="ascii")
+            draft.chmod(0o644)
+            draft.rename(known)
 
     def remove(self, interface_id: str) -> None:
-        """Forget an interface. dnsmasq does not watch removals, so it is told."""
-        (self._hosts / interface_id).unlink(missing_ok=True)
+        """Forget an interface. dnsmasq does not watch removals everywhere, so it is told."""
+        for directory in (_HOSTS, _NAMES):
+            (self._files / directory / interface_id).unlink(missing_ok=True)
         self._signal(signal.SIGHUP)
 
     async def stop(self) -> None:

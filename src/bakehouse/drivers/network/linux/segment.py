@@ -19,7 +19,7 @@ from bakehouse.drivers.network.linux.layout import (
     RESERVED,
     resolver,
 )
-from bakehouse.drivers.network.linux.name_service import NameService, host_line
+from bakehouse.drivers.network.linux.name_service import NameService
 from bakehouse.drivers.network.linux.nftables import Nftables, NftablesRefused
 from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
 from bakehouse.drivers.network.linux.taps import NoTap, Taps
@@ -204,7 +204,7 @@ class Segment:
                 self._host_link.withdraw(address)
             for address in sorted(new - old):
                 self._host_link.publish(address)
-        if before is None or host_line(before) != host_line(interface):
+        if before is None or (before.host_name, before.names) != (interface.host_name, interface.names):
             self._names.add(interface)
         self._draw_borders(description, {**self._interfaces, interface.interface_id: interface})
         # Last, for it alone cannot be repeated once it is done.
@@ -270,23 +270,24 @@ class Segment:
             raise SegmentRefused("the segment was not described yet")
         return os.dup(self._metadata.fileno())
 
-    def dial(self, interface_id: str, port: int) -> int:
-        """Return a TCP socket that is on its way to a guest's port; the caller closes it.
+    def dial(self, interface_id: str, address: str, port: int, *, is_datagram: bool) -> int:
+        """Return a TCP socket that is on its way to a guest's port, or a UDP socket for it; the caller closes it.
 
         Raises:
-            SegmentRefused: There is no such interface, or no way to it.
+            SegmentRefused: The interface does not have the address, or there is no way to it.
         """
-        interface = self._require_interface(interface_id)
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if address not in ruleset.private_addresses(self._require_interface(interface_id)):
+            raise SegmentRefused(f"{address} is not an address of {interface_id}")
+        connection = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
         try:
             connection.settimeout(0)
             connection.bind((HOST_ADDRESS, 0))
-            connection.connect((interface.private_ip, port))
+            connection.connect((address, port))
         except BlockingIOError:
             pass
         except OSError as err:
             connection.close()
-            raise SegmentRefused(f"no way to {interface.private_ip}: {err.strerror}") from err
+            raise SegmentRefused(f"no way to {address}: {err.strerror}") from err
         return connection.detach()
 
     async def remove(self) -> None:

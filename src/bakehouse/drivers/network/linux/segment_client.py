@@ -15,6 +15,7 @@ from bakehouse.drivers.network.linux import messages
 from bakehouse.drivers.network.linux.agent_client import AgentClient, AgentGone, start_agent
 from bakehouse.drivers.network.linux.layout import SegmentLayout
 from bakehouse.drivers.network.linux.uplink import ensure_uplink
+from bakehouse.drivers.network.linux.ways import is_open_to_host
 from bakehouse.ports.network import GroupSpec, InterfaceSpec, NetworkUnavailable, SegmentSpec
 
 _SHUTDOWN_TIMEOUT_S: Final = 10
@@ -56,7 +57,10 @@ class SegmentClient:
             NetworkUnavailable: Nothing was made.
         """
         try:
-            await self._describe(await self._live(may_start=True), description)
+            try:
+                await self._describe(await self._live(may_start=True), description)
+            except AgentGone:  # it was killed just now; the next one is told all that it knew
+                await self._describe(await self._live(may_start=True), description)
         except NetworkUnavailable:
             if self._description is None:
                 await self.delete()
@@ -109,9 +113,13 @@ class SegmentClient:
         """Return a descriptor of an interface's tap; the caller closes it."""
         return await self._call_for_descriptor(messages.OpenTap(interface_id))
 
-    async def dial(self, interface_id: str, port: int) -> int:
-        """Return a socket on its way to a guest's port; the caller closes it."""
-        return await self._call_for_descriptor(messages.Dial(interface_id, port))
+    async def dial(self, interface_id: str, address: str, port: int, *, is_datagram: bool) -> int:
+        """Return a socket for a guest's port at one of its private addresses; the caller closes it."""
+        return await self._call_for_descriptor(messages.Dial(interface_id, address, port, is_datagram))
+
+    def is_open_to_host(self, subnet_id: str) -> bool:
+        """Tell whether public addresses lead into a subnet."""
+        return self._description is not None and is_open_to_host(self._description, subnet_id)
 
     async def metadata_socket(self) -> socket.socket:
         """Return the listening socket of the metadata service; the caller closes it."""
