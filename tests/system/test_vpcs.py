@@ -4,15 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.server import RunningServer
+from tests.system.networking import new_vpc, of_vpc, tagged
 from tests.system.refusals import contents, refused
 from tests.system.shop import Shop
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
-
-
-def new_vpc(client: "EC2Client", cidr: str = "10.0.0.0/16", **members: Any) -> str:
-    return client.create_vpc(CidrBlock=cidr, **members)["Vpc"]["VpcId"]
 
 
 def vpc(client: "EC2Client", vpc_id: str) -> Any:
@@ -22,10 +19,6 @@ def vpc(client: "EC2Client", vpc_id: str) -> Any:
 def ids(client: "EC2Client", *filters: tuple[str, str]) -> list[str]:
     wanted: Any = [{"Name": name, "Values": [value]} for name, value in filters]
     return [it["VpcId"] for it in client.describe_vpcs(Filters=wanted)["Vpcs"]]
-
-
-def of_vpc(vpc_id: str) -> Any:
-    return [{"Name": "vpc-id", "Values": [vpc_id]}]
 
 
 def test_a_vpc_is_pending_in_its_first_answer_and_available_from_then_on(alice: "EC2Client") -> None:
@@ -48,9 +41,12 @@ def test_a_vpc_has_its_group_table_acl_and_options_from_the_beginning(alice: "EC
     assert [route["GatewayId"] for route in table["Routes"]] == ["local"]
     assert acl["IsDefault"]
     assert {it["Key"] for it in options["DhcpConfigurations"]} == {"domain-name", "domain-name-servers"}
-    assert alice.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [vpc_id]}])[
-        "InternetGateways"
-    ] == []
+    assert (
+        alice.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [vpc_id]}])[
+            "InternetGateways"
+        ]
+        == []
+    )
 
 
 def test_the_default_vpc_leads_outside(alice: "EC2Client") -> None:
@@ -107,7 +103,7 @@ def test_what_needs_ipam_pools_or_hardware_of_one_s_own_is_refused(alice: "EC2Cl
 
 
 def test_vpcs_are_chosen_by_filters(alice: "EC2Client") -> None:
-    vpc_id = new_vpc(alice, AmazonProvidedIpv6CidrBlock=True, TagSpecifications=_tagged("vpc", Name="web"))
+    vpc_id = new_vpc(alice, AmazonProvidedIpv6CidrBlock=True, TagSpecifications=tagged("vpc", Name="web"))
     shown = vpc(alice, vpc_id)
     ipv6 = shown["Ipv6CidrBlockAssociationSet"][0]
 
@@ -122,10 +118,6 @@ def test_vpcs_are_chosen_by_filters(alice: "EC2Client") -> None:
     assert ids(alice, ("owner-id", shown["OwnerId"])) == ids(alice)
     with refused("InvalidParameterValue"):
         ids(alice, ("colour", "red"))
-
-
-def _tagged(resource_type: str, **tags: str) -> Any:
-    return [{"ResourceType": resource_type, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
 
 
 def test_vpcs_come_in_pages(alice: "EC2Client") -> None:
