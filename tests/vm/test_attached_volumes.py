@@ -40,7 +40,7 @@ def volume_id(host: Host, guest: Guest) -> str:
 
 def serials(guest: Guest) -> dict[str, str]:
     """Return the guest's disks: serial number to name."""
-    said = guest.run("for disk in /sys/block/nvme*; do echo $(cat $disk/device/serial) ${disk##*/}; done")
+    said = guest.run("for disk in /sys/block/vd*; do echo $(cat $disk/serial) ${disk##*/}; done")
     return dict(line.split() for line in said.splitlines())
 
 

@@ -48,7 +48,7 @@ def test_each_clone_knows_its_own_instance_id(clones: list[Guest]) -> None:
         pytest.param("cat /sys/class/dmi/id/product_uuid", id="machine identity"),
         pytest.param("cat /sys/class/dmi/id/board_asset_tag", id="asset tag"),
         pytest.param("cat /var/lib/ec2-init/instance-id", id="what the image keeps of it"),
-        pytest.param("cat /sys/block/nvme0n1/device/serial", id="volume"),
+        pytest.param("cat /sys/block/vda/serial", id="volume"),
     ],
 )
 def test_each_of_the_family_is_somebody_else(parent: Guest, clones: list[Guest], command: str) -> None:

@@ -12,7 +12,7 @@ KIND = "c5d.large"
 
 def disk(guest: Guest) -> str:
     """Return the local disk's device in the guest; there is one, behind the root."""
-    return guest.run("for d in /sys/block/nvme*; do grep -q ^AWS $d/device/serial && echo /dev/${d##*/}; done; true")
+    return guest.run("for d in /sys/block/vd*; do grep -q ^AWS $d/serial && echo /dev/${d##*/}; done; true")
 
 
 def begins_with(guest: Guest) -> str:
@@ -27,7 +27,7 @@ def used_on_host(host: Host, guest: Guest) -> int:
 def test_a_local_disk_lives_as_long_as_its_machine(host: Host) -> None:
     guest = host.launch(InstanceType=KIND)
     guest.wait_for_ssh()
-    seen = disk(guest), guest.run("cat /sys/block/nvme1n1/size"), begins_with(guest), used_on_host(host, guest)
+    seen = disk(guest), guest.run("cat /sys/block/vdb/size"), begins_with(guest), used_on_host(host, guest)
     guest.run(f"echo kept > {disk(guest)}; sync")
 
     guest.disconnect()
@@ -51,6 +51,6 @@ def test_a_local_disk_lives_as_long_as_its_machine(host: Host) -> None:
     host.ec2.start_instances(InstanceIds=[guest.instance_id])
     guest.wait_for_ssh()
 
-    assert seen == ("/dev/nvme1n1", str(50 * 10**9 // 512), "----", 0)
+    assert seen == ("/dev/vdb", str(50 * 10**9 // 512), "----", 0)
     assert (after_reboot, after_replacement) == ("kept", "kept")
     assert (is_gone, begins_with(guest)) == (True, "----")

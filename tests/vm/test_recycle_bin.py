@@ -103,10 +103,10 @@ def test_a_volume_that_went_with_its_instance_is_attached_to_another(host: Host,
     host.ec2.attach_volume(VolumeId=volume_id, InstanceId=other.instance_id, Device="/dev/sdf")
 
     serial = volume_id.replace("-", "")
-    find = f"grep -l {serial} /sys/block/nvme*/device/serial | cut -d/ -f4"
+    find = f"grep -l {serial} /sys/block/vd*/serial | cut -d/ -f4"
     wait_for(lambda: bool(other.try_to_run(find).stdout.strip()), "the guest sees the volume")
     device = other.run(find)
-    other.run(f"mkdir -p /mnt/old && mount -o ro /dev/{device}p2 /mnt/old")  # behind the boot partition
+    other.run(f"mkdir -p /mnt/old && mount -o ro /dev/{device}2 /mnt/old")  # behind the boot partition
     assert other.run("cd /mnt/old/root/kept && sha256sum -c ../sums | grep -c ': OK$'") == "4"
 
 

@@ -59,4 +59,4 @@ def test_a_guest_finds_the_files_of_the_root_that_it_was_given(host: Host, guest
 
     assert (at_launch, of_snapshot, of_copy) == ("none", "first", "second")
     assert (root_of(guest), guest.describe()["PrivateIpAddress"]) == (copy_id, address)
-    assert guest.run("cat /sys/block/nvme0n1/device/serial") == copy_id.replace("-", "")
+    assert guest.run("cat /sys/block/vda/serial") == copy_id.replace("-", "")

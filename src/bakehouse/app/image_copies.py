@@ -118,6 +118,7 @@ class ImageCopies(ImageCatalogue):
             boot_mode=source.boot_mode,
             tpm_support=source.tpm_support,
             uefi_data=source.uefi_data,
+            disk_bus=source.disk_bus,
             virtualization_type=source.virtualization_type,
             ena_support=source.ena_support,
             sriov_net_support=source.sriov_net_support,

@@ -10,9 +10,9 @@ from bakehouse.app.image_catalogue import ImageCatalogue, check_new_image
 from bakehouse.app.image_registration import check_architecture
 from bakehouse.domain.block_device import check_device_name
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter
+from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, invalid_value
 from bakehouse.domain.ids import new_id
-from bakehouse.domain.image import Image
+from bakehouse.domain.image import DISK_BUSES, Image
 from bakehouse.domain.image_boot import check_boot_members
 from bakehouse.domain.import_task import DiskSource, ImportImageTask
 from bakehouse.domain.public_parameter import check_public_parameter_name
@@ -38,6 +38,8 @@ class ImportImage:
     tags: Mapping[str, str] = field(default_factory=dict)
     public_parameter: str | None = None
     """The name under `/aws/service/` that stands for the image from now on."""
+    disk_bus: str = "nvme"
+    """How instances see their volumes: `nvme`, or `virtio` if the image is known to find its root there."""
 
 
 class ImageImports(ImageCatalogue):
@@ -56,6 +58,8 @@ class ImageImports(ImageCatalogue):
         check_architecture(order.architecture)
         check_device_name(order.root_device_name)
         check_boot_members(boot_mode=order.boot_mode, tpm_support=None, uefi_data=None)
+        if order.disk_bus not in DISK_BUSES:
+            raise invalid_value(order.disk_bus, "diskBus", "It can be nvme or virtio.")
         if order.public_parameter is not None:
             check_public_parameter_name(order.public_parameter)
         task = self._task(caller, order)
@@ -85,6 +89,7 @@ class ImageImports(ImageCatalogue):
             boot_mode=order.boot_mode,
             image_tags=dict(order.tags),
             public_parameter=order.public_parameter,
+            disk_bus=order.disk_bus,
         )
 
 

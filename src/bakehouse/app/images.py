@@ -123,6 +123,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
             boot_mode=request.boot_mode or instance.boot_mode,
             tpm_support=instance.tpm_support,
             uefi_data=instance.uefi_data,
+            disk_bus=source.disk_bus if source else "nvme",
             ena_support=source.ena_support if source else True,
             sriov_net_support=source.sriov_net_support if source else None,
             imds_support=source.imds_support if source else None,

@@ -262,6 +262,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         current_boot_mode=plan.boot_mode,
         tpm_support=plan.image.tpm_support,
         uefi_data=plan.image.uefi_data,
+        disk_bus=plan.image.disk_bus,
         state=InstanceState.PENDING,
         launched_at=now,
         availability_zone=subnet.availability_zone,

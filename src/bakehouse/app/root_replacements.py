@@ -204,6 +204,7 @@ class RootReplacements:
             boot_mode=image.boot_mode,
             current_boot_mode=boot_mode,
             uefi_data=image.uefi_data,
+            disk_bus=image.disk_bus,
         )
         return _Plan(
             volume=self._replacement(root, snapshot, size_gib),

@@ -78,6 +78,7 @@ def build(
         "architecture": built.architecture,
         "root_device_name": built.root_device_name,
         "boot_mode": built.boot_mode,
+        "disk_bus": "virtio",
         "tags": {CONTENT_TAG: built.content_key, USER_TAG: built.default_user},
         "public_parameter": parameter_of_recipe(recipe, built.architecture),
     }
@@ -94,6 +95,9 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
     architecture: Annotated[str, typer.Option(help="x86_64, i386 or arm64.")] = "x86_64",
     boot_mode: Annotated[str | None, typer.Option(help="legacy-bios, uefi or uefi-preferred.")] = None,
     root_device: Annotated[str, typer.Option(help="The root device's name.")] = "/dev/xvda",
+    disk_bus: Annotated[
+        str, typer.Option(help="nvme, or virtio if it finds its root on a virtio disk: such disks grow while in use.")
+    ] = "nvme",
     user: Annotated[str | None, typer.Option(help="Whom `bakehouse ssh` logs in as.")] = None,
     parameter: Annotated[
         str | None, typer.Option(help="A name below `/aws/service/` that is to stand for the image from now on.")
@@ -110,6 +114,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
             "architecture": architecture,
             "root_device_name": root_device,
             "boot_mode": boot_mode,
+            "disk_bus": disk_bus,
             "tags": {USER_TAG: user} if user else {},
             "public_parameter": parameter,
         }

@@ -67,6 +67,10 @@ class BlockDevice:
     virtual_name: str | None = None
 
 
+#: How a guest may see its volumes; the hypervisor's port says what follows of each.
+DISK_BUSES: Final = ("nvme", "virtio")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """What an instance is launched from."""
@@ -89,6 +93,8 @@ class Image:
     """`v2.0` when instances get a trusted platform module."""
     uefi_data: str | None = None
     """The UEFI variable store that instances begin with, in base64."""
+    disk_bus: str = "nvme"
+    """How instances see their volumes: `nvme`, or `virtio` where the image is known to find its root there."""
     virtualization_type: str = "hvm"
     ena_support: bool = True
     sriov_net_support: str | None = None

@@ -93,6 +93,8 @@ class ImportImageTask(ImportTask):
     image_tags: dict[str, str] = field(default_factory=dict)
     public_parameter: str | None = None
     """The public parameter's name that is to stand for the image."""
+    disk_bus: str = "nvme"
+    """How instances of the image see their volumes: `nvme` or `virtio`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

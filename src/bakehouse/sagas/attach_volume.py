@@ -10,7 +10,7 @@ from typing import Final
 
 from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState
-from bakehouse.ports.hypervisor import MachineDisk
+from bakehouse.ports.hypervisor import DiskBus, MachineDisk
 from bakehouse.sagas import volumes
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -30,11 +30,13 @@ class AttachVolume:
 
 async def plug(ctx: SagaContext, params: AttachVolume) -> None:
     """Plug the disk into the machine, if there is one."""
-    if ctx.store.instances[params.instance_id].state in WITH_MACHINE:
+    instance = ctx.store.instances[params.instance_id]
+    if instance.state in WITH_MACHINE:
         async with volumes.held(ctx, [params.volume_id]):
             volume = ctx.store.volumes[params.volume_id]
             connection = await connection_of(ctx, volume)
-            disk = MachineDisk(volume_id=volume.id, connection=connection, limits=volume.limits)
+            bus = DiskBus(instance.disk_bus)
+            disk = MachineDisk(volume_id=volume.id, connection=connection, bus=bus, limits=volume.limits)
             await ctx.hypervisor.attach_disk(params.instance_id, disk)
 
 

@@ -294,6 +294,7 @@ def _put_image(ctx: SagaContext, tx: Transaction, task: ImportImageTask, snapsho
         block_devices=devices,
         created_at=ctx.now().replace(microsecond=0),
         boot_mode=task.boot_mode,
+        disk_bus=task.disk_bus,
         tags=dict(task.image_tags),
     )
     tx.put(image)

@@ -26,7 +26,7 @@ from bakehouse.sagas.engine import Saga, Step
 from bakehouse.sagas.recycle_bin import keep
 
 #: What of an instance comes of its image, and changes with another one.
-IMAGE_MEMBERS: Final = ("image_id", "boot_mode", "current_boot_mode", "uefi_data")
+IMAGE_MEMBERS: Final = ("image_id", "boot_mode", "current_boot_mode", "uefi_data", "disk_bus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
