@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import archived, recycled, transferring, uploading
+from tests.sagas import archived, networked, recycled, transferring, uploading
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -145,7 +145,10 @@ async def _deregister(world: World, image: Any) -> None:
 
 
 SCENARIOS = {
+    "apply_network_interface": Scenario(networked.with_second_interface, networked.change),
+    "apply_network_interface, address moved": Scenario(networked.with_second_interface, networked.associate_elsewhere),
     "archive_snapshot": Scenario(_snapshot, archived.archive),
+    "attach_network_interface": Scenario(networked.interface_beside, networked.attach),
     "attach_volume": Scenario(_beside, _attach),
     "complete_snapshot": Scenario(uploading.written, uploading.complete),
     "copy_image": Scenario(_image_of_two, _copy_image),
@@ -164,6 +167,7 @@ SCENARIOS = {
     "delete_snapshots, pending": Scenario(uploading.written, uploading.delete),
     "delete_snapshots, recycled": Scenario(recycled.due_image, recycled.delete_due),
     "delete_volume": Scenario(_free_volume, lambda world, volume_id: world.app.volumes.delete(world.caller, volume_id)),
+    "detach_network_interface": Scenario(networked.with_second_interface, networked.detach),
     "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
     "export_disk": Scenario(transferring.image, transferring.export_image),
     "export_disk, of an instance": Scenario(transferring.instance, transferring.export_instance),
@@ -178,6 +182,7 @@ SCENARIOS = {
     "restore_snapshot, for days": Scenario(archived.archived_snapshot, archived.restore_for_days),
     "restore_snapshot, for good": Scenario(archived.archived_snapshot, archived.restore_for_good),
     "run_instance": Scenario(_image, _launch),
+    "run_instance, two interfaces": Scenario(networked.free_interface, networked.launch_with_two),
     "settle_snapshot": Scenario(archived.restored_snapshot, archived.end_restorations),
     "settle_snapshot, for good": Scenario(archived.restored_snapshot, archived.restore_for_good),
     "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
@@ -187,6 +192,9 @@ SCENARIOS = {
     "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),
     "terminate_instance, retained": Scenario(
         recycled.retained_instance, lambda world, ids: world.instances.terminate(world.caller, ids)
+    ),
+    "terminate_instance, two interfaces": Scenario(
+        networked.with_second_interface, lambda world, ids: world.instances.terminate(world.caller, ids[:1])
     ),
     "reboot_instance": Scenario(_running, lambda world, ids: world.instances.reboot(world.caller, ids[:1])),
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext, owned, scope
-from bakehouse.app.network_interfaces import put_interface
+from bakehouse.app.network_interfaces import only_interface, put_interface
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.elastic_address import (
@@ -205,14 +205,7 @@ class ElasticAddresses:
                 "InvalidInstanceID",
                 f"The {instance.state} instance '{instance.id}' is not in a valid state for this operation.",
             )
-        interfaces = interfaces_of(self._context.store, instance.id)
-        if len(interfaces) > 1:
-            raise Ec2Error(
-                "InvalidInstanceID",
-                f"There are multiple interfaces attached to instance '{instance.id}'. Please specify an interface ID "
-                "for the operation instead.",
-            )
-        return interfaces[0]
+        return only_interface(self._context.store, instance)
 
     async def _take_away(self, address: ElasticAddress) -> None:
         """Let an address lead nowhere. Source: EC2 User Guide, "Public IPv4 addresses", when a new one is assigned."""

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_type
-from bakehouse.app.launch_network import groups_in
+from bakehouse.app.network_interfaces import only_interface, stage_interface, with_groups
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, missing_parameter
+from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.image_boot import boot_mode_not_supported, tpm_not_supported
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_options import checked_credits
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.sagas.machine import volumes_of
-from bakehouse.sagas.segment import interface_spec
 from bakehouse.store.store import Transaction
 
 
@@ -28,6 +27,7 @@ class InstanceChange:
     shutdown_behavior: str | None = None
     ebs_optimized: bool | None = None
     group_ids: tuple[str, ...] | None = None
+    source_dest_check: bool | None = None
     delete_on_termination: Mapping[str, bool] = field(default_factory=dict)
     """Device name to whether its volume goes with the instance."""
 
@@ -36,35 +36,26 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
     """Change an instance's attributes, all or none.
 
     The type, the user data and EBS optimization change only while the instance is stopped: IncorrectInstanceState.
-    Groups take effect on a running machine before this returns.
+    Groups and the check of sources take effect on a running machine before this returns; they are those of the only
+    interface, else InvalidInstanceID.
     """
     store = context.store
     (instance,) = owned(store.instances, caller, "instance", [instance_id])
+    saga_id = None
     async with store.transaction() as tx:
         if change.group_ids is not None:
-            _put_groups(context, tx, caller, instance, change.group_ids)
+            interface = only_interface(store, instance)
+            saga_id = stage_interface(context, tx, with_groups(context, caller, interface, change.group_ids))
+        if change.source_dest_check is not None:
+            interface = replace(only_interface(store, instance), source_dest_check=change.source_dest_check)
+            saga_id = stage_interface(context, tx, interface)
         for device_name, deleted in change.delete_on_termination.items():
             _put_delete_on_termination(context, tx, instance, device_name, deleted=deleted)
         changed = _changed(instance, change)
         if changed != instance:
             tx.put(changed)
-    if change.group_ids is not None and store.instances[instance.id].state is InstanceState.RUNNING:
-        # The record counts: after a crash here the reconciler plugs the interface as it says.
-        interface = store.network_interfaces[instance.network_interface_id]
-        await context.network.plug(interface_spec(store, interface))
-
-
-def _put_groups(
-    context: AppContext, tx: Transaction, caller: Caller, instance: Instance, group_ids: tuple[str, ...]
-) -> None:
-    if not group_ids:
-        raise missing_parameter("groupId")
-    interface = context.store.network_interfaces.get(instance.network_interface_id)
-    if interface is None:
-        raise instance_must_be(instance.id, "running', 'stopped")
-    subnet = context.store.subnets[interface.subnet_id]
-    groups = groups_in(context, caller, group_ids, subnet)
-    tx.put(replace(interface, group_ids=tuple(group.id for group in groups)))
+    if saga_id is not None:
+        await context.sagas.run(saga_id)
 
 
 def _put_delete_on_termination(

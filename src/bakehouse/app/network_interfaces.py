@@ -14,9 +14,9 @@ from bakehouse.app.launch_network import (
 )
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import incorrect_state, invalid_parameter, malformed_id, missing_parameter
+from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, malformed_id, missing_parameter
 from bakehouse.domain.ids import is_well_formed, new_id
-from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network_interface import (
     InterfaceAttachmentState,
@@ -42,6 +42,7 @@ from bakehouse.sagas.attach_network_interface import ATTACH_NETWORK_INTERFACE, A
 from bakehouse.sagas.detach_network_interface import DETACH_NETWORK_INTERFACE, DetachNetworkInterface
 from bakehouse.sagas.machine import interfaces_of, let_go
 from bakehouse.store.records import Record
+from bakehouse.store.store import Store, Transaction
 
 #: Addresses that an interface that no instance type limits may have.
 #: Source: EC2 User Guide, "Maximum IP addresses per network interface": 50, the most of any type.
@@ -61,15 +62,49 @@ class InterfaceChange:
 
 async def put_interface(context: AppContext, changed: NetworkInterface, *others: Record) -> None:
     """Write an interface and what changes with it; the fabric follows before this returns, where a machine runs."""
-    saga_id = None
     async with context.store.transaction() as tx:
-        for record in (changed, *others):
+        for record in others:
             tx.put(record)
-        if changed.instance_id is not None:
-            change = NetworkInterfaceChange(interface_id=changed.id, instance_id=changed.instance_id)
-            saga_id = context.sagas.enlist(tx, APPLY_NETWORK_INTERFACE, change, subject_id=changed.instance_id)
+        saga_id = stage_interface(context, tx, changed)
     if saga_id is not None:
         await context.sagas.run(saga_id)
+
+
+def stage_interface(context: AppContext, tx: Transaction, changed: NetworkInterface) -> str | None:
+    """Write an interface in a transaction, and return the saga by which the fabric follows, to be run afterwards."""
+    tx.put(changed)
+    if changed.instance_id is None:
+        return None
+    change = NetworkInterfaceChange(interface_id=changed.id, instance_id=changed.instance_id)
+    return context.sagas.enlist(tx, APPLY_NETWORK_INTERFACE, change, subject_id=changed.instance_id)
+
+
+def only_interface(store: Store, instance: Instance) -> NetworkInterface:
+    """Return the interface of an instance that has one, for requests that name the instance in its place.
+
+    Source: EC2 API Reference, AssociateAddress and ModifyInstanceAttribute; wording as AWS answers it.
+    """
+    interfaces = interfaces_of(store, instance.id)
+    if len(interfaces) > 1:
+        raise Ec2Error(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{instance.id}'. Please specify an interface ID for "
+            "the operation instead.",
+        )
+    if not interfaces:
+        raise instance_must_be(instance.id, "running', 'stopped")
+    return interfaces[0]
+
+
+def with_groups(
+    context: AppContext, caller: Caller, interface: NetworkInterface, group_ids: Iterable[str]
+) -> NetworkInterface:
+    """Return it with these groups; at least one."""
+    wanted = tuple(dict.fromkeys(group_ids))
+    if not wanted:
+        raise missing_parameter("groupId")
+    groups = groups_in(context, caller, wanted, context.store.subnets[interface.subnet_id])
+    return replace(interface, group_ids=tuple(group.id for group in groups))
 
 
 def address_count_limit(context: AppContext, interface: NetworkInterface) -> int:
@@ -198,7 +233,7 @@ class NetworkInterfaces:
         if change.description is not None:
             changed = replace(changed, description=change.description)
         if change.group_ids is not None:
-            changed = self.with_groups(caller, changed, change.group_ids)
+            changed = with_groups(self._context, caller, changed, change.group_ids)
         if change.source_dest_check is not None:
             changed = replace(changed, source_dest_check=change.source_dest_check)
         if change.delete_on_termination is not None:
@@ -208,14 +243,6 @@ class NetworkInterfaces:
             changed = replace(changed, delete_on_termination=goes)
         if changed != interface:
             await put_interface(self._context, changed)
-
-    def with_groups(self, caller: Caller, interface: NetworkInterface, group_ids: Iterable[str]) -> NetworkInterface:
-        """Return it with these groups; at least one."""
-        wanted = tuple(dict.fromkeys(group_ids))
-        if not wanted:
-            raise missing_parameter("groupId")
-        groups = groups_in(self._context, caller, wanted, self._context.store.subnets[interface.subnet_id])
-        return replace(interface, group_ids=tuple(group.id for group in groups))
 
     def changeable(self, caller: Caller, interface_id: str) -> NetworkInterface:
         """Return one of the caller's interfaces that is no service's own: OperationNotPermitted."""

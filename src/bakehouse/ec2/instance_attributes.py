@@ -65,10 +65,11 @@ _FIELDS: Final = {
     "EbsOptimized": "ebs_optimized",
     "InstanceInitiatedShutdownBehavior": "shutdown_behavior",
     "InstanceType": "instance_type",
+    "SourceDestCheck": "source_dest_check",
     "UserData": "user_data",
 }
-#: Members that can only be set to what they are: taps check addresses, and every guest has the same network card.
-_ALWAYS_TRUE: Final = ("EnaSupport", "SourceDestCheck")
+#: Members that can only be set to what they are: every guest has the same network card.
+_ALWAYS_TRUE: Final = ("EnaSupport",)
 
 
 #: Source: EC2 API Reference, ResetInstanceAttribute, Attribute.

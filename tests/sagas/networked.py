@@ -1,0 +1,62 @@
+"""Stories of network interfaces and public addresses."""
+
+from tests.world import World
+
+from bakehouse.app.elastic_addresses import AssociationRequest
+from bakehouse.app.launch_network import InterfaceRequest, PlaceRequest
+from bakehouse.app.network_interfaces import InterfaceChange
+
+
+async def interface_beside(world: World) -> tuple[str, str]:
+    """Return a running instance and a free interface in its zone, with an Elastic IP and a second address."""
+    instance_id = await world.running_instance()
+    request = InterfaceRequest(subnet_id=world.instance(instance_id).subnet_id, secondary_count=1)
+    interface = await world.app.network_interfaces.create(world.caller, request, {})
+    address = await world.app.elastic_addresses.allocate(world.caller, {})
+    await world.app.elastic_addresses.associate(
+        world.caller, AssociationRequest(allocation_id=address.id, interface_id=interface.id)
+    )
+    return instance_id, interface.id
+
+
+async def attach(world: World, ids: tuple[str, str]) -> None:
+    await world.app.network_interfaces.attach(world.caller, ids[1], ids[0], 1)
+
+
+async def with_second_interface(world: World) -> tuple[str, str]:
+    ids = await interface_beside(world)
+    await attach(world, ids)
+    return ids
+
+
+async def detach(world: World, ids: tuple[str, str]) -> None:
+    interface = world.store.network_interfaces[ids[1]]
+    await world.app.network_interfaces.detach(world.caller, interface.attachment_id or "")
+
+
+async def change(world: World, ids: tuple[str, str]) -> None:
+    changed = InterfaceChange(source_dest_check=False)
+    await world.app.network_interfaces.modify(world.caller, ids[1], changed)
+
+
+async def associate_elsewhere(world: World, ids: tuple[str, str]) -> None:
+    """Move the Elastic IP of the second interface to the first one."""
+    (address,) = world.store.elastic_addresses
+    primary = world.instance(ids[0]).network_interface_id
+    request = AssociationRequest(allocation_id=address.id, interface_id=primary)
+    await world.app.elastic_addresses.associate(world.caller, request)
+
+
+async def free_interface(world: World) -> tuple[str, str]:
+    """Return an image and an interface that a launch is to get."""
+    image = await world.image()
+    await world.running_instance()  # for the default network
+    subnet = next(it for it in world.store.subnets if it.availability_zone == "us-east-1a")
+    interface = await world.app.network_interfaces.create(world.caller, InterfaceRequest(subnet_id=subnet.id), {})
+    return image.id, interface.id
+
+
+async def launch_with_two(world: World, ids: tuple[str, str]) -> None:
+    image = world.store.images[ids[0]]
+    wanted = (InterfaceRequest(device_index=0), InterfaceRequest(device_index=1, network_interface_id=ids[1]))
+    await world.launch(image, place=PlaceRequest(availability_zone="us-east-1a", interfaces=wanted))
