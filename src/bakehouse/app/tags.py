@@ -8,6 +8,8 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
+from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag
@@ -71,6 +73,8 @@ class Tags:
         check_tags(tags)
         async with self._context.store.transaction() as tx:
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
+                if isinstance(record, Instance) and record.metadata_options.tags_enabled:
+                    check_shown_tag_keys(tags)
                 tx.put(_tagged(record, merged(record.tags, tags)))
 
     async def delete(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str | None] | None) -> None:

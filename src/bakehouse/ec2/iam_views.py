@@ -1,6 +1,6 @@
 """Roles, instance profiles and policies on the wire, and the pages of IAM's lists."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -101,6 +101,6 @@ def listed(
 
 def _last_shown(marker: str) -> str:
     try:
-        return urlsafe_b64decode(marker).decode()
+        return b64decode(marker, altchars=b"-_", validate=True).decode()
     except ValueError as err:
         raise Ec2Error("ValidationError", f"Invalid Marker: {marker[:100]}") from err

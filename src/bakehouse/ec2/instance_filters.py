@@ -10,6 +10,7 @@ from typing import Final
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.domain.network import public_name
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.profile_association import ProfileAssociation
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import VolumeAttachment
 from bakehouse.ec2.filters import Filters, Values, flag
@@ -42,6 +43,10 @@ def _attachment(value: Callable[[VolumeAttachment], str]) -> Values[InstanceDeta
     return lambda details: [value(volume.attachment) for volume in details.volumes if volume.attachment is not None]
 
 
+def _profile(value: Callable[[ProfileAssociation], str]) -> Values[InstanceDetails]:
+    return lambda details: () if details.instance.profile is None else (value(details.instance.profile),)
+
+
 def _nothing(_details: InstanceDetails) -> Iterable[str]:
     return ()
 
@@ -71,6 +76,9 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "enclave-options.enabled": lambda _it: ("false",),
     "hibernation-options.configured": lambda _it: ("false",),
     "hypervisor": lambda _it: ("xen",),
+    "iam-instance-profile.arn": _profile(lambda profile: profile.profile_arn),
+    "iam-instance-profile.id": _profile(lambda profile: profile.profile_id),
+    "iam-instance-profile.name": _profile(lambda profile: profile.profile_arn.rpartition("/")[2]),
     "image-id": lambda it: (it.instance.image_id,),
     "instance-id": lambda it: (it.instance.id,),
     "instance-state-code": lambda it: (str(it.instance.state.code),),
@@ -147,9 +155,6 @@ _NEVER: Final = (
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-resource-group-arn",
     "host-id",
-    "iam-instance-profile.arn",
-    "iam-instance-profile.id",
-    "iam-instance-profile.name",
     "instance-lifecycle",
     "kernel-id",
     "network-performance-options.bandwidth-weighting",

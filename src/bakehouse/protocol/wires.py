@@ -26,6 +26,10 @@ from bakehouse.protocol.sigv4 import UNSIGNED_PAYLOAD
 _XML_TYPE: Final = (b"content-type", b"text/xml;charset=UTF-8")
 
 
+#: What EC2 has names of its own for. Source: IAM and STS API References, common errors, ValidationError.
+_VALIDATION_ERRORS: Final = frozenset({"InvalidCharacter", "InvalidParameterValue", "MissingParameter"})
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request whose operation is known; its input is read when `read` is called.
@@ -96,7 +100,15 @@ class QueryWire:
         operation = self._model.operation(name)
         if operation is None:
             raise ProtocolError("InvalidAction", f"The action {name} is not valid for this web service.")
-        return Call(operation, lambda: parse_request(operation, parameters))
+        return Call(operation, lambda: self._read(operation, parameters))
+
+    def _read(self, operation: Operation, parameters: list[tuple[str, str]]) -> dict[str, Any]:
+        try:
+            return parse_request(operation, parameters)
+        except ProtocolError as err:
+            if self._error_namespace is not None and err.code in _VALIDATION_ERRORS:
+                raise ProtocolError("ValidationError", err.message) from err
+            raise
 
     def answer(self, operation: Operation, response: Mapping[str, Any], request_id: str) -> Answer:
         """Return the XML document of the operation."""
