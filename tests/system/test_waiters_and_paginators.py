@@ -45,6 +45,10 @@ class World:
         shop.ec2.stop_instances(InstanceIds=[self.stopped], Force=True)
         shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
         zone: Any = {"AvailabilityZone": "us-east-1a", "Size": 1}
+        shop.launch_ids(MinCount=6, MaxCount=6, InstanceMarketOptions={"MarketType": "spot"})
+        self.spot_requests = [
+            it["SpotInstanceRequestId"] for it in shop.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+        ]
         self.volumes = [shop.ec2.create_volume(**zone)["VolumeId"] for _ in range(6)]
         for volume_id in self.volumes:
             shop.ec2.modify_volume(VolumeId=volume_id, Size=2)
@@ -131,6 +135,7 @@ READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
     "SecurityGroupExists": lambda _world: {"GroupNames": ["group-0"]},
     "SnapshotCompleted": lambda world: {"SnapshotIds": world.snapshots},
     "SnapshotImported": lambda world: {"ImportTaskIds": world.transfers.snapshots},
+    "SpotInstanceRequestFulfilled": lambda world: {"SpotInstanceRequestIds": world.spot_requests},
     "StoreImageTaskComplete": lambda world: {"ImageIds": [world.image_id]},
     "SubnetAvailable": lambda world: {"SubnetIds": [world.subnet]},
     "SystemStatusOk": lambda world: {"InstanceIds": world.running},

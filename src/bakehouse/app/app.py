@@ -56,6 +56,7 @@ from bakehouse.app.snapshot_locks import SnapshotLocks
 from bakehouse.app.snapshot_sizes import SnapshotSizes
 from bakehouse.app.snapshot_tiers import SnapshotTiers
 from bakehouse.app.snapshots import Snapshots
+from bakehouse.app.spot_requests import SpotRequests
 from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.subnets import Subnets
@@ -125,6 +126,7 @@ class App:
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
         self.snapshot_locks = SnapshotLocks(context, self.snapshots)
+        self.spot_requests = SpotRequests(context)
         self.storage = Storage(context)
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.snapshot_sizes = SnapshotSizes(context)

@@ -28,6 +28,7 @@ from bakehouse.domain.instance import (
     user_initiated,
 )
 from bakehouse.domain.network import public_addresses_used_up
+from bakehouse.domain.spot_request import one_time_cannot_be_stopped
 from bakehouse.sagas.machine import interfaces_of
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
 from bakehouse.sagas.run_instance import RUN_INSTANCE, RunInstance
@@ -149,6 +150,8 @@ class Instances:
         for instance in instances:
             if instance.stop_protected and instance.state is InstanceState.RUNNING:
                 raise stop_protected(instance.id)
+            if instance.spot_request_id is not None:
+                raise one_time_cannot_be_stopped(instance.id)
         changes = [_changed(instance, InstanceEvent.STOP_REQUESTED) for instance in instances]
         sagas = []
         async with self._context.store.transaction() as tx:

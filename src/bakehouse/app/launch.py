@@ -13,6 +13,7 @@ from bakehouse.app.launch_options import ChosenOptions, LaunchOptions, choose_op
 from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import resolved_image_id
+from bakehouse.app.spot_launch import SpotWish, spot_records
 from bakehouse.domain.block_device import (
     BlockDeviceRequest,
     VolumePerformance,
@@ -33,6 +34,7 @@ from bakehouse.domain.instance_store import ephemeral_devices
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
+from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
@@ -58,6 +60,8 @@ class LaunchRequest:
     block_devices: tuple[BlockDeviceRequest, ...] = ()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Resource type (`instance`, `volume`, `network-interface`) to tags."""
+    spot: SpotWish | None = None
+    """What it asks for on the spot market, if it goes there."""
     system_tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the instances that are not the requester's: `aws:...`."""
     options: LaunchOptions = LaunchOptions()
@@ -90,6 +94,8 @@ class LaunchPlan:
     ephemeral_devices: tuple[tuple[str, str], ...]
     tags: Mapping[str, dict[str, str]]
     options: ChosenOptions
+    groups: tuple[SecurityGroup, ...]
+    """Those of the first interface."""
 
 
 def plan(
@@ -122,13 +128,15 @@ def plan(
     if request.ebs_optimized:
         check_ebs_optimized(instance_type)
     options = choose_options(context, caller, request.options, image, instance_type)
+    place = choose(context, caller, request.place, (request.min_count, request.max_count), pool, instance_type)
     return LaunchPlan(
         request=request,
         image=image,
         instance_type=instance_type,
         boot_mode=boot_mode,
         key_pair=_key_pair(context, caller, request.key_name),
-        place=choose(context, caller, request.place, (request.min_count, request.max_count), pool, instance_type),
+        place=place,
+        groups=tuple(context.store.security_groups[it] for it in place.interfaces[0][0].group_ids),
         ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
         volumes=_volumes(context, caller, request, image, instance_type),
         tags=_tags(request, shown=options.metadata_options.tags_enabled),
@@ -143,11 +151,15 @@ def reserve(transaction: Transaction, plan: LaunchPlan, caller: Caller, now: dat
     instances = []
     for index, interfaces in enumerate(plan.place.interfaces):
         instance = _instance(plan, caller, now, reservation_id, index)
+        volumes = [_volume(plan, instance, volume) for volume in plan.volumes]
+        if plan.request.spot is not None:
+            instance, spot_request = spot_records(instance, plan.request.spot, plan.groups, volumes)
+            transaction.put(spot_request)
         transaction.put(instance)
         for interface in interfaces:
             transaction.put(interface.record(instance, plan.tags["network-interface"], now))
-        for volume in plan.volumes:
-            transaction.put(_volume(plan, instance, volume))
+        for volume in volumes:
+            transaction.put(volume)
         instances.append(instance)
     transaction.put(replace(plan.image, last_launched_at=now))
     transaction.remember(caller, reservation_id, now.timestamp())

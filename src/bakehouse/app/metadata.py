@@ -9,6 +9,7 @@ from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_event import shown_events
 from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.spot_request import Interruption
 from bakehouse.domain.volume import AttachmentState
 from bakehouse.sagas.machine import interfaces_of
 
@@ -45,7 +46,12 @@ class Metadata:
             credentials=self._sessions.of_instance(instance),
             events=tuple(shown_events(instance.events, self._now())),
             login_keys=self._login_keys.of(instance.id),
+            interruption=self._interruption(instance),
         )
+
+    def _interruption(self, instance: Instance) -> Interruption | None:
+        request = self._store.spot_requests.get(instance.spot_request_id or "")
+        return None if request is None else request.interruption
 
     def _interface(self, interface: NetworkInterface) -> InterfaceMetadata:
         store = self._store

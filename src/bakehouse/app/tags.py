@@ -38,6 +38,7 @@ _TAGGABLE: Final = {
     "route-table": "route_tables",
     "security-group": "security_groups",
     "snapshot": "snapshots",
+    "spot-instances-request": "spot_requests",
     "subnet": "subnets",
     "volume": "volumes",
     "vpc": "vpcs",

@@ -155,6 +155,7 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
         app.recycle_bin.delete_due,
         app.root_replacements.forget_old,
         app.snapshot_blocks.expire,
+        app.spot_requests.settle,
         app.snapshot_sizes.measure,
         app.snapshot_tiers.end_restorations,
         app.volume_modifications.finish,

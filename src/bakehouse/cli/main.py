@@ -11,6 +11,7 @@ from bakehouse.cli import (
     image_commands,
     instance_commands,
     server_commands,
+    spot_commands,
     storage_commands,
 )
 from bakehouse.cli.terminal import CommandFailed, fail
@@ -38,6 +39,7 @@ for command in (
 app.command(context_settings={"allow_extra_args": True})(instance_commands.ssh)
 app.add_typer(image_commands.images, name="image")
 app.add_typer(account_commands.accounts, name="account")
+app.add_typer(spot_commands.spot, name="spot")
 app.add_typer(storage_commands.storage, name="storage")
 
 

@@ -98,6 +98,11 @@ _ID_REFUSALS: Final = {
         "security group rule ID",
     ),
     "snapshot": ("InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed", "snapshot"),
+    "spot-instances-request": (
+        "InvalidSpotInstanceRequestID.NotFound",
+        "InvalidSpotInstanceRequestID.Malformed",
+        "spot instance request ID",
+    ),
     "subnet": ("InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "subnet ID"),
     "subnet-cidr-block-association": (
         "InvalidSubnetCidrBlockAssociationID.NotFound",

@@ -38,6 +38,7 @@ PREFIXES: Final = {
     "security-group": "sg",
     "security-group-rule": "sgr",
     "snapshot": "snap",
+    "spot-instances-request": "sir",
     "subnet": "subnet",
     "subnet-cidr-block-association": "subnet-cidr-assoc",
     "subnet-cidr-reservation": "scr",

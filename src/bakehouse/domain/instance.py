@@ -181,6 +181,8 @@ class Instance:
     """When its guest was seen to have panicked; None while all is well."""
     ended_with_server: bool = False
     """Its machine was ended because the server was taken down with its machines; the next server starts it again."""
+    spot_request_id: str | None = None
+    """The request that it fulfils, if it is a spot instance."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

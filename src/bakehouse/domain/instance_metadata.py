@@ -13,6 +13,7 @@ from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network import Subnet, Vpc, host_name_of, private_domain, public_name
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.spot_request import Interruption
 
 #: Tag keys that can be names in a path.
 #: Source: EC2 User Guide, "View tags for your EC2 instances using instance metadata".
@@ -53,6 +54,9 @@ class InstanceMetadata:
     """Those that are still told of."""
     login_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """User to the public keys that may log in as them at this moment, each an authorized_keys entry with comments."""
+
+    interruption: Interruption | None = None
+    """That its guest was told of, if it is a spot instance that is to be taken away."""
 
     @property
     def interface(self) -> NetworkInterface:

@@ -1,6 +1,6 @@
 """Filters of DescribeInstances. Source: EC2 API Reference, DescribeInstances, Filters.
 
-Names that stand for what instances here never have (spot requests, placement groups, IPv6) are known and match nothing.
+Names that stand for what instances here never have (placement groups, kernels) are known and match nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -81,6 +81,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "iam-instance-profile.name": _profile(lambda profile: profile.profile_arn.rpartition("/")[2]),
     "image-id": lambda it: (it.instance.image_id,),
     "instance-id": lambda it: (it.instance.id,),
+    "instance-lifecycle": lambda it: ("spot" if it.instance.spot_request_id else None,),
     "instance-state-code": lambda it: (str(it.instance.state.code),),
     "instance-state-name": lambda it: (it.instance.state.value,),
     "instance-type": lambda it: (it.instance.type,),
@@ -114,6 +115,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "reservation-id": lambda it: (it.instance.reservation_id,),
     "root-device-name": lambda it: (it.instance.root_device_name,),
     "root-device-type": lambda _it: ("ebs",),
+    "spot-instance-request-id": lambda it: (it.instance.spot_request_id,),
     "state-reason-code": lambda it: (it.instance.state_reason.code if it.instance.state_reason else None,),
     "state-reason-message": lambda it: (it.instance.state_reason.message if it.instance.state_reason else None,),
     "tenancy": lambda _it: ("default",),
@@ -155,7 +157,6 @@ _NEVER: Final = (
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-resource-group-arn",
     "host-id",
-    "instance-lifecycle",
     "kernel-id",
     "network-performance-options.bandwidth-weighting",
     "operator.principal",
@@ -167,7 +168,6 @@ _NEVER: Final = (
     "product-code.type",
     "ramdisk-id",
     "requester-id",
-    "spot-instance-request-id",
 )
 
 FILTERS: Final[Filters[InstanceDetails]] = Filters(

@@ -94,6 +94,8 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "BootMode": instance.boot_mode,
         "CurrentInstanceBootMode": instance.current_boot_mode,
         "TpmSupport": instance.tpm_support,
+        "InstanceLifecycle": "spot" if instance.spot_request_id else None,
+        "SpotInstanceRequestId": instance.spot_request_id,
         **option_views(instance),
     }
     if details.interface is not None:

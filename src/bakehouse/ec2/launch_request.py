@@ -22,6 +22,8 @@ from bakehouse.ec2.interface_requests import launched_interfaces
 from bakehouse.ec2.launch_options import HONOURED as OPTIONS_HONOURED
 from bakehouse.ec2.launch_options import launch_options
 from bakehouse.ec2.registry import Request, RequestContext
+from bakehouse.ec2.spot_market import HONOURED as SPOT_HONOURED
+from bakehouse.ec2.spot_market import spot_wish
 from bakehouse.ec2.tag_specifications import requested_tags
 
 #: Members of which one value says what is so anyhow, and every other value is refused.
@@ -46,6 +48,7 @@ HONOURED: Final = " ".join(
         INTERFACES_HONOURED,
         BLOCK_DEVICES_HONOURED,
         OPTIONS_HONOURED,
+        SPOT_HONOURED,
         *_AS_IT_IS,
     )
 )
@@ -57,6 +60,7 @@ def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
         raise missing_parameter("ImageId")
     for path, value in _AS_IT_IS.items():
         _refuse_other_than(request, path, value)
+    tags = requested_tags(request, "instance", "volume", "network-interface", "spot-instances-request")
     return LaunchRequest(
         image_id=request["ImageId"],
         min_count=request["MinCount"],
@@ -66,7 +70,8 @@ def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
         place=_place(ctx, request),
         user_data=decoded_user_data(request.get("UserData", "")),
         block_devices=requested_block_devices(request),
-        tags=requested_tags(request, "instance", "volume", "network-interface"),
+        tags=tags,
+        spot=spot_wish(request, tags["spot-instances-request"]),
         options=launch_options(request),
         shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior", "stop"),
         termination_protected=request.get("DisableApiTermination", False),

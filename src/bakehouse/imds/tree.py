@@ -18,6 +18,7 @@ from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.region import zone_id
 from bakehouse.imds.nodes import Directory, Node, PlainDirectory, PublicKeys
 from bakehouse.imds.owner_nodes import login_keys, maintenance, roles
+from bakehouse.imds.spot import spot_nodes
 
 #: Source: EC2 User Guide, "Access instance metadata for an EC2 instance", the versions that `/` lists.
 VERSIONS: Final = (
@@ -115,7 +116,7 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "iam": roles(metadata),
         "instance-action": "none",
         "instance-id": instance.id,
-        "instance-life-cycle": "on-demand",
+        "instance-life-cycle": "spot" if instance.spot_request_id else "on-demand",
         "instance-type": instance.type,
         "local-hostname": metadata.local_hostname,
         "local-ipv4": interface.private_ip,
@@ -137,6 +138,7 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "reservation-id": instance.reservation_id,
         "security-groups": _lines(group.name for group in metadata.groups),
         "services": Directory({"domain": "amazonaws.com", "partition": "aws"}),
+        "spot": None if metadata.interruption is None else Directory(spot_nodes(metadata.interruption)),
         "system": metadata.hypervisor,
         "tags": Directory({"instance": Directory(metadata.tags)}) if metadata.tags else None,
     }

@@ -16,6 +16,7 @@ from bakehouse.reconcile.guests import Guests
 from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
+from bakehouse.reconcile.spot_interruptions import SpotInterruptions
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
 from bakehouse.sagas.machine import plug_interfaces
@@ -74,6 +75,7 @@ class Reconciler:
         self._guests = Guests(context, sagas)
         self._storage = HostStorage(context)
         self._room = HostRoom(context, self._guests)
+        self._spot = SpotInterruptions(context, sagas)
         self._host_restarted = host_restarted
         self._period_s = period_s
         self._chores = chores
@@ -105,6 +107,7 @@ class Reconciler:
             tasks.create_task(self._follow_machines(), name="follow machines")
             tasks.create_task(self._sweep_forever(), name="sweep")
             tasks.create_task(self._room.watch_forever(), name="watch room")
+            tasks.create_task(self._spot.watch_forever(), name="interrupt spot instances")
             tasks.create_task(self._storage.tend_forever(self._period_s), name="tend storage")
 
     async def shut_down_machines(self) -> None:

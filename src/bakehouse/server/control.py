@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Control:
                 Route("/instances/{instance_id}/console", self._console),
                 WebSocketRoute("/instances/{instance_id}/serial", self._serial),
                 Route("/instances/{instance_id}/sysrq", self._sysrq, methods=["POST"]),
+                Route("/instances/{instance_id}/interruption", self._interrupt, methods=["POST"]),
                 Route("/instances/{instance_id}/reach/{port:int}", self._reach),
             ],
             exception_handlers={Ec2Error: _refusal},
@@ -126,6 +128,11 @@ class Control:
         key = str((await request.json())["key"])
         await self._app.consoles.press_sysrq(request.path_params["instance_id"], key)
         return JSONResponse({})
+
+    async def _interrupt(self, request: Request) -> Response:
+        after = timedelta(seconds=float((await request.json())["in_s"]))
+        interruption = await self._app.spot_requests.interrupt(request.path_params["instance_id"], after)
+        return JSONResponse({"at": interruption.at.isoformat(timespec="seconds")})
 
     async def _reach(self, request: Request) -> Response:
         where = await self._app.host.reach(request.path_params["instance_id"], request.path_params["port"])

@@ -32,6 +32,7 @@ from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
+from bakehouse.domain.spot_request import SpotRequest
 from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
 from bakehouse.store.records import Each, Records
@@ -159,6 +160,13 @@ class RecordCollections:
             volume=lambda snapshot: snapshot.volume_id,
             restored=_is_restored_for_days,
             unmeasured=_is_unmeasured,
+        )
+    )
+    spot_requests: Records[SpotRequest] = field(
+        default_factory=lambda: Records(
+            scope=_scope,
+            instance=lambda request: request.instance_id,
+            interrupted=lambda request: True if request.interruption is not None else None,
         )
     )
     store_image_tasks: Records[StoreImageTask] = field(default_factory=lambda: Records(scope=_scope))

@@ -36,6 +36,7 @@ from bakehouse.domain.route_table import RouteTable
 from bakehouse.domain.saga import SagaRecord
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
+from bakehouse.domain.spot_request import SpotRequest
 from bakehouse.domain.store_image_task import StoreImageTask
 from bakehouse.domain.volume import Volume
 
@@ -77,6 +78,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "sagas": SagaRecord,
     "security_groups": SecurityGroup,
     "snapshots": Snapshot,
+    "spot_requests": SpotRequest,
     "store_image_tasks": StoreImageTask,
     "subnets": Subnet,
     "volumes": Volume,

@@ -91,10 +91,13 @@ SUBNET = Subnet(
 )
 
 
+_OF_METADATA = ("data_devices", "ephemeral_devices", "interruption")
+
+
 def metadata(**changes: Any) -> InstanceMetadata:
     """Return metadata in which some members of the instance or the interface differ."""
     of_interface = {name: changes.pop(name) for name in ("private_ip", "public_ip", "mac") if name in changes}
-    of_metadata = {name: changes.pop(name) for name in ("data_devices", "ephemeral_devices") if name in changes}
+    of_metadata = {name: changes.pop(name) for name in _OF_METADATA if name in changes}
     return InstanceMetadata(
         instance=instance(**changes),
         interfaces=(

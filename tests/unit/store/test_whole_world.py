@@ -46,6 +46,7 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "replace_root_volume_tasks",
         "retention_rules",
         "sagas",
+        "spot_requests",
         "store_image_tasks",
     ]
     again.close()

@@ -33,6 +33,7 @@ _TABLES: Final = (
     "replace_root_volume_tasks",
     "retention_rules",
     "route_tables",
+    "spot_requests",
     "store_image_tasks",
 )
 

@@ -1,0 +1,28 @@
+"""Commands on spot instances: interrupt."""
+
+from typing import Annotated
+
+import typer
+
+from bakehouse.cli.home import HomeOption, control, home_of
+from bakehouse.cli.terminal import note, print_text
+
+spot = typer.Typer(help="Spot instances.", no_args_is_help=True)
+
+
+@spot.callback()
+def _group() -> None:
+    """Keep `interrupt` a command of its group, though it is the only one."""
+
+
+@spot.command()
+def interrupt(
+    instance_id: str,
+    home: HomeOption = None,
+    in_s: Annotated[float, typer.Option("--in", help="Seconds from the notice to the end.", min=0)] = 120,
+) -> None:
+    """Tell a spot instance's guest that it is taken away, and do so when the time has come; print that time."""
+    with control(home_of(home)) as server:
+        told = server.post(f"/instances/{instance_id}/interruption", {"in_s": in_s})
+    print_text(told["at"])
+    note("the guest reads it at http://169.254.169.254/latest/meta-data/spot/instance-action")
