@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from tests.contract.network_world import INTERFACE, WEB
 
 from bakehouse.drivers.network.linux import programs, ruleset
-from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec
+from bakehouse.drivers.network.linux.borders import borders as draw
+from bakehouse.drivers.network.linux.ways import Numbers
+from bakehouse.ports.network import (
+    AclRule,
+    AddressSpec,
+    FirewallRule,
+    GroupSpec,
+    InterfaceSpec,
+    NatGatewaySpec,
+    RouteSpec,
+    SegmentSpec,
+    SubnetSpec,
+)
 
 pytestmark = pytest.mark.vm
 
@@ -28,6 +40,38 @@ RICH = replace(
     ipv6_addresses=("2600:1f18::10",),
     source_dest_check=False,
 )
+ALL = AclRule(number=100, is_egress=False, allow=True, protocol="-1", cidr="0.0.0.0/0")
+VPC = SegmentSpec(
+    vpc_id="vpc-0",
+    cidr="172.31.0.0/16",
+    subnets=(
+        SubnetSpec(subnet_id=INTERFACE.subnet_id, cidr="172.31.0.0/20", acl=(ALL, replace(ALL, is_egress=True))),
+        SubnetSpec(
+            subnet_id="subnet-1",
+            cidr="172.31.16.0/20",
+            ipv6_cidr="2600:1f18:0:1::/64",
+            routes=(
+                RouteSpec(destination="0.0.0.0/0", target="nat", target_id="nat-0"),
+                RouteSpec(destination="8.8.8.8/32", target="interface", target_id=INTERFACE.interface_id),
+                RouteSpec(destination="::/0", target="egress_only"),
+            ),
+            acl=(),
+        ),
+    ),
+    domain="ec2.internal",
+    ipv6_cidr="2600:1f18::/56",
+    nat_gateways=(
+        NatGatewaySpec(
+            nat_gateway_id="nat-0", subnet_id=INTERFACE.subnet_id, private_ip="172.31.0.9", public_ip="127.16.0.9"
+        ),
+    ),
+)
+
+
+def borders(segment: SegmentSpec, *interfaces: InterfaceSpec) -> str:
+    return draw(segment, interfaces, Numbers())
+
+
 HOST = ruleset.host("bakehouse_0123456789ab", "bh0123456789ab")
 
 address_numbers = st.integers(0, 2**32 - 1)
@@ -86,6 +130,8 @@ def nft(text: str, *options: str) -> str:
         pytest.param(BASE + ruleset.delete_group(WEB.group_id, referenced=True), id="a group named elsewhere"),
         pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE), id="an interface changed"),
         pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE) + ruleset.unplug(RICH), id="a changed interface gone"),
+        pytest.param(BASE + borders(replace(VPC, subnets=())), id="no subnets"),
+        pytest.param(BASE + borders(VPC) + borders(VPC, INTERFACE, RICH), id="borders and others"),
         pytest.param(
             HOST
             + ruleset.publish("bakehouse_0123456789ab", "127.16.0.10")
@@ -105,3 +151,23 @@ def test_nftables_reads_any_group(ingress: tuple[FirewallRule, ...], egress: tup
     spec = GroupSpec(group_id="sg-0", vpc_id="vpc-0", ingress=ingress, egress=egress)
 
     assert nft(BASE + ruleset.group(spec) + ruleset.group(spec)) == ""
+
+
+@given(rules)
+@settings(max_examples=20, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nftables_reads_any_acl(described: tuple[FirewallRule, ...]) -> None:
+    acl = tuple(
+        AclRule(
+            number=number,
+            is_egress=number % 2 == 0,
+            allow=number % 3 == 0,
+            protocol=rule.protocol,
+            cidr=rule.cidr,
+            from_port=rule.from_port,
+            to_port=rule.to_port,
+        )
+        for number, rule in enumerate(described, 1)
+        if rule.cidr is not None
+    )
+
+    assert nft(BASE + borders(replace(VPC, subnets=(replace(VPC.subnets[0], acl=acl),)))) == ""

@@ -26,6 +26,7 @@ class FakeNetworkFabric:
         self.segments: dict[str, SegmentSpec] = {}
         self.groups: dict[str, GroupSpec] = {}
         self.interfaces: dict[str, InterfaceSpec] = {}
+        self.silent: set[str] = set()
         self.unavailable: str | None = None
         """With a text, `ensure_segment` and `plug` raise it as NetworkUnavailable."""
 
@@ -84,10 +85,13 @@ class FakeNetworkFabric:
         """Take note of an interface.
 
         Raises:
-            NetworkUnavailable: A test wants it, its VPC has no network, or another interface has its address.
+            NetworkUnavailable: A test wants it, its VPC has no network or not its subnet, or another interface has its
+                address.
         """
         self._refuse_if_wanted()
         self._require_segment(interface.vpc_id)
+        if interface.subnet_id not in {subnet.subnet_id for subnet in self.segments[interface.vpc_id].subnets}:
+            raise NetworkUnavailable(f"{interface.subnet_id} is not a subnet of the segment")
         for other in self.interfaces.values():
             if other.vpc_id != interface.vpc_id or other.interface_id == interface.interface_id:
                 continue
@@ -129,9 +133,11 @@ class FakeNetworkFabric:
         """Say that a port is itself."""
         return ReachablePort(public_ip=public_ip, port=port, host_port=port)
 
-    async def observe(self) -> FabricStatus:
-        """Return what was taken note of."""
-        return FabricStatus(vpc_ids=frozenset(self.segments), interface_ids=frozenset(self.interfaces))
+    async def observe(self, *, ask_guests: bool = False) -> FabricStatus:
+        """Return what was taken note of. Every guest answers, but those that a test has made `silent`."""
+        interface_ids = frozenset(self.interfaces)
+        answering = interface_ids - self.silent if ask_guests else frozenset()
+        return FabricStatus(vpc_ids=frozenset(self.segments), interface_ids=interface_ids, answering=answering)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

@@ -30,6 +30,7 @@ from bakehouse.drivers.network.linux.agent_socket import READY, listen
 from bakehouse.drivers.network.linux.host_link import HostLink
 from bakehouse.drivers.network.linux.layout import SegmentLayout
 from bakehouse.drivers.network.linux.name_service import NameService, holder
+from bakehouse.drivers.network.linux.neighbours import answering
 from bakehouse.drivers.network.linux.nftables import Nftables, NftablesRefused
 from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
 from bakehouse.drivers.network.linux.segment import Segment, SegmentRefused
@@ -121,6 +122,7 @@ class Agent:
 
     async def _do(self, request: messages.Request, fd: int | None) -> messages.SegmentReport | int:
         """Fulfil a request; return a descriptor if it asks for one, else what holds now."""
+        guests: tuple[str, ...] = ()
         match request:
             case messages.OpenTap(interface_id):
                 return self._segment.open_tap(interface_id)
@@ -130,6 +132,8 @@ class Agent:
                 return self._segment.dial(interface_id, address, port, is_datagram=is_datagram)
             case messages.Report():
                 pass
+            case messages.AskGuests():
+                guests = await answering(self._segment.interfaces)
             case messages.HoldUplink():
                 self._hold_uplink(fd)
             case _:
@@ -140,6 +144,7 @@ class Agent:
             is_described=self._segment.is_described,
             interface_ids=self._segment.interface_ids,
             has_uplink=self._has_uplink(),
+            answering=guests,
         )
 
     async def _change(self, request: messages.Change, fd: int | None) -> None:

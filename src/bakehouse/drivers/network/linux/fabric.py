@@ -141,15 +141,16 @@ class LinuxNetworkFabric:
             host_port = substitute if listening is None else listening
         return ReachablePort(public_ip=public_ip, port=port, host_port=host_port)
 
-    async def observe(self) -> FabricStatus:
-        """Look at what exists on the host."""
-        vpc_ids, interface_ids = set[str](), set[str]()
-        for vpc_id in SegmentLayout.existing(self._home):
-            report = await self._segment(vpc_id).report()
-            if report is not None:
-                vpc_ids.add(vpc_id)
-                interface_ids.update(report.interface_ids)
-        return FabricStatus(vpc_ids=frozenset(vpc_ids), interface_ids=frozenset(interface_ids))
+    async def observe(self, *, ask_guests: bool = False) -> FabricStatus:
+        """Look at what exists on the host; with `ask_guests`, ask every guest whether it is there."""
+        existing = list(SegmentLayout.existing(self._home))
+        reports = await asyncio.gather(*(self._segment(it).report(ask_guests=ask_guests) for it in existing))
+        found = {vpc_id: report for vpc_id, report in zip(existing, reports, strict=True) if report is not None}
+        return FabricStatus(
+            vpc_ids=frozenset(found),
+            interface_ids=frozenset(it for report in found.values() for it in report.interface_ids),
+            answering=frozenset(it for report in found.values() for it in report.answering),
+        )
 
     async def close(self) -> None:
         """Let go of everything; segments and machines go on. Forwarded connections end."""

@@ -104,12 +104,17 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class AskGuests:
+    """Answer with the interfaces whose guests are there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Remove all of the segment, answer, and end."""
 
 
 Change = EnsureSegment | ApplyGroup | DeleteGroup | Plug | Unplug | Shutdown
-Request = Change | HoldUplink | OpenTap | OpenMetadata | Dial | Report
+Request = Change | HoldUplink | OpenTap | OpenMetadata | Dial | Report | AskGuests
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class SegmentReport:
     is_described: bool
     interface_ids: tuple[str, ...]
     has_uplink: bool
+    answering: tuple[str, ...] = ()
+    """Interfaces whose guests answer, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +206,7 @@ def decode_answer(packet: bytes) -> Answer:
     """Return the answer that a packet holds."""
     document = json.loads(packet)
     if (report := document["report"]) is not None:
-        document["report"] = SegmentReport(**report | {"interface_ids": tuple(report["interface_ids"])})
+        document["report"] = SegmentReport(**_plain(report))
     return Answer(**document)
 
 
@@ -252,6 +259,7 @@ _DECODERS: Final[Mapping[str, Callable[..., Request]]] = {
     "OpenMetadata": OpenMetadata,
     "Dial": Dial,
     "Report": Report,
+    "AskGuests": AskGuests,
     "Shutdown": Shutdown,
 }
 

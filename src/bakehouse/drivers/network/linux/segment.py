@@ -79,6 +79,11 @@ class Segment:
         """The plugged interfaces."""
         return tuple(self._interfaces)
 
+    @property
+    def interfaces(self) -> tuple[InterfaceSpec, ...]:
+        """What the plugged interfaces are."""
+        return tuple(self._interfaces.values())
+
     async def ensure(self, description: SegmentSpec, metadata_fd: int | None) -> None:
         """Bring the namespace to this description.
 

@@ -129,11 +129,11 @@ class SegmentClient:
         self._metadata = listening.dup()
         return listening
 
-    async def report(self) -> messages.SegmentReport | None:
-        """Ask a running agent what it holds; None when there is none."""
+    async def report(self, *, ask_guests: bool = False) -> messages.SegmentReport | None:
+        """Ask a running agent what it holds, and which guests answer if that is asked for; None when there is none."""
         try:
             agent = await self._live(may_start=False)
-            return await agent.call(messages.Report())
+            return await agent.call(messages.AskGuests() if ask_guests else messages.Report())
         except AgentGone:
             return None
 
