@@ -1,6 +1,6 @@
-"""Apache Libcloud's EC2 driver, which signs by version 2. Run by its environment's Python: `libcloud_flow.py PORT PART...`.
+"""Apache Libcloud's EC2 driver, which signs by version 2: `libcloud_flow.py PORT PART...`, by its own Python.
 
-The keys are in the environment. Each part is one of the functions below; together they call most of what the driver has.
+The keys are in the environment. A part is one of the functions below; together they call most of what the driver has.
 """
 
 import os
@@ -130,7 +130,7 @@ def deploy(driver: Driver, image_id: str, key_name: str, key_file: str, group: s
         ex_keyname=key_name,
         ex_security_groups=[group],
     )
-    print(script.exit_status, script.stdout.strip())
+    print(script.exit_status, script.stdout.strip())  # noqa: T201 - for the test
     assert driver.destroy_node(node)
 
 
