@@ -237,6 +237,8 @@ class FabricStatus:
 
     vpc_ids: frozenset[str]
     interface_ids: frozenset[str]
+    answering: frozenset[str] = frozenset()
+    """Interfaces whose guests answer ARP, where that was asked for."""
 
 
 class NetworkFabric(Protocol):
@@ -294,8 +296,8 @@ class NetworkFabric(Protocol):
         """Return where the host reaches a port of a public address."""
         ...
 
-    async def observe(self) -> FabricStatus:
-        """Look at what exists on the host."""
+    async def observe(self, *, ask_guests: bool = False) -> FabricStatus:
+        """Look at what exists on the host; with `ask_guests`, ask every guest whether it is there: 1.5 s at most."""
         ...
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 """The network fabric on a Linux host: an agent per segment, and a forwarder where there is no root."""
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Literal
