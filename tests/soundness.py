@@ -17,6 +17,7 @@ from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.ports.objects import ObjectAt, ObjectStore
+from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.store import Store
 
 
@@ -41,7 +42,15 @@ async def assert_sound(
     assert attached == alive
     assert {it.attachment_state for it in store.network_interfaces} <= {InterfaceAttachmentState.ATTACHED}
     _assert_addresses(store)
+    _assert_segments(store, network)
     assert {volume.attachment.instance_id for volume in store.volumes if volume.attachment} <= alive
+
+
+def _assert_segments(store: Store, network: FakeNetworkFabric) -> None:
+    """No segment outlives its VPC, and those in which machines run are as the records say."""
+    assert set(network.segments) <= {vpc.id for vpc in store.vpcs}
+    for vpc_id in {instance.vpc_id for instance in store.instances if instance.state is InstanceState.RUNNING}:
+        assert network.segments[vpc_id] == segment_spec(store, vpc_id)
 
 
 def _assert_addresses(store: Store) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import archived, networked, recycled, transferring, uploading
+from tests.sagas import archived, networked, recycled, transferring, uploading, vpcs
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -145,6 +145,8 @@ async def _deregister(world: World, image: Any) -> None:
 
 
 SCENARIOS = {
+    "apply_segment": Scenario(vpcs.lived_in, vpcs.change),
+    "apply_segment, deleting": Scenario(vpcs.left, vpcs.delete),
     "apply_network_interface": Scenario(networked.with_second_interface, networked.change),
     "apply_network_interface, address moved": Scenario(networked.with_second_interface, networked.associate_elsewhere),
     "archive_snapshot": Scenario(_snapshot, archived.archive),

@@ -1,7 +1,7 @@
 """The reconciler: keeps records and host in agreement, from the start of a server to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,17 +10,16 @@ import structlog
 
 from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
-from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.reconcile.earlier_networks import complete_networks
 from bakehouse.reconcile.guests import Guests
 from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
+from bakehouse.reconcile.segments import restored, tend_segments
 from bakehouse.reconcile.spot_interruptions import SpotInterruptions
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
 from bakehouse.sagas.machine import plug_interfaces
-from bakehouse.sagas.segment import ensure_segment
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -29,9 +28,6 @@ _TERMINATED_SHOWN: Final = timedelta(hours=1)
 
 #: How long the start of a server waits for what an earlier one left unfinished; the rest goes on beside requests.
 _RESUME_WAIT_S: Final = 15.0
-
-#: States of instances whose segment must be there.
-_NEEDS_SEGMENT: Final = frozenset({InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +123,7 @@ class Reconciler:
     async def sweep(self) -> None:
         """Do once what `run` does every period."""
         await self._resume(0)
+        await tend_segments(self._context)
         await self._settle_instances(host_restarted=False)
         await self._forget_terminated()
         for chore in self._chores:
@@ -148,25 +145,10 @@ class Reconciler:
 
     async def _restore_networks(self, machines: dict[str, MachineState]) -> None:
         """Make sure of the segments that instances live in, and of the interfaces of those whose machines run."""
-        instances = [it for it in self._context.store.instances if it.state in _NEEDS_SEGMENT]
-        made = await asyncio.gather(
-            *(ensure_segment(self._context, vpc_id) for vpc_id in {instance.vpc_id for instance in instances}),
-            return_exceptions=True,
-        )
-        running = [it.id for it in instances if it.state is InstanceState.RUNNING and it.id in machines]
-        live = [it for it in running if machines[it] is not MachineState.GONE]
-        plugged = await asyncio.gather(
-            *(plug_interfaces(self._context, instance_id) for instance_id in live), return_exceptions=True
-        )
-        self._report_unavailable((*made, *plugged))
-
-    def _report_unavailable(self, outcomes: Iterable[BaseException | None]) -> None:
-        """Let the server start without a network, so that its owner can look; anything else is a fault of ours."""
-        for outcome in outcomes:
-            if isinstance(outcome, NetworkUnavailable):
-                _log.error("a network could not be restored", error=str(outcome))
-            elif outcome is not None:
-                raise outcome
+        await tend_segments(self._context)
+        running = [it.id for it in self._context.store.instances if it.state is InstanceState.RUNNING]
+        live = [it for it in running if machines.get(it, MachineState.GONE) is not MachineState.GONE]
+        await restored(plug_interfaces(self._context, instance_id) for instance_id in live)
 
     async def _resume(self, wait_s: float) -> None:
         """Take up journaled sagas; those that need longer than `wait_s` go on by themselves."""

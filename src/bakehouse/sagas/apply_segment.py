@@ -23,14 +23,23 @@ class SegmentChange:
 
 
 async def apply_segment(ctx: SagaContext, change: SegmentChange) -> None:
-    """Bring the segment to the records, or remove it when its VPC has none any more."""
-    async with ctx.segment_turns.setdefault(change.vpc_id, asyncio.Lock()):
-        if change.vpc_id not in ctx.store.vpcs:
-            ctx.segments.discard(change.vpc_id)
-            await ctx.metadata.close(change.vpc_id)
-            await ctx.network.delete_segment(change.vpc_id)
-        elif change.vpc_id in ctx.segments:
-            await ctx.network.ensure_segment(segment_spec(ctx.store, change.vpc_id))
+    """Bring the segment to the records, or remove it when its VPC has none any more.
+
+    Where the fabric fails, `ctx.segments` tells the reconciler to try again.
+    """
+    vpc_id = change.vpc_id
+    async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
+        if vpc_id not in ctx.store.vpcs:
+            ctx.segments.add(vpc_id)
+            await ctx.metadata.close(vpc_id)
+            await ctx.network.delete_segment(vpc_id)
+            ctx.segments.discard(vpc_id)
+        elif vpc_id in ctx.segments:
+            try:
+                await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
+            except BaseException:
+                ctx.segments.discard(vpc_id)
+                raise
 
 
 APPLY_SEGMENT: Final = Saga(

@@ -25,6 +25,8 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
     report = ReportRequest(image_id=image.id, resource_types=(ReportedType(name="ec2:Instance"),))
     await world.app.image_usage_reports.create(world.caller, report)
     await world.app.images.deregister(world.caller, world.instance(instance_id).image_id, delete_snapshots=False)
+    (vpc,) = world.store.vpcs
+    await world.app.egress_only_gateways.create(world.caller, vpc.id, {})
     await world.sagas.settle()
     before = contents(world.store)
     await world.stop_server()
