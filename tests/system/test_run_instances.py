@@ -185,7 +185,6 @@ def test_values_that_say_what_is_so_anyhow_are_taken(shop: Shop) -> None:
         ({"MinCount": 2}, "InvalidParameterValue"),
         ({"UserData": "x" * 16385}, "InvalidParameterValue"),
         ({"IamInstanceProfile": {"Name": "none"}}, "InvalidParameterValue"),
-        ({"InstanceMarketOptions": {"MarketType": "spot"}}, "UnsupportedOperation"),
         ({"BlockDeviceMappings": [{"DeviceName": "disk", "Ebs": {"VolumeSize": 1}}]}, "InvalidParameterValue"),
         ({"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {}}]}, "MissingParameter"),
         ({"MetadataOptions": {"HttpPutResponseHopLimit": 65}}, "InvalidParameterValue"),

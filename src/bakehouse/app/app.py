@@ -38,6 +38,7 @@ from bakehouse.app.nat_gateways import NatGateways
 from bakehouse.app.network_acls import NetworkAcls
 from bakehouse.app.network_interfaces import NetworkInterfaces
 from bakehouse.app.networks import Networks
+from bakehouse.app.placement_groups import PlacementGroups
 from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.public_addresses import PublicAddresses
@@ -115,6 +116,7 @@ class App:
         self.name_lookups = NameLookups()
         self.networks = Networks(context)
         self.profile_associations = ProfileAssociations(context)
+        self.placement_groups = PlacementGroups(context)
         self.public_access = PublicAccessSettings(context)
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)

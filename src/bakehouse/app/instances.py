@@ -12,6 +12,7 @@ from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
 from bakehouse.app.launch import LaunchRequest, plan, reserve
 from bakehouse.app.networks import Networks
+from bakehouse.app.placement_groups import check_start
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import insufficient_capacity
@@ -125,6 +126,7 @@ class Instances:
         changes = [_changed(instance, InstanceEvent.START_REQUESTED) for instance in instances]
         for instance in instances:
             self._check_root(instance)
+        check_start(self._context.store, instances)
         sagas = []
         async with self._context.store.transaction() as tx:
             for instance in instances:

@@ -10,6 +10,7 @@ from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
 from bakehouse.app.launch_options import ChosenOptions, LaunchOptions, choose_options
+from bakehouse.app.launch_placement import in_group
 from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import resolved_image_id
@@ -28,12 +29,13 @@ from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, 
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
-from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance import Instance, InstanceState, Membership
 from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.instance_store import ephemeral_devices
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
+from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
@@ -60,6 +62,7 @@ class LaunchRequest:
     block_devices: tuple[BlockDeviceRequest, ...] = ()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Resource type (`instance`, `volume`, `network-interface`) to tags."""
+    group: GroupWish | None = None
     spot: SpotWish | None = None
     """What it asks for on the spot market, if it goes there."""
     system_tags: Mapping[str, str] = field(default_factory=dict)
@@ -94,6 +97,8 @@ class LaunchPlan:
     ephemeral_devices: tuple[tuple[str, str], ...]
     tags: Mapping[str, dict[str, str]]
     options: ChosenOptions
+    memberships: tuple[Membership | None, ...]
+    """In a placement group, of each instance."""
     groups: tuple[SecurityGroup, ...]
     """Those of the first interface."""
 
@@ -129,6 +134,7 @@ def plan(
         check_ebs_optimized(instance_type)
     options = choose_options(context, caller, request.options, image, instance_type)
     place = choose(context, caller, request.place, (request.min_count, request.max_count), pool, instance_type)
+    place, memberships = in_group(context, caller, request.group, place, instance_type, request.min_count)
     return LaunchPlan(
         request=request,
         image=image,
@@ -136,6 +142,7 @@ def plan(
         boot_mode=boot_mode,
         key_pair=_key_pair(context, caller, request.key_name),
         place=place,
+        memberships=memberships,
         groups=tuple(context.store.security_groups[it] for it in place.interfaces[0][0].group_ids),
         ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
         volumes=_volumes(context, caller, request, image, instance_type),
@@ -290,6 +297,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         termination_protected=request.termination_protected,
         stop_protected=request.stop_protected,
         ebs_optimized=request.ebs_optimized,
+        membership=plan.memberships[index],
         client_token=request.client_token,
         hardware_uuid=f"ec2{str(uuid.uuid4())[3:]}",
         tags={**plan.tags["instance"], **request.system_tags},

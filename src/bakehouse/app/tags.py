@@ -33,6 +33,7 @@ _TAGGABLE: Final = {
     "launch-template": "launch_templates",
     "network-acl": "network_acls",
     "network-interface": "network_interfaces",
+    "placement-group": "placement_groups",
     "prefix-list": "prefix_lists",
     "replace-root-volume-task": "replace_root_volume_tasks",
     "route-table": "route_tables",

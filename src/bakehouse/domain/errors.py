@@ -83,6 +83,11 @@ _ID_REFUSALS: Final = {
         "InvalidAttachmentID.Malformed",
         "attachment ID",
     ),
+    "placement-group": (
+        "InvalidPlacementGroup.Unknown",
+        "InvalidPlacementGroupId.Malformed",
+        "placement group ID",
+    ),
     "prefix-list": ("InvalidPrefixListID.NotFound", "InvalidPrefixListID.Malformed", "prefix list ID"),
     "replace-root-volume-task": (
         "InvalidReplaceRootVolumeTaskId.NotFound",

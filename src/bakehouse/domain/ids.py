@@ -30,6 +30,7 @@ PREFIXES: Final = {
     "network-acl-association": "aclassoc",
     "network-interface": "eni",
     "network-interface-attachment": "eni-attach",
+    "placement-group": "pg",
     "prefix-list": "pl",
     "replace-root-volume-task": "replacevol",
     "reservation": "r",

@@ -118,6 +118,16 @@ def user_initiated(now: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """That an instance is in a placement group."""
+
+    group_id: str
+    group_name: str
+    partition: int | None = None
+    """Of a partition group, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """A virtual server. Its volumes name it in their attachments; its interface in `network_interface_id`."""
 
@@ -181,6 +191,8 @@ class Instance:
     """When its guest was seen to have panicked; None while all is well."""
     ended_with_server: bool = False
     """Its machine was ended because the server was taken down with its machines; the next server starts it again."""
+    membership: Membership | None = None
+    """The placement group that it is in."""
     spot_request_id: str | None = None
     """The request that it fulfils, if it is a spot instance."""
     tags: dict[str, str] = field(default_factory=dict)

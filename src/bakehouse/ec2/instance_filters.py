@@ -1,6 +1,6 @@
 """Filters of DescribeInstances. Source: EC2 API Reference, DescribeInstances, Filters.
 
-Names that stand for what instances here never have (placement groups, kernels) are known and match nothing.
+Names that stand for what instances here never have (kernels, product codes) are known and match nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bakehouse.app.instance_details import InstanceDetails
+from bakehouse.domain.instance import Membership
 from bakehouse.domain.network import public_name
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.profile_association import ProfileAssociation
@@ -63,6 +64,10 @@ def _group_names(details: InstanceDetails) -> Iterable[str]:
     return [group.name for group in details.groups]
 
 
+def _partition(membership: Membership | None) -> Iterable[str]:
+    return () if membership is None or membership.partition is None else (str(membership.partition),)
+
+
 _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "architecture": lambda it: (it.instance.architecture,),
     "availability-zone": lambda it: (it.instance.availability_zone,),
@@ -105,6 +110,8 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "monitoring-state": lambda it: (monitoring_state(it.instance),),
     "operator.managed": lambda _it: ("false",),
     "owner-id": lambda it: (it.instance.account_id,),
+    "placement-group-name": lambda it: (it.instance.membership.group_name if it.instance.membership else None,),
+    "placement-partition-number": lambda it: _partition(it.instance.membership),
     "platform-details": lambda _it: ("Linux/UNIX",),
     "private-dns-name-options.enable-resource-name-dns-a-record": lambda it: (
         flag(it.instance.private_names.resource_name_a_record),
@@ -161,8 +168,6 @@ _NEVER: Final = (
     "network-performance-options.bandwidth-weighting",
     "operator.principal",
     "outpost-arn",
-    "placement-group-name",
-    "placement-partition-number",
     "platform",
     "product-code",
     "product-code.type",

@@ -38,7 +38,7 @@ def template_of(details: InstanceDetails) -> Mapping[str, Any]:
     instance = details.instance
     view = reservation_views([details])[0]["Instances"][0]
     data = {name: view[name] for name in _ALIKE if view.get(name) is not None}
-    data["Placement"] = {**view["Placement"], "AvailabilityZoneId": None}  # a launch takes one of the two
+    data["Placement"] = {**view["Placement"], "AvailabilityZoneId": None, "GroupId": None}  # a launch takes one of two
     data |= {
         "BlockDeviceMappings": [_block_device(volume) for volume in details.volumes],
         "DisableApiStop": instance.stop_protected,

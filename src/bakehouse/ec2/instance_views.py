@@ -52,6 +52,19 @@ def state_change_view(change: StateChange) -> Mapping[str, Any]:
     }
 
 
+def placement_view(instance: Instance) -> Mapping[str, Any]:
+    """Return Placement."""
+    membership = instance.membership
+    return {
+        "AvailabilityZone": instance.availability_zone,
+        "AvailabilityZoneId": zone_id(instance.availability_zone),
+        "GroupId": membership.group_id if membership else None,
+        "GroupName": membership.group_name if membership else "",
+        "PartitionNumber": membership.partition if membership else None,
+        "Tenancy": "default",
+    }
+
+
 def _instance(details: InstanceDetails) -> Mapping[str, Any]:
     """Return an Instance. A terminated one has no network and no volumes any more, as on EC2."""
     instance = details.instance
@@ -67,12 +80,7 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "ProductCodes": [],
         "InstanceType": instance.type,
         "LaunchTime": instance.launched_at,
-        "Placement": {
-            "AvailabilityZone": instance.availability_zone,
-            "AvailabilityZoneId": zone_id(instance.availability_zone),
-            "GroupName": "",
-            "Tenancy": "default",
-        },
+        "Placement": placement_view(instance),
         "StateReason": _reason(instance),
         "Architecture": instance.architecture,
         "RootDeviceType": "ebs",

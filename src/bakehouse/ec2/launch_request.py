@@ -14,6 +14,7 @@ from bakehouse.domain.errors import (
     missing_parameter,
     not_honoured,
 )
+from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.region import zone_id, zones
 from bakehouse.ec2.block_devices import HONOURED as BLOCK_DEVICES_HONOURED
 from bakehouse.ec2.block_devices import requested_block_devices
@@ -44,7 +45,8 @@ HONOURED: Final = " ".join(
         "LaunchTemplate.LaunchTemplateId LaunchTemplate.LaunchTemplateName LaunchTemplate.Version",
         "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
         "TagSpecifications.ResourceType TagSpecifications.Tags",
-        "Placement.AvailabilityZone Placement.AvailabilityZoneId",
+        "Placement.AvailabilityZone Placement.AvailabilityZoneId Placement.GroupId Placement.GroupName",
+        "Placement.PartitionNumber",
         INTERFACES_HONOURED,
         BLOCK_DEVICES_HONOURED,
         OPTIONS_HONOURED,
@@ -71,6 +73,7 @@ def launch_request(ctx: RequestContext, request: Request) -> LaunchRequest:
         user_data=decoded_user_data(request.get("UserData", "")),
         block_devices=requested_block_devices(request),
         tags=tags,
+        group=_group(request.get("Placement") or {}),
         spot=spot_wish(request, tags["spot-instances-request"]),
         options=launch_options(request),
         shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior", "stop"),
@@ -111,6 +114,15 @@ def _place(ctx: RequestContext, request: Request) -> PlaceRequest:
                 f"Network interfaces and an instance-level {words} may not be specified on the same request"
             )
     return PlaceRequest(availability_zone=zone, interfaces=launched_interfaces(interfaces))
+
+
+def _group(placement: Mapping[str, Any]) -> GroupWish | None:
+    wish = GroupWish(
+        group_id=placement.get("GroupId"), name=placement.get("GroupName"), partition=placement.get("PartitionNumber")
+    )
+    if wish.partition is not None and not (wish.group_id or wish.name):
+        raise invalid_combination("The parameter PartitionNumber cannot be used without a placement group.")
+    return wish if wish.group_id or wish.name else None
 
 
 def _zone(ctx: RequestContext, placement: Mapping[str, Any]) -> str | None:

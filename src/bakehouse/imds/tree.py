@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Final
 
+from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.region import zone_id
@@ -124,13 +125,7 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "managed-ssh-keys": login_keys(metadata),
         "metrics": Directory({"vhostmd": '<?xml version="1.0" encoding="UTF-8"?>'}),
         "network": Directory({"interfaces": Directory({"macs": _interfaces(metadata)})}),
-        "placement": Directory(
-            {
-                "availability-zone": instance.availability_zone,
-                "availability-zone-id": zone_id(instance.availability_zone),
-                "region": instance.region,
-            }
-        ),
+        "placement": _placement(instance),
         "profile": "default-hvm",
         "public-hostname": metadata.public_hostname,
         "public-ipv4": interface.public_ip,
@@ -141,6 +136,19 @@ def _meta_data(metadata: InstanceMetadata) -> Directory:
         "spot": None if metadata.interruption is None else Directory(spot_nodes(metadata.interruption)),
         "system": metadata.hypervisor,
         "tags": Directory({"instance": Directory(metadata.tags)}) if metadata.tags else None,
+    }
+    return _present(nodes)
+
+
+def _placement(instance: Instance) -> Directory:
+    membership = instance.membership
+    partition = membership.partition if membership else None
+    nodes: dict[str, Node | None] = {
+        "availability-zone": instance.availability_zone,
+        "availability-zone-id": zone_id(instance.availability_zone),
+        "group-name": membership.group_name if membership else None,
+        "partition-number": None if partition is None else str(partition),
+        "region": instance.region,
     }
     return _present(nodes)
 

@@ -22,6 +22,7 @@ from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.network import Subnet, Vpc
 from bakehouse.domain.network_acl import NetworkAcl
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.placement_group import PlacementGroup
 from bakehouse.domain.prefix_list import PrefixList
 from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
@@ -105,7 +106,10 @@ class RecordCollections:
     import_snapshot_tasks: Records[ImportSnapshotTask] = field(default_factory=lambda: Records(scope=_scope))
     instances: Records[Instance] = field(
         default_factory=lambda: Records(
-            scope=_scope, vpc=lambda instance: instance.vpc_id, image=lambda instance: instance.image_id
+            scope=_scope,
+            vpc=lambda instance: instance.vpc_id,
+            image=lambda instance: instance.image_id,
+            placement=lambda instance: instance.membership.group_id if instance.membership else None,
         )
     )
     internet_gateways: Records[InternetGateway] = field(
@@ -135,6 +139,7 @@ class RecordCollections:
             public_ip=lambda interface: interface.public_ip,
         )
     )
+    placement_groups: Records[PlacementGroup] = field(default_factory=lambda: Records(scope=_scope))
     prefix_lists: Records[PrefixList] = field(default_factory=lambda: Records(scope=_scope))
     public_parameters: Records[PublicParameter] = field(default_factory=Records)
     recycle_bin: Records[RecycledResource] = field(

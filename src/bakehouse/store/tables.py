@@ -27,6 +27,7 @@ from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.network import Subnet, Vpc
 from bakehouse.domain.network_acl import NetworkAcl
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.placement_group import PlacementGroup
 from bakehouse.domain.prefix_list import PrefixList
 from bakehouse.domain.public_parameter import PublicParameter
 from bakehouse.domain.recycle_bin import RecycledResource
@@ -69,6 +70,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "launch_templates": LaunchTemplate,
     "network_acls": NetworkAcl,
     "network_interfaces": NetworkInterface,
+    "placement_groups": PlacementGroup,
     "prefix_lists": PrefixList,
     "recycle_bin": RecycledResource,
     "public_parameters": PublicParameter,

@@ -43,6 +43,7 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "import_snapshot_tasks",
         "launch_template_versions",
         "launch_templates",
+        "placement_groups",
         "public_parameters",
         "recycle_bin",
         "replace_root_volume_tasks",

@@ -25,6 +25,7 @@ _TABLES: Final = (
     "internet_gateways",
     "nat_gateways",
     "network_acls",
+    "placement_groups",
     "prefix_lists",
     "launch_template_versions",
     "launch_templates",
