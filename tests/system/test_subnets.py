@@ -185,6 +185,11 @@ def test_a_subnet_with_a_machine_in_it_stays(shop: Shop) -> None:
     assert subnet(shop.ec2, made)["AvailableIpAddressCount"] == 250
 
 
+def test_there_is_no_default_subnet_of_a_zone_that_is_none(alice: "EC2Client") -> None:
+    with refused("InvalidParameterValue"):
+        alice.create_default_subnet(AvailabilityZone="us-east-1z")
+
+
 def test_a_deleted_default_subnet_comes_back_when_it_is_asked_for(alice: "EC2Client") -> None:
     first = ids(alice)[0]
     with refused("DefaultSubnetAlreadyExistsInAvailabilityZone"):

@@ -13,6 +13,7 @@ from bakehouse.domain.vpc import (
     default_vpc_exists,
     default_vpc_missing,
     no_room_for_default_subnet,
+    subnet_zone,
 )
 
 
@@ -44,7 +45,7 @@ class Networks:
         vpc = self.default_vpc(caller)
         if vpc is None:
             raise default_vpc_missing()
-        store = self._context.store
+        store, zone = self._context.store, subnet_zone(caller.region, zone)
         if store.subnets.by("default")[caller.account_id, caller.region, zone]:
             raise default_subnet_exists(zone)
         taken = [subnet.cidr for subnet in store.subnets.by("vpc")[vpc.id].values()]

@@ -12,9 +12,8 @@ from bakehouse.domain.default_network import in_default_acl
 from bakehouse.domain.errors import invalid_parameter, missing_parameter, not_found
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.network import CidrAssociation, Subnet, Vpc, free_addresses_left
-from bakehouse.domain.region import zones
 from bakehouse.domain.tags import check_tags
-from bakehouse.domain.vpc import SUBNETS_MAX, range_in_use, subnet_in_use, too_many_subnets
+from bakehouse.domain.vpc import SUBNETS_MAX, range_in_use, subnet_in_use, subnet_zone, too_many_subnets
 
 _ASSOCIATION: Final = "subnet-cidr-block-association"
 
@@ -68,7 +67,7 @@ class Subnets:
             region=caller.region,
             vpc_id=vpc.id,
             cidr=subnet_range(request.cidr, vpc.cidrs, [other.cidr for other in others]),
-            availability_zone=_zone(caller, request.availability_zone),
+            availability_zone=subnet_zone(caller.region, request.availability_zone),
             default_for_az=False,
             map_public_ip=False,
             ipv6_cidr=None if request.ipv6_cidr is None else self._ipv6_cidr(vpc, request.ipv6_cidr),
@@ -129,15 +128,3 @@ class Subnets:
     def _free(self, subnet: Subnet) -> int:
         taken = self._context.store.network_interfaces.by("subnet")[subnet.id].values()
         return free_addresses_left(subnet.cidr, sum(1 + len(interface.secondary_ips) for interface in taken))
-
-
-def _zone(caller: Caller, zone: str | None) -> str:
-    known = zones(caller.region)
-    if zone is None:
-        return known[0]
-    if zone not in known:
-        raise invalid_parameter(
-            f"Value ({zone}) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
-            f"following availability zones: {', '.join(known)}."
-        )
-    return zone

@@ -3,6 +3,7 @@
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, dependency_violation, invalid_parameter, operation_not_permitted
+from bakehouse.domain.region import zones
 
 #: EC2's quota is 5 VPCs in each region, which it raises on request; a host has room for this many.
 VPCS_MAX: Final = 100
@@ -81,3 +82,16 @@ def hostnames_need_support() -> Ec2Error:
 def one_attribute_at_a_time() -> Ec2Error:
     """Source: EC2 API Reference, ModifyVpcAttribute and ModifySubnetAttribute; code and wording as AWS answers it."""
     return Ec2Error("InvalidParameterCombination", "You may only modify one attribute at a time.")
+
+
+def subnet_zone(region: str, wanted: str | None) -> str:
+    """Return the zone of a new subnet: the one asked for, or the region's first. Refuses one that there is not."""
+    known = zones(region)
+    if wanted is None:
+        return known[0]
+    if wanted not in known:
+        raise invalid_parameter(
+            f"Value ({wanted}) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
+            f"following availability zones: {', '.join(known)}."
+        )
+    return wanted
