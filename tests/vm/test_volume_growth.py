@@ -68,7 +68,7 @@ def test_a_guest_sees_its_volume_grow_and_grows_the_mounted_file_system(
     guest.run("/sbin/resize2fs /dev/nvme1n1")
 
     assert (before[0], seen) == (GIB, (3 * GIB, 3 * GIB))
-    assert before[1] < 1100 < 2900 < mounted_mib(guest, "/data")
+    assert mounted_mib(guest, "/data") > 2 * before[1]
     assert guest.run("cat /data/file") == "kept"
 
 

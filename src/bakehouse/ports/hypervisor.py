@@ -12,7 +12,7 @@ from typing import Protocol
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.ports.consoles import Consoles
 from bakehouse.ports.network import InterfaceConnection
-from bakehouse.ports.volumes import VolumeConnection
+from bakehouse.ports.volumes import LayerKey, VolumeConnection
 
 
 class MachineStartFailed(Exception):
@@ -21,6 +21,10 @@ class MachineStartFailed(Exception):
 
 class MonitorLost(Exception):
     """The outcome is unknown: the machine's monitor did not answer. Call `observe` before anything else."""
+
+
+class NotHibernated(Exception):
+    """The machine's memory could not be saved. The guest runs on; nothing is left of the attempt."""
 
 
 class DeviceBusy(Exception):
@@ -215,6 +219,29 @@ class Hypervisor(Protocol):
         """End the machine now and return once it holds nothing. Succeeds when there is no such machine.
 
         Its local disks go with it, unless they are to be there again with the next start.
+        """
+        ...
+
+    async def hibernate(self, machine_id: str, key: LayerKey | None) -> bool:
+        """Save the machine's memory, by which `wake` lets it go on, and end it; it holds nothing afterwards.
+
+        With a key, what is saved is encrypted by it. Of a machine that is gone it tells whether its memory is there.
+
+        Raises:
+            NotHibernated: The guest runs on, as before.
+            MonitorLost: The outcome is unknown.
+        """
+        ...
+
+    async def wake(self, spec: MachineSpec) -> bool:
+        """Start a hibernated machine where it was, and return once its guest goes on.
+
+        If it has an agent, its clock is right then. False when there is no such memory, or it does not fit the spec or
+        cannot be read: nothing is left of it, and the machine can only start anew. Repeating the call for a machine
+        that woke up does nothing else than `start` does. The memory's key is one of those of the spec's first disk.
+
+        Raises:
+            MonitorLost: The outcome is unknown.
         """
         ...
 

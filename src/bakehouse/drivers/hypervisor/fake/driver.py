@@ -4,18 +4,16 @@ With a directory the machines are found again by the next server, as real ones a
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from bakehouse.domain.speed_limits import SpeedLimits
-from bakehouse.drivers.hypervisor.endorsement import ECC_P384, RSA_2048, ecc_public, endorsement_key, rsa_public
 from bakehouse.drivers.hypervisor.fake.consoles import FakeConsoles
+from bakehouse.drivers.hypervisor.fake.guest import boot_messages, endorsement_keys
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
     EndorsementKey,
@@ -28,7 +26,9 @@ from bakehouse.ports.hypervisor import (
     MachineState,
     MachineStatus,
     MonitorLost,
+    NotHibernated,
 )
+from bakehouse.ports.volumes import LayerKey
 
 _REASON: Final = "Machines are simulated: nothing runs."
 _BOTH: Final = GuestSupport(
@@ -66,13 +66,16 @@ class _Machine(msgspec.Struct, kw_only=True):
     state: MachineState = MachineState.RUNNING
     console: str = ""
     frozen: bool = False
+    is_saved: bool = False
+    """Whether its memory is there to wake up with."""
 
 
 class FakeHypervisor:
     """Remembers machines. Fulfils `Hypervisor`, and `LiveDisks` of the qcow2 volume store.
 
     A guest shuts down as soon as its power button is pressed, unless it is in `deaf_guests`, and has an agent if
-    it is in `guests_with_agent`; one in `clinging_guests` keeps its disks and interfaces. The next start of a machine
+    it is in `guests_with_agent`; one in `clinging_guests` keeps its disks and interfaces, and the memory of one in
+    `sleepless_guests` cannot be saved. The next start of a machine
     in `failing_starts` fails with the text given there. `guests` is what the simulated host can run.
     """
 
@@ -80,6 +83,7 @@ class FakeHypervisor:
         """Remember machines in a directory, beside other files, or only as long as this object lives."""
         self.deaf_guests: set[str] = set()
         self.clinging_guests: set[str] = set()
+        self.sleepless_guests: set[str] = set()
         self.guests_with_agent: set[str] = set()
         self.failing_starts: dict[str, str] = {}
         self.kept_local_disks: dict[str, list[bool]] = {}
@@ -128,9 +132,36 @@ class FakeHypervisor:
         disks = {disk.volume_id: disk for disk in spec.disks}
         plugged = {interface.interface_id: interface for interface in interfaces}
         self._machines[spec.machine_id] = _Machine(
-            spec=spec, disks=disks, interfaces=plugged, console=_boot_messages(spec)
+            spec=spec, disks=disks, interfaces=plugged, console=boot_messages(spec)
         )
         self._keep(spec.machine_id)
+
+    async def hibernate(self, machine_id: str, key: LayerKey | None) -> bool:
+        """Save the machine's memory and end it; see the port. Guests in `sleepless_guests` cannot be saved."""
+        del key
+        machine = self._machines.get(machine_id)
+        if machine is None or self._live(machine_id) is None:
+            return machine is not None and machine.is_saved
+        if machine_id in self.sleepless_guests:
+            raise NotHibernated(f"{machine_id} could not be saved")
+        machine.is_saved = True
+        self._move(machine_id, MachineState.GONE, news=False)
+        return True
+
+    async def wake(self, spec: MachineSpec) -> bool:
+        """Start a hibernated machine where it was; see the port. It does not boot."""
+        for interface in spec.interfaces:
+            interface.connection.close()
+        machine = self._machines.get(spec.machine_id)
+        if machine is None or not (machine.is_saved or self._live(spec.machine_id)):
+            return False
+        if machine.is_saved:
+            machine.is_saved = False
+            if set(machine.disks) != {disk.volume_id for disk in spec.disks}:
+                return False
+            machine.disks = {disk.volume_id: disk for disk in spec.disks}
+            self._move(spec.machine_id, MachineState.RUNNING, news=False)
+        return True
 
     async def press_power_button(self, machine_id: str) -> None:
         """Ask the guest to shut down, which it does at once if it hears."""
@@ -161,12 +192,14 @@ class FakeHypervisor:
         """Begin again at the firmware; see the port."""
         machine = self._live(machine_id)
         if machine is not None:
-            machine.console += _boot_messages(machine.spec)
+            machine.console += boot_messages(machine.spec)
             machine.frozen = False
             self._move(machine_id, MachineState.RUNNING, news=False)
 
     async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port."""
+        if machine_id in self._machines:
+            self._machines[machine_id].is_saved = False
         if self._live(machine_id) is not None:
             self.kept_local_disks.setdefault(machine_id, []).append(keep_local_disks)
             self._move(machine_id, MachineState.GONE, news=False)
@@ -259,7 +292,7 @@ class FakeHypervisor:
     async def endorsement_keys(self, machine_id: str) -> Mapping[str, EndorsementKey]:
         """Return keys that are made of the machine's id, of a machine that has a platform module."""
         machine = self._machines.get(machine_id)
-        return _endorsement_keys(machine_id) if machine is not None and machine.spec.has_tpm else {}
+        return endorsement_keys(machine_id) if machine is not None and machine.spec.has_tpm else {}
 
     async def uefi_data(self, machine_id: str) -> bytes | None:
         """Return the UEFI variables that a machine was first started with: its guest writes none."""
@@ -362,24 +395,3 @@ class FakeHypervisor:
 
 def _with_path(disk: MachineDisk, path: Path) -> MachineDisk:
     return replace(disk, connection=replace(disk.connection, path=str(path)))
-
-
-def _endorsement_keys(machine_id: str) -> Mapping[str, EndorsementKey]:
-    """Return keys as real ones look; the RSA one is no product of two primes."""
-    modulus = bytearray(hashlib.shake_256(machine_id.encode()).digest(256))
-    modulus[0] |= 0x80
-    modulus[-1] |= 1
-    point = ec.derive_private_key(int.from_bytes(modulus[:32]), ec.SECP384R1()).public_key().public_numbers()
-    publics = {
-        RSA_2048: rsa_public(bytes(modulus)),
-        ECC_P384: ecc_public(point.x.to_bytes(48), point.y.to_bytes(48)),
-    }
-    return {kind: endorsement_key(kind, public) for kind, public in publics.items()}
-
-
-def _boot_messages(spec: MachineSpec) -> str:
-    return (
-        f"[    0.000000] Simulated {spec.architecture} machine {spec.machine_id}, type {spec.instance_type}\n"
-        f"[    0.000000] {spec.vcpus} processors, {spec.memory_mib} MiB, {len(spec.disks)} disks\n"
-        f"login: "
-    )

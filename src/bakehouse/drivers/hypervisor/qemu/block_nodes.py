@@ -62,6 +62,12 @@ def port_of(device: str) -> int | None:
     return int(form["port"]) if form else None
 
 
+def occupant_of(device: str) -> str | None:
+    """Return whose device it is: a volume's id, a local disk's serial or an interface's id; None when it is another."""
+    form = _DEVICE.fullmatch(device)
+    return form["serial"].replace("vol", "vol-") if form else None
+
+
 def port_id(port: int) -> str:
     """Return the id of a hot-plug port."""
     return f"port{port}"

@@ -7,7 +7,7 @@ from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import firmware, platform_module, uefi_variables
 from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
-from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities
+from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities, MachineSpec, MachineStartFailed
 
 
 async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> HypervisorCapabilities:
@@ -43,6 +43,22 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
         version=version,
         guests=guests,
     )
+
+
+def support_of(capabilities: HypervisorCapabilities, spec: MachineSpec) -> GuestSupport:
+    """Return how this host runs such a machine.
+
+    Raises:
+        MachineStartFailed: It does not.
+    """
+    support = capabilities.guests.get(spec.architecture)
+    if support is None:
+        raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
+    if spec.boot_mode not in support.boot_modes:
+        raise MachineStartFailed(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
+    if spec.has_tpm and not support.has_tpm:
+        raise MachineStartFailed("there is no trusted platform module on this host")
+    return support
 
 
 def _has_secure_boot(platform: Platform) -> bool:

@@ -70,12 +70,34 @@ class Descriptors:
         return (*always, *self.local_disks, *keys, *(it for it in (self.variables, self.tpm) if it is not None))
 
 
-def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
-    """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Which hot-plug port each device is in."""
+
+    ports: int
+    taken: Mapping[str, int]
+    """Ports by volume id, local disk's serial, or id of an interface other than the first."""
+
+
+def places_of(spec: MachineSpec) -> Places:
+    """Return the places of devices in a machine that begins: one after the other, with some free ports behind."""
+    names = [
+        *(disk.volume_id for disk in spec.disks),
+        *(disk.serial for disk in spec.local_disks),
+        *(interface.interface_id for interface in _plugged(spec)[1:]),
+    ]
+    return Places(ports=len(names) + SPARE_PORTS, taken={name: port for port, name in enumerate(names)})
+
+
+def build(spec: MachineSpec, descriptors: Descriptors, host: Host, waking: Places | None = None) -> list[str]:
+    """Return QEMU's argv for a machine. A machine's interface with descriptor -1 is left out.
+
+    One that is `waking` has its devices in these places, and waits for its memory.
+    """
     platform = host.platform
     cores = spec.vcpus // spec.threads_per_core
-    plugged = [interface for interface in spec.interfaces if interface.connection.fd >= 0]
-    ports = len(spec.disks) + len(spec.local_disks) + len(plugged[1:]) + SPARE_PORTS
+    plugged = _plugged(spec)
+    places = waking or places_of(spec)
     return [
         platform.binary,
         "-name", spec.machine_id,
@@ -103,19 +125,23 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host) -> list[str]:
         "-device", platform.screen,
         *tpm_arguments(platform, descriptors.tpm),
         *layer_keys.arguments(descriptors.layer_keys),
-        *chain.from_iterable(port_arguments(port) for port in range(ports)),
-        *chain.from_iterable(disk_arguments(n, disk, flush=host.flush) for n, disk in enumerate(spec.disks)),
+        *chain.from_iterable(port_arguments(port) for port in range(places.ports)),
         *chain.from_iterable(
-            local_disk_arguments(n, len(spec.disks) + n, disk, descriptor)
+            disk_arguments(n, places.taken[disk.volume_id], disk, flush=host.flush) for n, disk in enumerate(spec.disks)
+        ),
+        *chain.from_iterable(
+            local_disk_arguments(n, places.taken[disk.serial], disk, descriptor)
             for n, (disk, descriptor) in enumerate(zip(spec.local_disks, descriptors.local_disks, strict=True))
         ),
         *chain.from_iterable(interface_arguments(interface) for interface in plugged[:1]),
         # The others can be taken out of a machine that runs.
-        *chain.from_iterable(
-            interface_arguments(interface, len(spec.disks) + len(spec.local_disks) + n)
-            for n, interface in enumerate(plugged[1:])
-        ),
+        *chain.from_iterable(interface_arguments(it, places.taken[it.interface_id]) for it in plugged[1:]),
+        *(() if waking is None else ("-incoming", "defer")),
     ]  # fmt: skip
+
+
+def _plugged(spec: MachineSpec) -> list[MachineInterface]:
+    return [interface for interface in spec.interfaces if interface.connection.fd >= 0]
 
 
 def machine_arguments(platform: Platform, firmware: Firmware | None, variables: int | None) -> list[str]:
@@ -206,8 +232,8 @@ def port_arguments(port: int) -> list[str]:
     return ["-device", _json(options)]
 
 
-def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str]:
-    """Return a disk in the port of the same number. The machine boots from the first that is bootable.
+def disk_arguments(position: int, port: int, disk: MachineDisk, *, flush: bool) -> list[str]:
+    """Return a disk in a port. The machine boots from the first that is bootable.
 
     Each is given its place, because the firmware hides disks without one, and a boot loader may need them all.
     """
@@ -216,7 +242,7 @@ def disk_arguments(position: int, disk: MachineDisk, *, flush: bool) -> list[str
     node = block_nodes.node_options(name, connection.path, connection.format, flush=flush)
     node |= layer_keys.encryption(connection.key)
     node |= layer_keys.backing(connection.below, connection.key, flush=flush)
-    device = block_nodes.disk_options(position, name, disk.bus) | {"bootindex": position + 1}
+    device = block_nodes.disk_options(port, name, disk.bus) | {"bootindex": position + 1}
     return ["-blockdev", _json(node), "-device", _json(device)]
 
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import (
@@ -17,19 +19,21 @@ from bakehouse.drivers.hypervisor.qemu import (
     chains,
     command_line,
     guest_agent,
+    hibernation,
     live_disks,
     live_interfaces,
     platform_module,
     speed_limits,
 )
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
-from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities
+from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities, support_of
 from bakehouse.drivers.hypervisor.qemu.consoles import QemuConsoles
 from bakehouse.drivers.hypervisor.qemu.fleet import Fleet
 from bakehouse.drivers.hypervisor.qemu.launch import close_interfaces, launch
 from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
-from bakehouse.drivers.hypervisor.qemu.machine import end_process
+from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
+from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
     EndorsementKey,
@@ -42,6 +46,9 @@ from bakehouse.ports.hypervisor import (
     MachineStatus,
     MonitorLost,
 )
+from bakehouse.ports.volumes import LayerKey
+
+_log: Final = structlog.get_logger(__name__)
 
 #: Guests that are asked before a disk is taken from them.
 _HAS_A_SAY: Final = frozenset({MachineState.RUNNING, MachineState.STALLED})
@@ -99,10 +106,43 @@ class QemuHypervisor:
         try:
             async with self._fleet.lifecycles[spec.machine_id]:
                 if await self._fleet.find(spec.machine_id) is None:
+                    # The disks go on without it.
+                    await asyncio.to_thread(self._fleet.run(spec.machine_id).memory.remove)
                     await self._launch(spec)
                 await speed_limits.set_at_start(self._fleet.machines[spec.machine_id].monitor, spec.disks)
         finally:
             # Closing a tap takes the kernel some 17 ms.
+            await asyncio.shield(asyncio.to_thread(close_interfaces, spec))
+
+    async def hibernate(self, machine_id: str, key: LayerKey | None) -> bool:
+        """Save the machine's memory and end it; see the port."""
+        run = self._fleet.run(machine_id)
+        machine = await self._fleet.live(machine_id)
+        if machine is None:
+            return await asyncio.to_thread(run.memory.read_record) is not None
+        await hibernation.save(machine, key)
+        await self._end(machine_id, keep_memory=True)
+        return True
+
+    async def wake(self, spec: MachineSpec) -> bool:
+        """Start a hibernated machine where it was; see the port. The descriptors are closed in any case."""
+        run = self._fleet.run(spec.machine_id)
+        try:
+            async with self._fleet.lifecycles[spec.machine_id]:
+                machine = await self._fleet.find(spec.machine_id)
+                if machine is not None and await asyncio.to_thread(run.memory.read_record) is not None:
+                    # It was about to save or to take in its memory when a server crashed.
+                    await self._end_locked(spec.machine_id, keep_memory=True)
+                    machine = None
+                if machine is None:
+                    machine = await self._woken(spec, run)
+                if machine is None:
+                    await asyncio.to_thread(run.memory.remove)
+                    return False
+                await speed_limits.set_at_start(machine.monitor, spec.disks)
+                await hibernation.go_on(machine)
+                return True
+        finally:
             await asyncio.shield(asyncio.to_thread(close_interfaces, spec))
 
     async def press_power_button(self, machine_id: str) -> None:
@@ -138,15 +178,7 @@ class QemuHypervisor:
 
     async def kill(self, machine_id: str, *, keep_local_disks: bool = False) -> None:
         """End the machine; see the port. What its guest has written is on the disk afterwards."""
-        run = self._fleet.run(machine_id)
-        async with self._fleet.lifecycles[machine_id]:
-            machine = self._fleet.machines.pop(machine_id, None)
-            if machine is not None:
-                await machine.end()
-            elif (name := await asyncio.to_thread(run.running_process)) is not None:
-                await end_process(name)
-            await platform_module.wait_until_ended(run.tpm)
-            await asyncio.to_thread(run.remove_useless, keep_local_disks=keep_local_disks)
+        await self._end(machine_id, keep_local_disks=keep_local_disks)
 
     async def forget(self, machine_id: str) -> None:
         """Remove the run directory; see the port.
@@ -327,16 +359,37 @@ class QemuHypervisor:
         """Let go of all machines. They run on."""
         await self._fleet.close()
 
-    async def _launch(self, spec: MachineSpec) -> None:
-        capabilities = await self.capabilities()
-        support = capabilities.guests.get(spec.architecture)
-        if support is None:
-            raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
-        if spec.boot_mode not in support.boot_modes:
-            raise MachineStartFailed(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
-        if spec.has_tpm and not support.has_tpm:
-            raise MachineStartFailed("there is no trusted platform module on this host")
+    async def _end(self, machine_id: str, *, keep_local_disks: bool = False, keep_memory: bool = False) -> None:
+        async with self._fleet.lifecycles[machine_id]:
+            await self._end_locked(machine_id, keep_local_disks=keep_local_disks, keep_memory=keep_memory)
+
+    async def _end_locked(self, machine_id: str, *, keep_local_disks: bool = False, keep_memory: bool = False) -> None:
+        run = self._fleet.run(machine_id)
+        machine = self._fleet.machines.pop(machine_id, None)
+        if machine is not None:
+            await machine.end()
+        elif (name := await asyncio.to_thread(run.running_process)) is not None:
+            await end_process(name)
+        await platform_module.wait_until_ended(run.tpm)
+        await asyncio.to_thread(run.remove_useless, keep_local_disks=keep_local_disks, keep_memory=keep_memory)
+
+    async def _woken(self, spec: MachineSpec, run: RunDirectory) -> Machine | None:
+        """Return the machine with its memory taken in; None when it cannot be, and nothing runs then."""
+        record = await hibernation.record_that_fits(run, spec)
+        if record is None:
+            return None
+        try:
+            await self._launch(spec, waking=hibernation.places(record))
+            await hibernation.load(self._fleet.machines[spec.machine_id], spec, record)
+        except (MachineStartFailed, MonitorLost, hibernation.NotWoken) as err:
+            _log.warning("a hibernated machine does not wake up", machine=spec.machine_id, error=str(err))
+            await self._end_locked(spec.machine_id)
+            return None
+        return self._fleet.machines[spec.machine_id]
+
+    async def _launch(self, spec: MachineSpec, waking: command_line.Places | None = None) -> None:
+        support = support_of(await self.capabilities(), spec)
         platform = PLATFORMS[spec.architecture]
         host = command_line.Host(platform=platform, accelerator=support.accelerator, flush=self._flush)
         run = self._fleet.run(spec.machine_id)
-        self._fleet.machines[spec.machine_id] = await launch(spec, run, host, self._user, self._fleet.hear)
+        self._fleet.machines[spec.machine_id] = await launch(spec, run, host, self._user, self._fleet.hear, waking)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -14,6 +15,8 @@ from bakehouse.drivers.hypervisor.qemu.run_directory import AGENT_SOCKET, RunDir
 GREETING_DEADLINE_S: Final = 0.5
 #: Freezing writes the guest's dirty pages first. fsfreeze in a guest gives up no earlier.
 FREEZE_DEADLINE_S: Final = 10.0
+#: Setting the clock starts a program in the guest, which brings it to the hardware's too.
+CLOCK_DEADLINE_S: Final = 10.0
 
 
 async def listens(monitor: Monitor) -> bool:
@@ -92,6 +95,16 @@ async def conversation(run: RunDirectory) -> AsyncIterator[GuestAgent]:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+async def set_clock(run: RunDirectory) -> None:
+    """Let the agent of a machine set the guest's clock to ours.
+
+    Raises:
+        AgentSilent: It did not answer, or refused.
+    """
+    async with conversation(run) as agent:
+        await agent.call("guest-set-time", deadline_s=CLOCK_DEADLINE_S, time=time.time_ns())
 
 
 async def freeze(run: RunDirectory) -> bool:

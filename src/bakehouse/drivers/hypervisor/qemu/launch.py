@@ -41,8 +41,11 @@ async def launch(
     host: command_line.Host,
     user: QemuUser | None,
     on_change: Callable[[Machine], None],
+    waking: command_line.Places | None = None,
 ) -> Machine:
     """Start a machine and return it once its monitor has answered and its record is on disk.
+
+    One that is `waking` has its devices in these places, and waits for its memory.
 
     Raises:
         MachineStartFailed: Nothing is left behind, the run directory neither.
@@ -52,7 +55,7 @@ async def launch(
     modules: list[ProcessName] = []
     started_before = run.path.exists()
     try:
-        name, argv = await _spawn(spec, run, host, user, modules)
+        name, argv = await _spawn(spec, run, host, user, modules, waking)
         machine = Machine(run, name, on_change)
         kept = layer_keys.without_keys(spec)
         record = LaunchRecord(pid=name.pid, start_time=name.start_time, argv=argv, spec=kept)
@@ -90,6 +93,7 @@ async def _spawn(
     host: command_line.Host,
     user: QemuUser | None,
     modules: list[ProcessName],
+    waking: command_line.Places | None,
 ) -> tuple[ProcessName, tuple[str, ...]]:
     """Start QEMU, and before it the platform module that it talks to, which is put into `modules`."""
     with ExitStack() as stack:
@@ -127,14 +131,14 @@ async def _spawn(
             debug_monitor=listen(DEBUG_SOCKET),
             agent=listen(AGENT_SOCKET),
             console=listen(CONSOLE_SOCKET),
-            console_log=kept_until_started(run.open_console_log()),
+            console_log=kept_until_started(run.open_console_log(anew=waking is None)),
             variables=variables,
             local_disks=local_disks,
             tpm=tpm,
             layer_keys=keys,
         )
         taps = [it.connection.fd for it in spec.interfaces if it.connection.fd >= 0]
-        argv = command_line.build(spec, descriptors, host)
+        argv = command_line.build(spec, descriptors, host, waking)
         pid = await process.spawn_detached(
             argv,
             log=run.qemu_log,

@@ -2,6 +2,8 @@
 
     machines/i-0123.../
         local/           the machine's local disks, sparse; gone when it is killed
+        memory           what a hibernated machine had in its memory; gone before its guest goes on, and at a kill
+        memory.json      what must be as it was then
         lock             held by QEMU itself for as long as it lives
         machine.json     who runs: pid, start time, command line, spec
         qmp.sock         monitor, ours
@@ -36,6 +38,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from bakehouse.drivers import process
+from bakehouse.drivers.hypervisor.qemu.memory_files import MemoryFiles
 from bakehouse.drivers.hypervisor.qemu.platform_module import ModuleFiles
 from bakehouse.ports.hypervisor import MachineSpec, MonitorLost
 
@@ -95,6 +98,7 @@ class RunDirectory:
         self.tpm = ModuleFiles(folder=path / "tpm", keys=path / "tpm.json", log=path / "tpm.log")
         self._secure_boot = path / "uefi.secure"
         self._local_disks = path / "local"
+        self.memory = MemoryFiles(path / "memory", path / "memory.json")
         self._kept_over_stops = {self._local_disks, self._variables, self._secure_boot, self.tpm.folder, self.tpm.keys}
 
     def make(self) -> None:
@@ -148,9 +152,9 @@ class RunDirectory:
             time.sleep(_DYING_POLL_S)
         return None
 
-    def open_console_log(self) -> int:
-        """Begin a new console log and return a descriptor to append to it."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    def open_console_log(self, *, anew: bool = True) -> int:
+        """Begin a new console log, or go on with the one that is there; return a descriptor to append to it."""
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else 0) | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(self.console_log, flags, 0o600)
 
     def open_local_disk(self, number: int, size_bytes: int) -> int:
@@ -285,10 +289,12 @@ class RunDirectory:
         with self.console_log.open("ab") as file:
             file.write(kept)
 
-    def remove_useless(self, *, keep_local_disks: bool) -> None:
+    def remove_useless(self, *, keep_local_disks: bool, keep_memory: bool = False) -> None:
         """Remove what a machine without a process cannot serve. For a thread: local disks may be large."""
         for name in SOCKETS:
             (self.path / name).unlink(missing_ok=True)
+        if not keep_memory:
+            self.memory.remove()
         if not keep_local_disks:
             with suppress(FileNotFoundError):
                 shutil.rmtree(self._local_disks)
