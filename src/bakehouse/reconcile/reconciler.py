@@ -1,7 +1,7 @@
 """The reconciler: keeps records and host in agreement, from the start of a server to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from bakehouse.reconcile.earlier_networks import complete_networks
 from bakehouse.reconcile.guests import Guests
 from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
+from bakehouse.reconcile.lost_networks import end_stranded, lost_segments
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
 from bakehouse.reconcile.segments import restored, tend_segments
 from bakehouse.reconcile.spot_interruptions import SpotInterruptions
@@ -90,10 +91,13 @@ class Reconciler:
         """
         await complete_networks(self._context.store)
         machines = await self._observe()
+        lost = await lost_segments(self._context)
         await self._restore_networks(machines)
         await self._resume(_RESUME_WAIT_S)
         await self._guests.bring_back()
-        await self._settle_instances(host_restarted=self._host_restarted)
+        alive = [it for it, state in machines.items() if state is not MachineState.GONE]
+        await end_stranded(self._context, self._sagas, lost, alive)
+        await self._settle_instances(lost & self._context.segments, host_restarted=self._host_restarted)
         orphans = await self._remove_orphans()
         self._status = ReconcilerStatus(started_at=self._context.now(), orphans_removed=tuple(orphans))
 
@@ -124,7 +128,7 @@ class Reconciler:
         """Do once what `run` does every period."""
         await self._resume(0)
         await tend_segments(self._context)
-        await self._settle_instances(host_restarted=False)
+        await self._settle_instances()
         await self._forget_terminated()
         for chore in self._chores:
             await chore()
@@ -155,11 +159,12 @@ class Reconciler:
         resumed = asyncio.create_task(self._sagas.resume(), name="resume")
         await asyncio.wait([resumed], timeout=wait_s)
 
-    async def _settle_instances(self, *, host_restarted: bool) -> None:
+    async def _settle_instances(self, lost: Collection[str] = (), *, host_restarted: bool = False) -> None:
+        """Follow every machine; those that went with the host, or with their networks, are started again."""
         machines = await self._observe()
         for instance in list(self._context.store.instances):
             machine = machines.get(instance.id, MachineState.GONE)
-            await self._guests.obey(instance.id, machine, host_restarted=host_restarted)
+            await self._guests.obey(instance.id, machine, host_restarted=host_restarted or instance.vpc_id in lost)
 
     async def _remove_orphans(self) -> Orphans:
         orphans = await find_orphans(self._context, self._sagas)

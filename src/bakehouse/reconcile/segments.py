@@ -11,6 +11,7 @@ from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.sagas.apply_segment import SegmentChange, apply_segment
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.segment import ensure_segment
+from bakehouse.store.store import Store
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ async def tend_segments(ctx: SagaContext) -> None:
 
     Costs nothing where every change was told: a segment that could not be told of one is looked at again.
     """
-    needed = {instance.vpc_id for instance in ctx.store.instances if instance.state in _NEEDS_SEGMENT}
+    needed = needed_segments(ctx.store)
     left_over = [vpc_id for vpc_id in ctx.segments if vpc_id not in ctx.store.vpcs]
     await restored(
         [
@@ -31,6 +32,11 @@ async def tend_segments(ctx: SagaContext) -> None:
             *(apply_segment(ctx, SegmentChange(vpc_id=vpc_id)) for vpc_id in left_over),
         ]
     )
+
+
+def needed_segments(store: Store) -> frozenset[str]:
+    """Return the VPCs in which instances live."""
+    return frozenset(instance.vpc_id for instance in store.instances if instance.state in _NEEDS_SEGMENT)
 
 
 async def restored(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -22,14 +22,69 @@ async def test_a_new_server_adopts_what_runs(world: World) -> None:
     await world.assert_sound()
 
 
-async def test_a_new_server_makes_lost_networks_again(world: World) -> None:
-    await world.running_instance()
+async def test_what_went_with_the_host_comes_back_with_its_addresses(world: World) -> None:
+    instance_id = await world.running_instance()
+    stopped_id = await world.stopped_instance()
     (vpc_id,) = world.network.segments
+    before = dict(world.network.segments), dict(world.network.interfaces)
+    world.hypervisor.crash_machine(instance_id)
     await world.network.delete_segment(vpc_id)
 
     await world.restart()
+    await world.sagas.settle()
 
+    assert (world.network.segments, world.network.interfaces) == before
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    assert world.instance(stopped_id).state is InstanceState.STOPPED
     await world.assert_sound()
+
+
+async def test_a_machine_whose_network_was_lost_starts_again_in_the_new_one(world: World) -> None:
+    instance_id = await world.running_instance()
+    before = dict(world.network.interfaces)
+    (vpc_id,) = world.network.segments
+    await world.network.delete_segment(vpc_id)
+    world.fragile_hypervisor.calls.clear()
+
+    await world.restart()
+    await world.sagas.settle()
+
+    assert world.fragile_hypervisor.calls.count("start") == 1
+    assert world.network.interfaces == before
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    await world.assert_sound()
+
+
+async def test_the_network_of_an_earlier_version_is_completed_and_works_on(world: World) -> None:
+    instance_id = await world.running_instance()
+    await _make_older(world)
+
+    await world.restart()
+
+    (vpc,) = world.store.vpcs
+    (gateway,) = world.store.internet_gateways
+    table = world.store.route_tables[vpc.main_route_table_id]
+    assert [(it.destination, it.target_id) for it in table.routes] == [("0.0.0.0/0", gateway.id)]
+    assert (gateway.vpc_id, vpc.dns_hostnames) == (vpc.id, True)
+    assert world.store.network_acls[vpc.network_acl_id].is_default
+    assert {subnet.network_acl_id for subnet in world.store.subnets} == {vpc.network_acl_id}
+    assert world.store.dhcp_options[vpc.dhcp_options_id].is_default
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    await world.assert_sound()
+
+
+async def _make_older(world: World) -> None:
+    """Bring the records of networks to what the version without route tables wrote."""
+    store = world.store
+    async with store.transaction() as tx:
+        for records in (store.route_tables, store.network_acls, store.internet_gateways, store.dhcp_options):
+            for record in list(records):
+                tx.delete(record)
+        for vpc in list(store.vpcs):
+            bare = replace(vpc, main_route_table_id="", main_association_id="", network_acl_id="")
+            tx.put(replace(bare, dns_hostnames=False, dhcp_options_id="default"))
+        for subnet in list(store.subnets):
+            tx.put(replace(subnet, network_acl_id="", network_acl_association_id=""))
 
 
 async def test_a_server_starts_without_a_network(world: World) -> None:
