@@ -2,6 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tests.server import RunningServer
+
+from bakehouse.drivers.hypervisor.fake import FakeHypervisor
+from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
@@ -47,3 +52,45 @@ def furnish(client: "EC2Client", count: int) -> None:
         configuration: Any = [{"Key": "domain-name", "Values": [f"site-{number}.example"]}]
         options = client.create_dhcp_options(DhcpConfigurations=configuration)["DhcpOptions"]
         client.associate_dhcp_options(DhcpOptionsId=options["DhcpOptionsId"], VpcId=vpc_id)
+
+
+def new_interface(client: "EC2Client", subnet_id: str, **members: Any) -> Any:
+    return client.create_network_interface(SubnetId=subnet_id, **members)["NetworkInterface"]
+
+
+def new_nat_gateway(client: "EC2Client", subnet_id: str) -> str:
+    allocation_id = client.allocate_address()["AllocationId"]
+    return client.create_nat_gateway(SubnetId=subnet_id, AllocationId=allocation_id)["NatGateway"]["NatGatewayId"]
+
+
+def new_prefix_list(client: "EC2Client", *cidrs: str, **members: Any) -> str:
+    members = {"PrefixListName": "offices", "AddressFamily": "IPv4", "MaxEntries": 5, **members}
+    entries: Any = [{"Cidr": cidr, "Description": f"to {cidr}"} for cidr in cidrs]
+    return client.create_managed_prefix_list(Entries=entries, **members)["PrefixList"]["PrefixListId"]
+
+
+def furnish_interfaces(client: "EC2Client", subnet_id: str, count: int) -> None:
+    """Make so many free interfaces and NAT gateways, and prefix lists: one with as many entries and groups."""
+    cidrs = [f"10.{number}.0.0/16" for number in range(count)]
+    prefix_list_id = new_prefix_list(client, *cidrs, MaxEntries=count)
+    for number in range(count):
+        new_interface(client, subnet_id)
+        new_nat_gateway(client, subnet_id)
+        new_prefix_list(client, PrefixListName=f"list-{number}")
+        group_id = client.create_security_group(GroupName=f"listed-{number}", Description="d")["GroupId"]
+        permission: Any = {"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": prefix_list_id}]}
+        client.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
+
+
+def fabric_of(running: RunningServer) -> FakeNetworkFabric:
+    """Return what a server told its fabric."""
+    fabric = running.drivers.network
+    assert isinstance(fabric, FakeNetworkFabric)
+    return fabric
+
+
+def hypervisor_of(running: RunningServer) -> FakeHypervisor:
+    """Return a server's hypervisor."""
+    hypervisor = running.drivers.hypervisor
+    assert isinstance(hypervisor, FakeHypervisor)
+    return hypervisor

@@ -11,7 +11,7 @@ import pytest
 from botocore.serialize import EC2Serializer
 from tests.protocol.model_values import Values
 from tests.server import RunningServer
-from tests.system.networking import furnish
+from tests.system.networking import furnish, furnish_interfaces
 from tests.system.not_implemented import PAGINATED, WAITED_FOR
 from tests.system.recycling import Account
 from tests.system.shop import Shop
@@ -70,6 +70,15 @@ class World:
         furnish(shop.ec2, 6)
         self.gateway = shop.ec2.describe_internet_gateways()["InternetGateways"][0]["InternetGatewayId"]
         self.subnet = shop.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+        furnish_interfaces(shop.ec2, self.subnet, 6)
+        self.nat_gateway, deleted = [it["NatGatewayId"] for it in shop.ec2.describe_nat_gateways()["NatGateways"]][:2]
+        self.deleted_nat_gateway = deleted
+        shop.ec2.delete_nat_gateway(NatGatewayId=deleted)
+        free: Any = [{"Name": "status", "Values": ["available"]}]
+        self.interface = shop.ec2.describe_network_interfaces(Filters=free)["NetworkInterfaces"][0][
+            "NetworkInterfaceId"
+        ]
+        self.prefix_list = shop.ec2.describe_managed_prefix_lists()["PrefixLists"][0]["PrefixListId"]
         self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
 
 
@@ -107,6 +116,8 @@ ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "DescribeImageReferences": lambda world: {"ImageIds": [world.image_id], "IncludeAllResourceTypes": True},
     "DescribeInstanceStatus": lambda _world: {"IncludeAllInstances": True},
     "DescribeLaunchTemplateVersions": lambda _world: {"Versions": ["$Latest"]},
+    "GetManagedPrefixListAssociations": lambda world: {"PrefixListId": world.prefix_list},
+    "GetManagedPrefixListEntries": lambda world: {"PrefixListId": world.prefix_list},
     "GetSecurityGroupsForVpc": lambda world: {"VpcId": world.vpc},
     "GetInstanceTypesFromInstanceRequirements": lambda _world: {
         "ArchitectureTypes": ["x86_64"],
@@ -140,6 +151,9 @@ READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
     "InstanceTerminated": lambda world: {"InstanceIds": [world.terminated]},
     "InternetGatewayExists": lambda world: {"InternetGatewayIds": [world.gateway]},
     "KeyPairExists": lambda _world: {"KeyNames": ["k"]},
+    "NatGatewayAvailable": lambda world: {"NatGatewayIds": [world.nat_gateway]},
+    "NatGatewayDeleted": lambda world: {"NatGatewayIds": [world.deleted_nat_gateway]},
+    "NetworkInterfaceAvailable": lambda world: {"NetworkInterfaceIds": [world.interface]},
     "SecurityGroupExists": lambda _world: {"GroupNames": ["group-0"]},
     "SnapshotCompleted": lambda world: {"SnapshotIds": world.snapshots},
     "SnapshotImported": lambda world: {"ImportTaskIds": world.transfers.snapshots},

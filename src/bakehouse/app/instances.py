@@ -8,6 +8,7 @@ from typing import Final
 
 from bakehouse.app import instance_changes
 from bakehouse.app.context import AppContext, owned
+from bakehouse.app.encryption import prepare_default_key
 from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
 from bakehouse.app.launch import LaunchRequest, plan, reserve
@@ -76,6 +77,7 @@ class Instances:
         """
         context = self._context
         await Networks(context).ensure_default(caller)
+        await prepare_default_key(context, caller)
         guests = (await context.hypervisor.capabilities()).guests
         async with context.store.transaction() as tx:
             planned = plan(context, caller, request, self._public_addresses, guests)
@@ -224,12 +226,13 @@ class Instances:
     def _begin_again(self, tx: Transaction, instance: Instance) -> None:
         """Put a stopped instance's records as a start begins with them: `pending`, with a new public address."""
         store = self._context.store
-        for interface in interfaces_of(store, instance.id):
-            if interface.wants_public_ip and interface.public_ip is None:
-                public_ip = self._public_addresses.next_free()
-                if public_ip is None:
-                    raise public_addresses_used_up()
-                tx.put(replace(interface, public_ip=public_ip))
+        interfaces = interfaces_of(store, instance.id)
+        # Source: EC2 User Guide, "Public IPv4 addresses": one with several interfaces gets no new one.
+        if len(interfaces) == 1 and interfaces[0].wants_public_ip and interfaces[0].public_ip is None:
+            public_ip = self._public_addresses.next_free()
+            if public_ip is None:
+                raise public_addresses_used_up()
+            tx.put(replace(interfaces[0], public_ip=public_ip))
         tx.put(
             replace(
                 instance,

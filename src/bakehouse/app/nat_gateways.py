@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from bakehouse.app.context import AppContext, owned, scope
@@ -82,9 +82,9 @@ class NatGateways:
             tx.put(replace(gateway, state=NatGatewayState.DELETED, deleted_at=now))
             let_go(tx, store, store.network_interfaces[gateway.network_interface_id], delete=True)
 
-    async def forget_deleted(self) -> None:
+    async def forget_deleted(self, now: datetime | None = None) -> None:
         """Forget those that were deleted an hour ago."""
-        oldest = self._context.now() - _DELETED_SHOWN
+        oldest = (now or self._context.now()) - _DELETED_SHOWN
         for gateway in list(self._context.store.nat_gateways):
             if gateway.deleted_at is not None and gateway.deleted_at < oldest:
                 async with self._context.store.transaction() as tx:

@@ -34,6 +34,7 @@ class SecurityGroupRules:
                 cidr_ipv4=permission.cidr_ipv4,
                 cidr_ipv6=permission.cidr_ipv6,
                 referenced_group_id=permission.referenced_group_id,
+                prefix_list_id=permission.prefix_list_id,
                 description=permission.description,
             )
         _check_different(rules)

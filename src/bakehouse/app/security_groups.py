@@ -133,11 +133,12 @@ class SecurityGroups:
                     cidr_ipv4=permission.cidr_ipv4,
                     cidr_ipv6=permission.cidr_ipv6,
                     referenced_group_id=permission.referenced_group_id,
+                    prefix_list_id=permission.prefix_list_id,
                     description=permission.description,
                     tags=dict(tags),
                 )
             )
-        if len(present) > _RULES_MAX:
+        if sum(map(self._weight, present)) > _RULES_MAX:
             raise Ec2Error("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per group is reached.")
         await self._apply(replace(group, rules=group.rules + tuple(added)))
         return added
@@ -177,9 +178,7 @@ class SecurityGroups:
         if group.name == "default":
             raise default_group_stays(group.id)
         store = self._context.store
-        carried = any(
-            group.id in interface.group_ids for interface in store.network_interfaces.by("vpc")[group.vpc_id].values()
-        )
+        carried = bool(store.network_interfaces.by("group")[group.id])
         named = any(
             rule.referenced_group_id == group.id
             for other in store.security_groups.by("vpc")[group.vpc_id].values()
@@ -189,6 +188,12 @@ class SecurityGroups:
         if carried or named:
             raise dependency_violation(f"resource {group.id} has a dependent object")
         await self._apply(group, deleted=True)
+
+    def _weight(self, permission: Permission) -> int:
+        """Return how many rules it counts for. Source: VPC User Guide, "Prefix lists", references in resources."""
+        if permission.prefix_list_id is None:
+            return 1
+        return self._context.store.prefix_lists[permission.prefix_list_id].max_entries
 
     def _check_reference(self, group: SecurityGroup, permission: Permission) -> None:
         if permission.referenced_group_id is None:

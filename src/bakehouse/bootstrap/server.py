@@ -24,6 +24,7 @@ from bakehouse.bootstrap.home import prepare_home
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.imds.service import MetadataService
+from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -94,7 +95,7 @@ async def running_server(
         terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
     )
     engine = SagaEngine(context, SAGAS, checkpoint)
-    app = _app(home, settings, context, engine)
+    app = _app(home, settings, context, engine, drivers.keys)
     app_of.append(app)
     boot_id = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
     seen_boot = home / "boot-id"
@@ -124,7 +125,7 @@ async def running_server(
         store.close()
 
 
-def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngine) -> App:
+def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngine, keys: KeyStore) -> App:
     """Make the use cases, over the records and drivers that the sagas have."""
     return App(
         AppContext(
@@ -140,6 +141,7 @@ def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngin
             objects=context.objects,
             archive=context.archive,
             disk_files=context.disk_files,
+            keys=keys,
             transfers=context.transfers,
         )
     )
@@ -158,9 +160,12 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
         app.spot_requests.settle,
         app.snapshot_sizes.measure,
         app.snapshot_tiers.end_restorations,
+        app.nat_gateways.forget_deleted,
         app.volume_modifications.finish,
         app.image_ancestry.forget_unneeded,
         app.image_usage_reports.forget_expired,
+        app.instance_events.carry_out_due,
+        app.instance_health.look,
     ]
 
 

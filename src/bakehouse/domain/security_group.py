@@ -18,11 +18,12 @@ class Permission:
     cidr_ipv4: str | None = None
     cidr_ipv6: str | None = None
     referenced_group_id: str | None = None
+    prefix_list_id: str | None = None
     description: str | None = field(default=None, compare=False)
 
     def text(self) -> str:
         """Return it as EC2's messages name a rule."""
-        peer = self.cidr_ipv4 or self.cidr_ipv6 or self.referenced_group_id
+        peer = self.cidr_ipv4 or self.cidr_ipv6 or self.referenced_group_id or self.prefix_list_id
         if self.protocol == "-1":
             return f"peer: {peer}, ALL, ALLOW"
         return f"peer: {peer}, {self.protocol.upper()}, from port: {self.from_port}, to port: {self.to_port}, ALLOW"
@@ -90,6 +91,7 @@ class SecurityGroupRule:
     cidr_ipv4: str | None = None
     cidr_ipv6: str | None = None
     referenced_group_id: str | None = None
+    prefix_list_id: str | None = None
     description: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -103,6 +105,7 @@ class SecurityGroupRule:
             cidr_ipv4=self.cidr_ipv4,
             cidr_ipv6=self.cidr_ipv6,
             referenced_group_id=self.referenced_group_id,
+            prefix_list_id=self.prefix_list_id,
         )
 
 

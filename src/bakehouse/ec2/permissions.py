@@ -48,7 +48,7 @@ def _read(ctx: RequestContext, entry: Mapping[str, Any], vpc_id: str) -> Iterato
     first, last = ports_of(protocol, entry.get("FromPort"), entry.get("ToPort"))
     peers = list(_peers(ctx, entry, vpc_id))
     if not peers:
-        raise missing_parameter("ipRanges, ipv6Ranges or groups")
+        raise missing_parameter("ipRanges, ipv6Ranges, prefixListIds or groups")
     for peer in peers:
         yield Permission(protocol=protocol, from_port=first, to_port=last, **peer)
 
@@ -58,6 +58,9 @@ def _peers(ctx: RequestContext, entry: Mapping[str, Any], vpc_id: str) -> Iterat
         yield {"cidr_ipv4": cidr_of(ipv4.get("CidrIp", ""), 4), "description": ipv4.get("Description")}
     for ipv6 in entry.get("Ipv6Ranges") or ():
         yield {"cidr_ipv6": cidr_of(ipv6.get("CidrIpv6", ""), 6), "description": ipv6.get("Description")}
+    for named in entry.get("PrefixListIds") or ():
+        prefix_list = ctx.app.prefix_lists.one(ctx.caller, named.get("PrefixListId", ""))
+        yield {"prefix_list_id": prefix_list.id, "description": named.get("Description")}
     for pair in entry.get("UserIdGroupPairs") or ():
         yield {"referenced_group_id": _peer_group(ctx, pair, vpc_id), "description": pair.get("Description")}
 
@@ -96,6 +99,8 @@ def permission_views(rules: Iterable[SecurityGroupRule], account_id: str) -> lis
             entries[key]["IpRanges"].append({"CidrIp": rule.cidr_ipv4} | description)
         elif rule.cidr_ipv6 is not None:
             entries[key]["Ipv6Ranges"].append({"CidrIpv6": rule.cidr_ipv6} | description)
+        elif rule.prefix_list_id is not None:
+            entries[key]["PrefixListIds"].append({"PrefixListId": rule.prefix_list_id} | description)
         else:
             pair = {"GroupId": rule.referenced_group_id, "UserId": account_id}
             entries[key]["UserIdGroupPairs"].append(pair | description)

@@ -10,8 +10,8 @@ from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.security_groups import PERMISSIONS, requested_group
 
 _DESCRIPTIONS = "SecurityGroupRuleDescriptions.SecurityGroupRuleId SecurityGroupRuleDescriptions.Description"
-_RULE = "IpProtocol FromPort ToPort CidrIpv4 CidrIpv6 ReferencedGroupId Description"
-_SOURCES = ("CidrIpv4", "CidrIpv6", "ReferencedGroupId")
+_RULE = "IpProtocol FromPort ToPort CidrIpv4 CidrIpv6 PrefixListId ReferencedGroupId Description"
+_SOURCES = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId")
 
 
 @operation(
@@ -72,6 +72,8 @@ def _permission(ctx: RequestContext, wanted: Mapping[str, Any], group: SecurityG
             entry["IpRanges"] = [{"CidrIp": wanted["CidrIpv4"]} | described]
         case ["CidrIpv6"]:
             entry["Ipv6Ranges"] = [{"CidrIpv6": wanted["CidrIpv6"]} | described]
+        case ["PrefixListId"]:
+            entry["PrefixListIds"] = [{"PrefixListId": wanted["PrefixListId"]} | described]
         case ["ReferencedGroupId"]:
             entry["UserIdGroupPairs"] = [{"GroupId": wanted["ReferencedGroupId"]} | described]
     (permission,) = requested_permissions(ctx, {"IpPermissions": [entry]}, group.vpc_id)

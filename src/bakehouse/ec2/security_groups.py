@@ -27,6 +27,7 @@ _RULE_VALUES = {
     "from-port": "from_port",
     "group-id": "referenced_group_id",
     "ipv6-cidr": "cidr_ipv6",
+    "prefix-list-id": "prefix_list_id",
     "protocol": "protocol",
     "to-port": "to_port",
 }
@@ -57,9 +58,9 @@ RULE_FILTERS: Filters[_Entry] = Filters(
 
 PERMISSIONS = (
     "IpPermissions.IpProtocol IpPermissions.FromPort IpPermissions.ToPort IpPermissions.IpRanges "
-    "IpPermissions.Ipv6Ranges IpPermissions.UserIdGroupPairs.GroupId IpPermissions.UserIdGroupPairs.GroupName "
-    "IpPermissions.UserIdGroupPairs.UserId IpPermissions.UserIdGroupPairs.VpcId "
-    "IpPermissions.UserIdGroupPairs.Description"
+    "IpPermissions.Ipv6Ranges IpPermissions.PrefixListIds IpPermissions.UserIdGroupPairs.GroupId "
+    "IpPermissions.UserIdGroupPairs.GroupName IpPermissions.UserIdGroupPairs.UserId "
+    "IpPermissions.UserIdGroupPairs.VpcId IpPermissions.UserIdGroupPairs.Description"
 )
 _FLAT = "IpProtocol FromPort ToPort CidrIp"
 
@@ -219,5 +220,6 @@ def _permission_members(rule: SecurityGroupRule) -> dict[str, Any]:
         "ToPort": -1 if rule.to_port is None else rule.to_port,
         "CidrIpv4": rule.cidr_ipv4,
         "CidrIpv6": rule.cidr_ipv6,
+        "PrefixListId": rule.prefix_list_id,
         "Description": rule.description,
     }

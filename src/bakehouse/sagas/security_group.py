@@ -28,7 +28,7 @@ async def apply_group(ctx: SagaContext, change: SecurityGroupChange) -> None:
     if group is None:
         await ctx.network.delete_group(change.vpc_id, change.group_id)
     else:
-        await ctx.network.apply_group(group_spec(group))
+        await ctx.network.apply_group(group_spec(ctx.store, group))
 
 
 APPLY_SECURITY_GROUP = Saga(

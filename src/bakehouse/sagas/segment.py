@@ -1,6 +1,8 @@
 """What the sagas tell the network: segments made, groups and interfaces described from the records."""
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 
 from bakehouse.domain.instance_options import PrivateNames
 from bakehouse.domain.network import host_name_of
@@ -43,29 +45,34 @@ async def _apply_groups(ctx: SagaContext, vpc_id: str) -> None:
         group for group in ctx.store.security_groups.by("vpc")[vpc_id].values() if applied.get(group.id) is not group
     ]:
         for group in changed:
-            await ctx.network.apply_group(group_spec(group))
+            await ctx.network.apply_group(group_spec(ctx.store, group))
             applied[group.id] = group
 
 
-def group_spec(group: SecurityGroup) -> GroupSpec:
+def group_spec(store: Store, group: SecurityGroup) -> GroupSpec:
     """Describe a security group."""
     return GroupSpec(
         group_id=group.id,
         vpc_id=group.vpc_id,
-        ingress=tuple(firewall_rule(rule) for rule in group.rules if not rule.is_egress),
-        egress=tuple(firewall_rule(rule) for rule in group.rules if rule.is_egress),
+        ingress=tuple(it for rule in group.rules if not rule.is_egress for it in firewall_rules(store, rule)),
+        egress=tuple(it for rule in group.rules if rule.is_egress for it in firewall_rules(store, rule)),
     )
 
 
-def firewall_rule(rule: SecurityGroupRule) -> FirewallRule:
-    """Describe one rule."""
-    return FirewallRule(
+def firewall_rules(store: Store, rule: SecurityGroupRule) -> Iterator[FirewallRule]:
+    """Describe one rule: that which names a prefix list by one for each of its entries."""
+    described = FirewallRule(
         protocol=rule.protocol,
         from_port=rule.from_port,
         to_port=rule.to_port,
         cidr=rule.cidr_ipv4 or rule.cidr_ipv6,
         group_id=rule.referenced_group_id,
     )
+    if rule.prefix_list_id is None:
+        yield described
+        return
+    for entry in store.prefix_lists[rule.prefix_list_id].entries:
+        yield replace(described, cidr=entry.cidr)
 
 
 def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:

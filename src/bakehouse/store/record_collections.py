@@ -17,6 +17,7 @@ from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.internet_gateway import EgressOnlyInternetGateway, InternetGateway
 from bakehouse.domain.key_pair import KeyPair
+from bakehouse.domain.kms_key import KmsKey
 from bakehouse.domain.launch_template import LaunchTemplate, LaunchTemplateVersion
 from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.network import Subnet, Vpc
@@ -116,6 +117,7 @@ class RecordCollections:
         default_factory=lambda: Records(scope=_scope, vpc=lambda gateway: gateway.vpc_id)
     )
     key_pairs: Records[KeyPair] = field(default_factory=lambda: Records(scope=_scope))
+    kms_keys: Records[KmsKey] = field(default_factory=lambda: Records(scope=_scope))
     nat_gateways: Records[NatGateway] = field(
         default_factory=lambda: Records(scope=_scope, vpc=lambda it: it.vpc_id, subnet=lambda it: it.subnet_id)
     )
@@ -156,7 +158,11 @@ class RecordCollections:
     )
     sagas: Records[SagaRecord] = field(default_factory=lambda: Records(subject=lambda saga: saga.subject_id))
     security_groups: Records[SecurityGroup] = field(
-        default_factory=lambda: Records(scope=_scope, vpc=lambda group: group.vpc_id)
+        default_factory=lambda: Records(
+            scope=_scope,
+            vpc=lambda group: group.vpc_id,
+            prefix_list=lambda group: Each({rule.prefix_list_id for rule in group.rules} - {None}),
+        )
     )
     snapshots: Records[Snapshot] = field(
         default_factory=lambda: Records(
