@@ -39,6 +39,7 @@ from bakehouse.app.network_acls import NetworkAcls
 from bakehouse.app.network_interfaces import NetworkInterfaces
 from bakehouse.app.networks import Networks
 from bakehouse.app.placement_groups import PlacementGroups
+from bakehouse.app.prefix_lists import PrefixLists
 from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
 from bakehouse.app.public_addresses import PublicAddresses
@@ -107,6 +108,7 @@ class App:
         self.elastic_addresses = ElasticAddresses(context, public_addresses)
         self.nat_gateways = NatGateways(context)
         self.network_interfaces = NetworkInterfaces(context)
+        self.prefix_lists = PrefixLists(context)
         self.interface_addresses = InterfaceAddresses(context, self.network_interfaces)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
