@@ -90,7 +90,7 @@ async def start_former(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     await _mark(ctx, params, ReplaceRootState.FAILING)
     await ctx.hypervisor.kill(params.instance_id, keep_local_disks=True)  # its guest may have shut down, or be about to
     with suppress(MachineStartFailed):
-        await machine.plug_interface(ctx, params.instance_id)
+        await machine.plug_interfaces(ctx, params.instance_id)
         await machine.start_machine(ctx, params.instance_id)
 
 
@@ -124,7 +124,7 @@ async def change_back(ctx: SagaContext, params: ReplaceRootVolume) -> None:
 
 async def start_machine(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     """Start the machine on the replacement."""
-    await machine.plug_interface(ctx, params.instance_id)
+    await machine.plug_interfaces(ctx, params.instance_id)
     await machine.start_machine(ctx, params.instance_id)
 
 
