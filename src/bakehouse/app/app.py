@@ -8,6 +8,7 @@ from bakehouse.app.context import AppContext
 from bakehouse.app.dhcp_options import DhcpOptionsSets
 from bakehouse.app.egress_only_gateways import EgressOnlyGateways
 from bakehouse.app.elastic_addresses import ElasticAddresses
+from bakehouse.app.encryption import Keys
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
 from bakehouse.app.host import Host
@@ -23,7 +24,9 @@ from bakehouse.app.image_usage_reports import ImageUsageReports
 from bakehouse.app.image_watermarks import ImageWatermarks
 from bakehouse.app.images import Images
 from bakehouse.app.import_tasks import ImportTasks
+from bakehouse.app.instance_events import InstanceEvents
 from bakehouse.app.instance_firmware import InstanceFirmware
+from bakehouse.app.instance_health import InstanceHealth
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instance_options import InstanceOptions
 from bakehouse.app.instances import Instances
@@ -101,6 +104,8 @@ class App:
         self.image_watermarks = ImageWatermarks(context, self.images)
         self.instance_firmware = InstanceFirmware(context)
         self.instance_images = InstanceImages(context, self.allowed_images)
+        self.instance_events = InstanceEvents(context)
+        self.instance_health = InstanceHealth(context)
         self.instance_options = InstanceOptions(context)
         self.import_tasks = ImportTasks(context)
         public_addresses = PublicAddresses(context.store, context.public_pool)
@@ -110,6 +115,7 @@ class App:
         self.network_interfaces = NetworkInterfaces(context)
         self.prefix_lists = PrefixLists(context)
         self.interface_addresses = InterfaceAddresses(context, self.network_interfaces)
+        self.keys = Keys(context)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
         self.login_keys = LoginKeys(context)

@@ -8,6 +8,7 @@ import typer
 from bakehouse.cli import (
     account_commands,
     console_commands,
+    event_commands,
     image_commands,
     instance_commands,
     server_commands,
@@ -36,11 +37,15 @@ for command in (
     console_commands.console,
 ):
     app.command()(command)
-app.command(context_settings={"allow_extra_args": True})(instance_commands.ssh)
+app.command(context_settings={"allow_extra_args": True})(ssh_commands.ssh)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ssh_commands.scp)
+app.command()(ssh_commands.forward)
+app.command()(ssh_commands.ssh_config)
 app.add_typer(image_commands.images, name="image")
 app.add_typer(account_commands.accounts, name="account")
 app.add_typer(spot_commands.spot, name="spot")
 app.add_typer(storage_commands.storage, name="storage")
+app.add_typer(event_commands.events, name="event")
 
 
 def _print_version(wanted: bool) -> None:

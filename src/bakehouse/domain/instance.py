@@ -44,6 +44,7 @@ class InstanceEvent(StrEnum):
     MACHINE_LOST = "machine lost"
     """It ended by itself, without the guest shutting down."""
     HOST_RESTARTED = "host restarted"
+    RECOVERED = "machine lost, recovered"
 
 
 S = InstanceState
@@ -73,6 +74,7 @@ TRANSITIONS: Final[Mapping[tuple[InstanceState, InstanceEvent], InstanceState]] 
     (S.RUNNING, E.GUEST_POWERED_OFF_TO_TERMINATE): S.SHUTTING_DOWN,
     (S.RUNNING, E.MACHINE_LOST): S.STOPPING,  # its interface is still there
     (S.RUNNING, E.HOST_RESTARTED): S.PENDING,  # it is started again
+    (S.RUNNING, E.RECOVERED): S.PENDING,
     (S.STOPPING, E.STOP_REQUESTED): S.STOPPING,
     (S.STOPPING, E.TERMINATE_REQUESTED): S.SHUTTING_DOWN,
     (S.STOPPING, E.MACHINE_GONE): S.STOPPED,
@@ -97,11 +99,18 @@ class StateReason:
 USER_SHUTDOWN: Final = StateReason(
     code="Client.UserInitiatedShutdown", message="Client.UserInitiatedShutdown: User initiated shutdown"
 )
+USER_HIBERNATE: Final = StateReason(
+    code="Client.UserInitiatedHibernate", message="Client.UserInitiatedHibernate: User initiated hibernate"
+)
 GUEST_SHUTDOWN: Final = StateReason(
     code="Client.InstanceInitiatedShutdown", message="Client.InstanceInitiatedShutdown: Instance initiated shutdown"
 )
 MACHINE_LOST: Final = StateReason(
     code="Server.InternalError", message="Server.InternalError: the virtual machine ended unexpectedly"
+)
+#: A scheduled event stopped it. Source: EC2 API Reference, StateReason: "stopped due to a scheduled retirement".
+SCHEDULED_STOP: Final = StateReason(
+    code="Server.ScheduledStop", message="Server.ScheduledStop: Stopped due to a scheduled retirement"
 )
 LAUNCH_FAILED: Final = StateReason(
     code="Server.InternalError", message="Server.InternalError: Internal error on launch"
@@ -172,6 +181,10 @@ class Instance:
     """The UEFI variables that it began with, where its image brought some."""
     disk_bus: str = "nvme"
     """How it sees its volumes: `nvme` or `virtio`."""
+    hibernation: bool = False
+    """Whether it was enabled for hibernation at launch."""
+    hibernated: bool = False
+    """Whether its memory was saved when it was stopped; it wakes up with that at its next start."""
     monitoring: bool = False
     cpu_options: CpuOptions | None = None
     """What was asked for; None is what the type has."""
@@ -180,6 +193,12 @@ class Instance:
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
     profile: ProfileAssociation | None = None
+    answered_at: datetime | None = None
+    """When its guest was first heard of since it was started, or was heard of again."""
+    silent_since: datetime | None = None
+    """Since when its guest does not answer, if that is too long; see `instance_health.py`."""
+    recovered_at: tuple[datetime, ...] = ()
+    """When it was recovered, within a day of the last time."""
     events: tuple[ScheduledEvent, ...] = ()
     """Scheduled ones, and those of the last week that are over; oldest first."""
     client_token: str | None = None

@@ -84,6 +84,14 @@ class InstanceType:
         return self.hypervisor == "nitro" and "uefi" in self.boot_modes and self.family != "a1"
 
     @property
+    def is_recovered(self) -> bool:
+        """Whether an instance whose host fails is recovered: not where it may have local disks.
+
+        Source: EC2 User Guide, "Automatic instance recovery", requirements.
+        """
+        return self.local_disks is None
+
+    @property
     def family(self) -> str:
         """Return what stands before the dot, such as `t3`."""
         return self.name.partition(".")[0]

@@ -1,80 +1,71 @@
-"""DescribeInstanceStatus."""
+"""Status checks and scheduled events of instances."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance_event import ScheduledEvent, shown_events
+from bakehouse.domain.instance_health import Health, guest_health, host_health, volume_health
 from bakehouse.domain.region import zone_id
 from bakehouse.ec2.filters import Filters
+from bakehouse.ec2.instance_filters import moment
 from bakehouse.ec2.instance_views import STATES
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
-_NOT_APPLICABLE: Final = {"Status": "not-applicable"}
-_OK: Final = {"Status": "ok", "Details": [{"Name": "reachability", "Status": "passed"}]}
+#: What each status says of its one detail. Source: EC2 API Reference, InstanceStatusDetails, status.
+_DETAILS: Final = {Health.OK: "passed", Health.IMPAIRED: "failed", Health.INITIALIZING: "initializing"}
+
+Check = Callable[[Instance], tuple[Health, datetime | None]]
 
 
-def _health(details: InstanceDetails) -> str:
-    """Return the instance's own status: a guest that has panicked or stands still is impaired, every other well."""
-    if details.instance.state is not InstanceState.RUNNING:
-        return "not-applicable"
-    return "ok" if _impaired_since(details.instance) is None else "impaired"
+def _status(check: Check) -> Callable[[InstanceDetails], Iterable[str]]:
+    return lambda it: (check(it.instance)[0].value,)
 
 
-def _impaired_since(instance: Instance) -> datetime | None:
-    return instance.impaired_since or instance.storage_full_since
+def _reachability(check: Check) -> Callable[[InstanceDetails], Iterable[str]]:
+    return lambda it: [_DETAILS[health] for health in (check(it.instance)[0],) if health in _DETAILS]
 
 
-def _ebs_health(details: InstanceDetails) -> str:
-    """Return whether its volumes complete what it writes.
-
-    Source: EC2 User Guide, "Status checks for your instances", attached EBS status checks.
-    """
-    if details.instance.state is InstanceState.RUNNING and details.instance.storage_full_since is not None:
-        return "impaired"
-    return _host_health(details)
+def _events(value: Callable[[ScheduledEvent], str | None]) -> Callable[[InstanceDetails], Iterable[str | None]]:
+    return lambda it: [value(event) for event in _shown(it.instance)]
 
 
-def _host_health(details: InstanceDetails) -> str:
-    return "ok" if details.instance.state is InstanceState.RUNNING else "not-applicable"
-
-
-def _reachability(health: str) -> Iterable[str]:
-    return {"ok": ("passed",), "impaired": ("failed",)}.get(health, ())
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else moment(at)
 
 
 def _nothing(_details: InstanceDetails) -> Iterable[str]:
     return ()
 
 
-#: Source: EC2 API Reference, DescribeInstanceStatus, Filters. No events are ever scheduled.
+def _shown(instance: Instance) -> list[ScheduledEvent]:
+    return shown_events(instance.events, datetime.now(UTC)) if instance.events else []
+
+
+#: Source: EC2 API Reference, DescribeInstanceStatus, Filters.
 FILTERS: Final[Filters[InstanceDetails]] = Filters(
     {
         "application-status.status": lambda _it: ("not-applicable",),
-        "attached-ebs-status.status": lambda it: (_ebs_health(it),),
+        "attached-ebs-status.status": _status(volume_health),
         "availability-zone": lambda it: (it.instance.availability_zone,),
         "availability-zone-id": lambda it: (zone_id(it.instance.availability_zone),),
+        "event.code": _events(lambda event: event.code.value),
+        "event.description": _events(lambda event: event.description),
+        "event.instance-event-id": _events(lambda event: event.id),
+        "event.not-after": _events(lambda event: _moment(event.not_after)),
+        "event.not-before": _events(lambda event: _moment(event.not_before)),
+        "event.not-before-deadline": _events(lambda event: _moment(event.deadline)),
         "instance-state-code": lambda it: (str(it.instance.state.code),),
         "instance-state-name": lambda it: (it.instance.state.value,),
-        "instance-status.reachability": lambda it: _reachability(_health(it)),
-        "instance-status.status": lambda it: (_health(it),),
+        "instance-status.reachability": _reachability(guest_health),
+        "instance-status.status": _status(guest_health),
         "operator.managed": lambda _it: ("false",),
-        "system-status.reachability": lambda it: _reachability(_host_health(it)),
-        "system-status.status": lambda it: (_host_health(it),),
-        **dict.fromkeys(
-            (
-                "event.code",
-                "event.description",
-                "event.instance-event-id",
-                "event.not-after",
-                "event.not-before",
-                "event.not-before-deadline",
-                "operator.principal",
-            ),
-            _nothing,
-        ),
+        "operator.principal": _nothing,
+        "system-status.reachability": _reachability(host_health),
+        "system-status.status": _status(host_health),
     }
 )
 
@@ -84,16 +75,35 @@ FILTERS: Final[Filters[InstanceDetails]] = Filters(
     honours="InstanceIds Filters MaxResults NextToken IncludeAllInstances IncludeManagedResources",
 )
 async def describe_instance_status(ctx: RequestContext, request: Request) -> Response:
-    """List how running instances are, or all with IncludeAllInstances."""
+    """List how running instances are, or all with IncludeAllInstances. Guests not yet heard of are asked once more."""
     matches = FILTERS.compile(request)
-    every = request.get("IncludeAllInstances", False)
+    every, ids = request.get("IncludeAllInstances", False), request.get("InstanceIds")
+    await ctx.app.instance_health.look_for(it.instance for it in ctx.app.instances.describe(ctx.caller, ids))
     details = [
         it
-        for it in ctx.app.instances.describe(ctx.caller, request.get("InstanceIds"))
+        for it in ctx.app.instances.describe(ctx.caller, ids)
         if (every or it.instance.state is InstanceState.RUNNING) and matches(it)
     ]
     shown, token = page(ctx, request, details, key=lambda it: it.instance.id, sizes=(5, 1000), ids="InstanceIds")
     return {"InstanceStatuses": [_view(it) for it in shown], "NextToken": token}
+
+
+@operation("ReportInstanceStatus", honours="Instances Status ReasonCodes StartTime EndTime Description")
+async def report_instance_status(ctx: RequestContext, request: Request) -> Response:
+    """Write down what an owner says of instances, in the server's log. No status changes by it, as on EC2."""
+    await ctx.app.instance_health.report(
+        ctx.caller, request["Instances"], status=request["Status"], reasons=request["ReasonCodes"]
+    )
+    return {}
+
+
+@operation("ModifyInstanceEventStartTime", honours="InstanceId InstanceEventId NotBefore")
+async def modify_instance_event_start_time(ctx: RequestContext, request: Request) -> Response:
+    """Let a scheduled event begin at another time."""
+    event = await ctx.app.instance_events.move(
+        ctx.caller, request["InstanceId"], request["InstanceEventId"], request["NotBefore"]
+    )
+    return {"Event": _event(event)}
 
 
 def _view(details: InstanceDetails) -> Mapping[str, Any]:
@@ -103,16 +113,26 @@ def _view(details: InstanceDetails) -> Mapping[str, Any]:
         "AvailabilityZone": instance.availability_zone,
         "AvailabilityZoneId": zone_id(instance.availability_zone),
         "InstanceState": STATES[instance.state],
-        "InstanceStatus": _status(details.instance, _impaired_since(instance)),
-        "SystemStatus": _OK if instance.state is InstanceState.RUNNING else _NOT_APPLICABLE,
-        "AttachedEbsStatus": _status(details.instance, instance.storage_full_since),
+        "InstanceStatus": _summary(*guest_health(instance)),
+        "SystemStatus": _summary(*host_health(instance)),
+        "AttachedEbsStatus": _summary(*volume_health(instance)),
+        "Events": [_event(event) for event in _shown(instance)] or None,
     }
 
 
-def _status(instance: Instance, impaired_since: datetime | None) -> Mapping[str, Any]:
-    if instance.state is not InstanceState.RUNNING:
-        return _NOT_APPLICABLE
-    if impaired_since is None:
-        return _OK
-    failed = {"Name": "reachability", "Status": "failed", "ImpairedSince": impaired_since}
-    return {"Status": "impaired", "Details": [failed]}
+def _summary(health: Health, impaired_since: datetime | None) -> Mapping[str, Any]:
+    if health is Health.NOT_APPLICABLE:
+        return {"Status": health.value}
+    detail = {"Name": "reachability", "Status": _DETAILS[health], "ImpairedSince": impaired_since}
+    return {"Status": health.value, "Details": [detail]}
+
+
+def _event(event: ScheduledEvent) -> Mapping[str, Any]:
+    return {
+        "InstanceEventId": event.id,
+        "Code": event.code.value,
+        "Description": event.description,
+        "NotAfter": event.not_after,
+        "NotBefore": event.not_before,
+        "NotBeforeDeadline": event.deadline,
+    }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
+from bakehouse.domain.hibernation import can_hibernate
 from bakehouse.domain.instance_store import has_nvme
 from bakehouse.domain.instance_type import MAX_VOLUMES, EbsPerformance, InstanceType, LocalDisks
 from bakehouse.ec2.filters import Filters, flag
@@ -34,7 +35,7 @@ def _nvme_support(kind: InstanceType) -> str:
 
 FILTERS: Final[Filters[InstanceType]] = Filters(
     {
-        "auto-recovery-supported": lambda _kind: ["false"],
+        "auto-recovery-supported": lambda kind: [flag(kind.is_recovered)],
         "bare-metal": lambda _kind: ["false"],
         "burstable-performance-supported": lambda kind: [flag(kind.burstable)],
         "current-generation": lambda kind: [flag(kind.current_generation)],
@@ -51,7 +52,7 @@ FILTERS: Final[Filters[InstanceType]] = Filters(
         "ebs-info.maximum-ebs-attachments": lambda _kind: [str(MAX_VOLUMES)],
         "ebs-info.nvme-support": lambda kind: [kind.ebs_nvme],
         "free-tier-eligible": lambda kind: [flag(kind.free_tier)],
-        "hibernation-supported": lambda _kind: ["false"],
+        "hibernation-supported": lambda kind: [flag(can_hibernate(kind))],
         "hypervisor": lambda kind: [kind.hypervisor],
         "instance-storage-info.disk.count": lambda kind: _disks(kind, lambda disks: str(disks.count)),
         "instance-storage-info.disk.size-in-gb": lambda kind: _disks(kind, lambda disks: str(disks.size_gb)),
@@ -131,10 +132,10 @@ def instance_type_view(kind: InstanceType) -> Response:
         },
         "NetworkInfo": _network_info(kind),
         "PlacementGroupInfo": {"SupportedStrategies": []},
-        "HibernationSupported": False,
+        "HibernationSupported": can_hibernate(kind),
         "BurstablePerformanceSupported": kind.burstable,
         "DedicatedHostsSupported": False,
-        "AutoRecoverySupported": False,
+        "AutoRecoverySupported": kind.is_recovered,
         "SupportedBootModes": list(kind.boot_modes),
         "NitroEnclavesSupport": "unsupported",
         "NitroTpmSupport": "supported" if kind.has_tpm else "unsupported",

@@ -18,6 +18,7 @@ from bakehouse.domain.instance import (
     StateReason,
     next_state,
 )
+from bakehouse.domain.instance_health import may_recover, recovered
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
@@ -40,7 +41,8 @@ class Guests:
     async def obey(self, instance_id: str, machine: MachineState, *, host_restarted: bool = False) -> None:
         """Follow a machine's state. An instance that a saga is changing is left to it.
 
-        A machine that is gone because the host restarted is started again; otherwise its instance is stopped.
+        A machine that is gone because the host restarted is started again. One that ended by itself is too, where
+        its instance is recovered (`instance_health.may_recover`); otherwise its instance is stopped.
         """
         instance = self._context.store.instances.get(instance_id)
         if instance is None or instance.ended_with_server or self._sagas.is_changing(instance_id):
@@ -84,6 +86,9 @@ class Guests:
         elif machine is MachineState.GONE and host_restarted:
             _log.info("the host restarted; starting the instance again", instance=instance.id)
             await self._start_again(instance)
+        elif machine is MachineState.GONE and may_recover(instance, self._context.now()):
+            _log.warning("the machine ended unexpectedly; recovering the instance", instance=instance.id)
+            await self._start_again(recovered(instance, self._context.now()), InstanceEvent.RECOVERED)
         elif machine is MachineState.GONE:
             _log.warning("the machine ended unexpectedly", instance=instance.id)
             await self._stop(instance, InstanceEvent.MACHINE_LOST, MACHINE_LOST)
@@ -115,9 +120,10 @@ class Guests:
             )
         self._sagas.begin(saga)
 
-    async def _start_again(self, instance: Instance) -> None:
+    async def _start_again(self, instance: Instance, event: InstanceEvent = InstanceEvent.HOST_RESTARTED) -> None:
         async with self._context.store.transaction() as tx:
-            state = next_state(instance, InstanceEvent.HOST_RESTARTED)
-            tx.put(replace(instance, state=state, impaired_since=None, ended_with_server=False))
+            state = next_state(instance, event)
+            well = replace(instance, impaired_since=None, storage_full_since=None, answered_at=None, silent_since=None)
+            tx.put(replace(well, state=state, ended_with_server=False))
             saga = self._sagas.enlist(tx, START_INSTANCE, StartInstance(instance.id), subject_id=instance.id)
         self._sagas.begin(saga)

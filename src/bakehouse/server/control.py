@@ -26,6 +26,7 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.server import serial_socket
+from bakehouse.server.event_control import EventControl
 from bakehouse.server.storage_control import StorageControl
 
 Progress = Callable[[float], None]
@@ -63,6 +64,7 @@ class Control:
                 Route("/images/export", self._export_image, methods=["POST"]),
                 Route("/images/import", self._import_image, methods=["POST"]),
                 *StorageControl(self._app.storage).routes(),
+                *EventControl(self._app.instance_events).routes(),
                 Route("/instances/{instance_id}/console", self._console),
                 WebSocketRoute("/instances/{instance_id}/serial", self._serial),
                 Route("/instances/{instance_id}/sysrq", self._sysrq, methods=["POST"]),
