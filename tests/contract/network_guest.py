@@ -91,6 +91,48 @@ def second_address(ip: str, prefix: int) -> None:
     globals()["ip"]("addr", "replace", f"{ip}/{prefix}", "dev", "eth0")
 
 
+def ipv6(ip: str) -> bool:
+    """Take an IPv6 address as one from DHCPv6 is taken; tell whether a router says that it is one."""
+    settings = Path("/proc/sys/net/ipv6/conf/eth0")
+    for setting, value in (
+        ("disable_ipv6", 1),
+        ("accept_dad", 0),
+        ("accept_ra", 2),
+        ("router_solicitation_delay", 0),
+        ("router_solicitation_interval", 1),
+        ("disable_ipv6", 0),
+    ):
+        (settings / setting).write_text(str(value))
+    globals()["ip"]("-6", "addr", "replace", f"{ip}/128", "dev", "eth0", "nodad")
+    deadline = time.monotonic() + DEADLINE_S / 2
+    while time.monotonic() < deadline:
+        routes = subprocess.run(["ip", "-6", "route", "show", "default"], capture_output=True, text=True, check=True)
+        if "proto ra" in routes.stdout:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def dhcp6() -> str:
+    """Ask for an IPv6 address; return the one that is offered, empty when none is."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        mac = fcntl.ioctl(client, SIOCGIFHWADDR, struct.pack("16s24x", b"eth0"))[18:24]
+        client.bind(("::", 546))
+        client.settimeout(PATIENCE_S)
+        identity = struct.pack("!HHHH", 1, 10, 3, 1) + mac  # DUID-LL
+        wanted = struct.pack("!HHIII", 3, 12, 1, 0, 0) + struct.pack("!HHH", 6, 2, 23) + struct.pack("!HHH", 8, 2, 0)
+        solicit = b"\x01abc" + identity + wanted
+        for _ in range(8):
+            client.sendto(solicit, ("ff02::1:2", 547, 0, socket.if_nametoindex("eth0")))
+            try:
+                answer = client.recv(2048)
+            except TimeoutError:
+                continue
+            place = answer.find(struct.pack("!HH", 5, 24))  # IAADDR
+            return socket.inet_ntop(socket.AF_INET6, answer[place + 4 : place + 20]) if place > 0 else ""
+    return "silent"
+
+
 def forward(*, translate: bool) -> None:
     """Forward others' packets, as a firewall does; and in our own name, as a NAT instance does."""
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -108,7 +150,7 @@ def hardware(mac: str) -> None:
 
 def connect(ip: str, port: int, source: str = "") -> str:
     """Try a TCP connection."""
-    with socket.socket() as connection:
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as connection:
         connection.settimeout(PATIENCE_S)
         try:
             if source:
@@ -134,9 +176,9 @@ def fetch(ip: str, port: int) -> str:
         return said.decode()
 
 
-def listen(port: int) -> None:
+def listen(port: int, *, on_ipv6: bool = False) -> None:
     """Serve a port: answer with the peer's address and how many bytes it sent, once it has sent all."""
-    server = socket.create_server(("", port))
+    server = socket.create_server(("", port), family=socket.AF_INET6 if on_ipv6 else socket.AF_INET)
 
     def serve(connection: socket.socket, peer: str) -> None:
         with connection:
@@ -293,6 +335,8 @@ ACTIONS: dict[str, Callable[..., Any]] = {
         address,
         also,
         second_address,
+        ipv6,
+        dhcp6,
         forward,
         hardware,
         connect,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,11 @@ from tests.contract.network_world import (
     world,
 )
 
+from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers import process
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.network.linux.host import Mode
+from bakehouse.ports.network import AddressSpec, RouteSpec, SubnetSpec
 
 METADATA = "169.254.169.254"
 OPEN = group("sg-0000000000000000d", tcp(22, cidr=EVERYBODY))
@@ -162,6 +165,34 @@ async def test_killed_helpers_are_replaced_at_the_next_plug(net: World) -> None:
     assert await old.ask("resolve", server="172.31.0.2", name="instance-data.ec2.internal") == METADATA
     assert len(helpers) == 2
     assert len(await _programs(net, "slirp4netns")) == 1
+
+
+async def test_all_is_there_again_when_everything_of_a_segment_was_killed(net: World) -> None:
+    """As after a reboot: agent, dnsmasq and slirp4netns are gone, and the namespace with them."""
+    hole = RouteSpec(destination="100.127.0.1/32", target="blackhole")
+    internet = RouteSpec(destination=EVERYBODY, target="internet")
+    closed = SubnetSpec(subnet_id="subnet-closed", cidr="172.31.16.0/20", routes=(internet, hole))
+    vpc = replace(SEGMENT, subnets=(*SEGMENT.subnets, closed), extra_cidrs=("10.77.0.0/16",))
+    await net.fabric.ensure_segment(vpc)
+    further = AddressSpec(private_ip="172.31.0.110", public_ip=str(public_pool(net.home)[110]))
+    spec = interface(10, WEB.group_id, home=net.home, secondary_ips=(further,))
+    shut = {"subnet_id": closed.subnet_id, "subnet_cidr": closed.cidr, "private_ip": "172.31.16.11"}
+    shut_spec = interface(11, WEB.group_id, home=net.home, **shut)
+    for plugged in (spec, shut_spec):
+        await net.fabric.plug(plugged)
+    programs = [pid for name in ("dnsmasq", "slirp4netns") for pid in await _programs(net, name)]
+    for pid in (*programs, await _agent_pid(net)):
+        await _kill(pid)
+
+    await net.fabric.ensure_segment(vpc)
+    for plugged in (spec, shut_spec):
+        guest = await net.guest(plugged)
+        await guest.ask("second_address", ip="172.31.0.110", prefix=20)
+        await guest.ask("listen", port=8080)
+
+    assert await net.is_open_to_host(spec, 8080)
+    assert await net.is_open_to_host(replace(spec, public_ip=further.public_ip), 8080)
+    assert not await net.is_open_to_host(shut_spec, 8080)
 
 
 async def test_a_dead_agents_segment_is_deleted_whole(net: World) -> None:

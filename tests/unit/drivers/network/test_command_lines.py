@@ -103,6 +103,25 @@ def test_an_interface_is_a_line() -> None:
     assert name_service.host_line(INTERFACE) == "02:00:00:00:00:0a,10.0.1.10,ip-10-0-1-10,infinite\n"
 
 
+def test_an_interface_with_ipv6_is_offered_its_first_address() -> None:
+    interface = replace(INTERFACE, ipv6_addresses=("2600:1f18:0:1::10", "2600:1f18:0:1::11"))
+
+    assert name_service.host_line(interface) == (
+        "02:00:00:00:00:0a,10.0.1.10,[2600:1f18:0:1::10],ip-10-0-1-10,infinite\n"
+    )
+
+
+def test_dual_stack_subnets_have_a_router_that_says_so() -> None:
+    subnet = replace(SEGMENT.subnets[0], ipv6_cidr="2600:1f18:0:1::/64")
+
+    assert {
+        "--enable-ra",
+        "--dhcp-range=set:subnet-0,2600:1f18:0:1::,static,off-link,64,infinite",
+        "--dhcp-option=option6:dns-server,[fd00:ec2::253]",
+    } <= set(argv(replace(SEGMENT, subnets=(subnet,))))
+    assert "--enable-ra" not in argv()
+
+
 def test_the_names_of_an_interface_are_a_line() -> None:
     interface = replace(INTERFACE, names=("i-0123", "ec2-127-16-0-10.compute-1.amazonaws.com"))
 

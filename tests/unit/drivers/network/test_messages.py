@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -138,10 +139,37 @@ def test_a_group_of_a_thousand_rules_is_one_message(ends: tuple[socket.socket, s
 
 def test_what_is_too_large_is_not_sent(ends: tuple[socket.socket, socket.socket]) -> None:
     with pytest.raises(messages.PacketTooLarge):
-        messages.send(ends[0], messages.Answer(1, error="x" * messages.PACKET_BYTES))
+        messages.send(ends[0], messages.Answer(1, error=os.urandom(messages.PACKET_BYTES).hex()))
 
 
-@pytest.mark.parametrize("packet", [b"bread", b"{}", b"[]", b'{"number":1,"operation":"Eat","request":{}}'])
+def test_a_vpc_of_many_subnets_is_one_message(ends: tuple[socket.socket, socket.socket]) -> None:
+    """As many subnets as a VPC has by default, each with as many routes and entries as it may have."""
+    routes = tuple(
+        RouteSpec(destination=f"10.{number}.0.0/16", target="nat", target_id="nat-0123456789abcdef0")
+        for number in range(50)
+    )
+    acl = tuple(
+        AclRule(
+            number=number, is_egress=number % 2 == 0, allow=True, protocol="tcp", cidr="0.0.0.0/0", from_port=number
+        )
+        for number in range(40)
+    )
+    subnets = tuple(
+        SubnetSpec(subnet_id=f"subnet-{number:017x}", cidr=f"172.31.{number}.0/24", routes=routes, acl=acl)
+        for number in range(200)
+    )
+    request = messages.EnsureSegment(replace(SEGMENT, subnets=subnets))
+    messages.send(ends[0], messages.Call(1, request))
+
+    received = messages.receive_call(ends[1])
+
+    assert received is not None
+    assert received[0].request == request
+
+
+@pytest.mark.parametrize(
+    "packet", [b"bread", b"\x78bread", b"{}", b"[]", b'{"number":1,"operation":"Eat","request":{}}']
+)
 def test_nonsense_is_no_call(packet: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         messages.decode_call(packet)

@@ -67,7 +67,9 @@ class LinuxNetworkFabric:
             public += f"; of ranges wider than {MOST_PORTS:,} ports the well-known ones"
             if self._lowest_port:
                 public += f"; ports below {self._lowest_port} are found at the port + {PORT_OFFSET}"
-        outside = "slirp4netns: TCP, UDP, DNS" if host.has_way_outside() else "none: `apt install slirp4netns`"
+        outside = (
+            "slirp4netns: TCP, UDP and DNS over IPv4" if host.has_way_outside() else "none: `apt install slirp4netns`"
+        )
         return NetworkCapabilities(
             mode=self._mode, public_addresses=public, outside=outside, lowest_port=self._lowest_port
         )

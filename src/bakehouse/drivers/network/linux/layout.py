@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,12 @@ METADATA_PORT: Final = 80
 #: The resolver at a fixed address, beside the one at the VPC's base plus two. Source: VPC user guide,
 #: "Amazon DNS server".
 LINK_LOCAL_RESOLVER: Final = "169.254.169.253"
+
+#: The same over IPv6. Source: VPC user guide, "Amazon DNS server".
+IPV6_RESOLVER: Final = "fd00:ec2::253"
+
+#: Every IPv6 subnet's prefix. Source: VPC user guide, "Subnet CIDR blocks".
+IPV6_SUBNET_PREFIX: Final = 64
 
 #: Ours alone, inside a segment: the host's end and ours of the link between them, and slirp4netns. Out of the
 #: shared address space (RFC 6598), so that no network a guest talks to is hidden.
@@ -61,6 +67,11 @@ def tap_name(interface_id: str) -> str:
 def gateway(subnet_cidr: str) -> str:
     """Return a subnet's gateway, its first address."""
     return str(IPv4Network(subnet_cidr)[1])
+
+
+def ipv6_gateway(address: str) -> str:
+    """Return the gateway of an IPv6 address's subnet, which is always a /64: its first address."""
+    return str(IPv6Network((address, IPV6_SUBNET_PREFIX), strict=False)[1])
 
 
 def resolver(vpc_cidr: str) -> str:

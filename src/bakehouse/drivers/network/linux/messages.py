@@ -1,5 +1,7 @@
 """What the server and an agent say to each other, and how: one JSON text per packet, descriptors beside it.
 
+A large one, such as a VPC whose many subnets share a network ACL, is compressed.
+
 The socket is SOCK_SEQPACKET, so a packet is a message and nothing needs framing. Calls carry a number and may be
 answered in another order.
 """
@@ -7,6 +9,7 @@ answered in another order.
 import json
 import os
 import socket
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -27,6 +30,9 @@ from bakehouse.ports.network import (
 #: Linux's default limit for a packet on a Unix socket (net.core.wmem_max), less its own book-keeping. A security
 #: group of 1,000 rules, the most that EC2 lets an interface have, takes half of it.
 PACKET_BYTES: Final = 200_000
+
+#: What is larger is compressed, to a tenth or less.
+_PLAIN_BYTES: Final = 32_000
 
 _MAX_DESCRIPTORS: Final = 1
 
@@ -182,11 +188,12 @@ def receive_answer(connection: socket.socket) -> tuple[Answer, int | None] | Non
 
 
 def encode(message: Call | Answer) -> bytes:
-    """Return a message as JSON."""
+    """Return a message as a packet."""
     document = asdict(message)
     if isinstance(message, Call):
         document["operation"] = type(message.request).__name__
-    return json.dumps(document, separators=(",", ":")).encode()
+    packet = json.dumps(document, separators=(",", ":")).encode()
+    return packet if len(packet) <= _PLAIN_BYTES else zlib.compress(packet, level=1)
 
 
 def decode_call(packet: bytes) -> Call:
@@ -196,18 +203,22 @@ def decode_call(packet: bytes) -> Call:
         ValueError: It holds none.
     """
     try:
-        document = json.loads(packet)
+        document = json.loads(_expanded(packet))
         return Call(document["number"], _DECODERS[document["operation"]](**document["request"]))
-    except (KeyError, TypeError) as err:
+    except (KeyError, TypeError, zlib.error) as err:
         raise ValueError("not a call") from err
 
 
 def decode_answer(packet: bytes) -> Answer:
     """Return the answer that a packet holds."""
-    document = json.loads(packet)
+    document = json.loads(_expanded(packet))
     if (report := document["report"]) is not None:
         document["report"] = SegmentReport(**_plain(report))
     return Answer(**document)
+
+
+def _expanded(packet: bytes) -> bytes:
+    return packet if packet.startswith(b"{") else zlib.decompress(packet)
 
 
 def _segment(fields: Mapping[str, Any]) -> SegmentSpec:

@@ -7,20 +7,22 @@ import pwd
 import re
 import shutil
 import signal
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.network.linux import programs
 from bakehouse.drivers.network.linux.layout import (
+    IPV6_RESOLVER,
+    IPV6_SUBNET_PREFIX,
     METADATA_ADDRESS,
     TAP_PREFIX,
     UPLINK_RESOLVER,
     gateway,
     resolver,
 )
-from bakehouse.ports.network import AMAZON_PROVIDED_DNS, DhcpSpec, InterfaceSpec, SegmentSpec
+from bakehouse.ports.network import AMAZON_PROVIDED_DNS, DhcpSpec, InterfaceSpec, SegmentSpec, SubnetSpec
 
 _START_TIMEOUT_S: Final = 10
 _STOP_TIMEOUT_S: Final = 5
@@ -60,7 +62,8 @@ def command_line(program: str, segment: SegmentSpec, files: Path, *, user: str, 
         f"--dhcp-hostsdir={files / _HOSTS}",
         *_offers(segment),
         "--dhcp-option=option:mtu,1500",
-        *(word for subnet in segment.subnets for word in _subnet(subnet.subnet_id, subnet.cidr)),
+        *(word for subnet in segment.subnets for word in _subnet(subnet)),
+        *(_ipv6_words(segment) if any(subnet.ipv6_cidr for subnet in segment.subnets) else ()),
     ]
 
 
@@ -109,8 +112,9 @@ def _is_domain(text: str) -> bool:
 
 
 def host_line(interface: InterfaceSpec) -> str:
-    """Return the line that gives an interface its address and name. Pure."""
-    return f"{interface.mac},{interface.private_ip},{interface.host_name},infinite\n"
+    """Return the line that gives an interface its addresses and name. Pure."""
+    addresses = (interface.private_ip, *(f"[{address}]" for address in interface.ipv6_addresses[:1]))
+    return f"{interface.mac},{','.join(addresses)},{interface.host_name},infinite\n"
 
 
 def name_line(interface: InterfaceSpec, domain: str) -> str:
@@ -120,13 +124,24 @@ def name_line(interface: InterfaceSpec, domain: str) -> str:
     return f"{interface.private_ip} {' '.join(complete)}\n"
 
 
-def _subnet(subnet_id: str, cidr: str) -> tuple[str, str]:
-    network = IPv4Network(cidr)
+def _subnet(subnet: SubnetSpec) -> list[str]:
+    network = IPv4Network(subnet.cidr)
     # The netmask must be there: taps have /32 addresses, from which dnsmasq cannot see the subnet.
-    return (
-        f"--dhcp-range=set:{subnet_id},{network.network_address},static,{network.netmask},infinite",
-        f"--dhcp-option=tag:{subnet_id},option:router,{gateway(cidr)}",
-    )
+    words = [
+        f"--dhcp-range=set:{subnet.subnet_id},{network.network_address},static,{network.netmask},infinite",
+        f"--dhcp-option=tag:{subnet.subnet_id},option:router,{gateway(subnet.cidr)}",
+    ]
+    if subnet.ipv6_cidr is not None:
+        # `off-link`: neighbours, too, are reached by the router, which alone can answer for them.
+        start = IPv6Network(subnet.ipv6_cidr).network_address
+        words.append(f"--dhcp-range=set:{subnet.subnet_id},{start},static,off-link,{IPV6_SUBNET_PREFIX},infinite")
+    return words
+
+
+def _ipv6_words(segment: SegmentSpec) -> list[str]:
+    """Return what dual-stack subnets need besides: routers say that they are, and which resolver there is."""
+    resolver_word = f"--dhcp-option=option6:dns-server,[{IPV6_RESOLVER}]"
+    return ["--enable-ra", resolver_word if segment.dns_support else "--dhcp-option=option6:dns-server"]
 
 
 class NameService:

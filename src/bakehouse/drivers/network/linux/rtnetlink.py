@@ -43,7 +43,9 @@ _IFLA_INFO_DATA: Final = 2
 _VETH_INFO_PEER: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
+_IFA_FLAGS: Final = 8
 _IFA_F_NODAD: Final = 0x02
+_IFA_F_NOPREFIXROUTE: Final = 0x200
 _IPV6: Final = 6
 _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
@@ -123,13 +125,22 @@ class RouteNetlink:
         with suppress(OSError):
             self._ask(_RTM_DELLINK, 0, _LINK.pack(0, 0, self.index(name), 0, 0))
 
-    def add_address(self, index: int, address: str) -> None:
-        """Give an interface an address of its own (/32 or /128), unless it has it."""
+    def add_address(self, index: int, address: str, prefix: int | None = None) -> None:
+        """Give an interface an address of its own, unless it has it.
+
+        Args:
+            index: The interface.
+            address: IPv4 or IPv6.
+            prefix: How long its network's prefix is, when somebody goes by that; no route comes of it.
+        """
         parsed = ip_address(address)
-        packed = parsed.packed
-        flags = _IFA_F_NODAD if parsed.version == _IPV6 else 0  # it is ours alone, and must be there at once
-        body = _ADDRESS.pack(_family(parsed.version), parsed.max_prefixlen, flags, _RT_SCOPE_UNIVERSE, index)
-        body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
+        length = parsed.max_prefixlen if prefix is None else prefix
+        body = _ADDRESS.pack(_family(parsed.version), length, 0, _RT_SCOPE_UNIVERSE, index)
+        body += _attribute(_IFA_LOCAL, parsed.packed) + _attribute(_IFA_ADDRESS, parsed.packed)
+        flags = _IFA_F_NOPREFIXROUTE
+        if parsed.version == _IPV6:
+            flags |= _IFA_F_NODAD  # it is ours alone, and must be there at once
+        body += _attribute(_IFA_FLAGS, _NUMBER.pack(flags))
         self._ask(_RTM_NEWADDR, _REPLACE_OR_CREATE, body)
 
     def add_blackhole(self, network: str) -> None:

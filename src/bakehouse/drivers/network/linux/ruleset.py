@@ -17,6 +17,7 @@ from typing import Final
 from bakehouse.drivers.network.linux.layout import (
     HOST_ADDRESS,
     HOST_LINK,
+    IPV6_RESOLVER,
     LINK_LOCAL_RESOLVER,
     METADATA_ADDRESS,
     METADATA_PORT,
@@ -34,6 +35,11 @@ TABLE: Final = "bakehouse"
 
 _VERSIONS: Final = (4, 6)
 
+#: What guests and their router say to each other, so that they find each other. Source: RFC 4861, RFC 3810.
+_NEIGHBOURS: Final = "nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query"
+_FROM_ROUTER: Final = f"{{ {_NEIGHBOURS}, nd-router-advert }}"
+_TO_ROUTER: Final = f"{{ {_NEIGHBOURS}, nd-router-solicit, mld-listener-report, mld2-listener-report, echo-request }}"
+
 
 def base(vpc_resolver: str) -> str:
     """Return the ruleset of a segment without groups and interfaces. It replaces whatever was there."""
@@ -42,6 +48,8 @@ add table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
   set sources {{ type ifname . ether_addr . ipv4_addr; }}
+  set sources6 {{ type ifname . ether_addr . ipv6_addr; }}
+  set dual_stack {{ type ifname . ether_addr; }}
   set forwarders {{ type ifname . ether_addr; }}
   map egress {{ type ifname : verdict; }}
   map ingress {{ type ifname : verdict; elements = {{ "{UPLINK}" : accept }}; }}
@@ -50,6 +58,8 @@ table inet {TABLE} {{
     type filter hook prerouting priority raw; policy drop;
     iifname != "{TAP_PREFIX}*" accept
     iifname . ether saddr . ip saddr @sources accept
+    iifname . ether saddr . ip6 saddr @sources6 accept
+    ip6 saddr fe80::/10 iifname . ether saddr @dual_stack accept
     iifname . ether saddr @forwarders fib daddr type unicast accept
   }}
   chain arrive {{
@@ -74,7 +84,8 @@ table inet {TABLE} {{
   chain output {{
     type filter hook output priority filter; policy accept;
     ct state established,related accept
-    oifname "{TAP_PREFIX}*" udp sport 67 accept
+    oifname "{TAP_PREFIX}*" udp sport {{ 67, 547 }} accept
+    oifname "{TAP_PREFIX}*" icmpv6 type {_FROM_ROUTER} accept
     oifname vmap @ingress
   }}
   chain from_guest {{
@@ -82,6 +93,9 @@ table inet {TABLE} {{
     ip daddr {{ {vpc_resolver}, {LINK_LOCAL_RESOLVER} }} meta l4proto {{ tcp, udp }} th dport 53 accept
     ip daddr {METADATA_ADDRESS} tcp dport {METADATA_PORT} accept
     ip daddr != {RESERVED} icmp type echo-request accept
+    udp sport 546 udp dport 547 accept
+    ip6 daddr {IPV6_RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 accept
+    icmpv6 type {_TO_ROUTER} accept
   }}
   chain input {{
     type filter hook input priority filter; policy drop;
@@ -209,9 +223,13 @@ def _elements(verb: str, spec: InterfaceSpec) -> list[str]:
         for version, addresses in by_version.items()
         if addresses
     ]
-    # None at all is what a guest sends from while it asks for its address by DHCP.
+    # None at all (0.0.0.0, ::) is what a guest sends from while it asks for its address by DHCP.
     sources = ", ".join(f'"{tap}" . {hardware} . {address}' for address in (*by_version[4], "0.0.0.0"))  # noqa: S104
     lines.append(f"{verb} element inet {TABLE} sources {{ {sources} }}")
+    if by_version[6]:
+        sources = ", ".join(f'"{tap}" . {hardware} . {address}' for address in (*by_version[6], "::"))
+        lines.append(f"{verb} element inet {TABLE} sources6 {{ {sources} }}")
+        lines.append(f'{verb} element inet {TABLE} dual_stack {{ "{tap}" . {hardware} }}')
     if not spec.source_dest_check:
         lines.append(f'{verb} element inet {TABLE} forwarders {{ "{tap}" . {hardware} }}')
     translations = ", ".join(

@@ -13,6 +13,7 @@ from bakehouse.drivers.network.linux import borders, ruleset
 from bakehouse.drivers.network.linux.host_link import HostLink
 from bakehouse.drivers.network.linux.layout import (
     HOST_ADDRESS,
+    IPV6_RESOLVER,
     LINK_LOCAL_RESOLVER,
     METADATA_ADDRESS,
     METADATA_PORT,
@@ -102,11 +103,11 @@ class Segment:
             raise SegmentRefused(f"the VPC has {before.cidr}; its range cannot be changed")
         await self._names.serve(description)
         self._draw_borders(description, self._interfaces)
-        for cidr in description.extra_cidrs:
+        further = _further_ranges(description)
+        for cidr in further:
             self._links.add_blackhole(cidr)
-        for cidr in () if before is None else before.extra_cidrs:
-            if cidr not in description.extra_cidrs:
-                self._links.delete_blackhole(cidr)
+        for cidr in () if before is None else _further_ranges(before) - further:
+            self._links.delete_blackhole(cidr)
         self._description = description
 
     def _draw_borders(self, description: SegmentSpec, interfaces: Mapping[str, InterfaceSpec]) -> None:
@@ -128,8 +129,12 @@ class Segment:
         for network in (description.cidr, "169.254.0.0/16"):
             self._links.add_blackhole(network)
         for setting, value in (
+            # Only taps with IPv6 addresses have it, and ourselves. What is made from now on begins with `default`.
             ("ipv6/conf/all/disable_ipv6", 1),
             ("ipv6/conf/default/disable_ipv6", 1),
+            ("ipv6/conf/default/accept_dad", 0),
+            ("ipv6/conf/default/accept_ra", 0),
+            ("ipv6/conf/lo/disable_ipv6", 0),
             # Taps are made with these: they answer ARP for all guests behind other taps, and take packets only
             # from addresses that are routed to them.
             ("ipv4/conf/default/proxy_arp", 1),
@@ -143,7 +148,11 @@ class Segment:
                 (_SETTINGS / setting).write_text(f"{value}\n")
         self._firewall.apply(ruleset.base(resolver(description.cidr)))
         # Only now, so that nothing is ever forwarded that no rule was asked about.
-        (_SETTINGS / "ipv4/ip_forward").write_text("1\n")
+        for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            with contextlib.suppress(FileNotFoundError):
+                (_SETTINGS / setting).write_text("1\n")
+        if (_SETTINGS / "ipv6").exists():
+            self._links.add_address(loopback, IPV6_RESOLVER)
 
     def apply_group(self, group: GroupSpec) -> None:
         """Make a group, or replace its rules, in one transaction."""
@@ -209,7 +218,7 @@ class Segment:
                 self._host_link.withdraw(address)
             for address in sorted(new - old):
                 self._host_link.publish(address)
-        if before is None or (before.host_name, before.names) != (interface.host_name, interface.names):
+        if before is None or _told(before) != _told(interface):
             self._names.add(interface)
         self._draw_borders(description, {**self._interfaces, interface.interface_id: interface})
         # Last, for it alone cannot be repeated once it is done.
@@ -316,6 +325,11 @@ class Segment:
             raise SegmentRefused(f"{interface_id} is not plugged") from None
 
 
+def _further_ranges(description: SegmentSpec) -> frozenset[str]:
+    ipv6 = (description.ipv6_cidr,) if description.ipv6_cidr and (_SETTINGS / "ipv6").exists() else ()
+    return frozenset((*description.extra_cidrs, *ipv6))
+
+
 def _listen(metadata_fd: int | None) -> socket.socket:
     """Return the metadata service's socket: a new one, or the one that already has the address."""
     try:
@@ -324,6 +338,11 @@ def _listen(metadata_fd: int | None) -> socket.socket:
         if err.errno != errno.EADDRINUSE or metadata_fd is None:
             raise
         return socket.socket(fileno=os.dup(metadata_fd))
+
+
+def _told(interface: InterfaceSpec) -> tuple[object, ...]:
+    """Return what DHCP and the resolver know of an interface."""
+    return interface.host_name, interface.names, interface.ipv6_addresses
 
 
 def _wiring(interface: InterfaceSpec) -> tuple[str, str, str]:

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.network.linux.layout import gateway, tap_name
+from bakehouse.drivers.network.linux.layout import IPV6_SUBNET_PREFIX, gateway, ipv6_gateway, tap_name
 from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
 from bakehouse.drivers.network.linux.ruleset import private_addresses
 from bakehouse.drivers.network.linux.tap import open_tap
-from bakehouse.drivers.network.linux.ways import TABLE_MASK, V4, Numbers
+from bakehouse.drivers.network.linux.ways import TABLE_MASK, V4, V6, Numbers
 from bakehouse.ports.network import InterfaceSpec
 
 _MTU: Final = 1500
@@ -78,10 +78,29 @@ class Taps:
             self._links.add_route(f"{address}/32", index)
         # The kernel's own look at senders; the firewall looks at them too, and at those that forward only there.
         (_SETTINGS / f"ipv4/conf/{tap}/rp_filter").write_text(f"{int(interface.source_dest_check)}\n")
+        self._route_ipv6(interface, before, index)
         if not interface.source_dest_check:
             table = self._numbers.interface_mark(interface.interface_id)
             self._links.choose_table(table, TABLE_MASK, table, V4)
             self._links.add_route_via("0.0.0.0/0", index, interface.private_ip, table=table)
+            if interface.ipv6_addresses:
+                self._links.choose_table(table, TABLE_MASK, table, V6)
+                self._links.add_route_via("::/0", index, interface.ipv6_addresses[0], table=table)
+
+    def _route_ipv6(self, interface: InterfaceSpec, before: InterfaceSpec | None, index: int) -> None:
+        setting = _SETTINGS / f"ipv6/conf/{tap_name(interface.interface_id)}/disable_ipv6"
+        if not setting.exists():  # a kernel without IPv6
+            return
+        setting.write_text(f"{int(not interface.ipv6_addresses)}\n")  # without, its addresses and routes go too
+        if not interface.ipv6_addresses:
+            return
+        for address in () if before is None else before.ipv6_addresses:
+            if address not in interface.ipv6_addresses:
+                self._links.delete_route(f"{address}/128", index)
+        # dnsmasq knows by the prefix which subnet a guest asks from.
+        self._links.add_address(index, ipv6_gateway(interface.ipv6_addresses[0]), IPV6_SUBNET_PREFIX)
+        for address in interface.ipv6_addresses:
+            self._links.add_route(f"{address}/128", index)
 
     def open(self, interface: InterfaceSpec) -> int:
         """Return a descriptor of an interface's tap; the caller closes it.
