@@ -226,21 +226,6 @@ def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ssh_is_told_where_and_who(run: Run, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run.data("image", "import", str(disk), "--name", "for-ssh", "--user", "admin")
-    instance_id = run.data("launch", "for-ssh").strip()
-    called: list[list[str]] = []
-    monkeypatch.setattr(os, "execvp", lambda _program, arguments: called.append(arguments))
-
-    run.data("ssh", instance_id, "--", "uname", "-a")
-
-    (arguments,) = called
-    assert arguments[arguments.index("-l") + 1] == "admin"
-    assert arguments[arguments.index("-i") + 1] == str(run.home / "keys" / "bakehouse.pem")
-    assert arguments[-3].startswith("127.")
-    assert arguments[-2:] == ["uname", "-a"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

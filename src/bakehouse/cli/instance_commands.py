@@ -1,18 +1,15 @@
-"""Commands on instances: launch, ssh."""
+"""The command that launches instances."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
-from bakehouse.cli.image_imports import USER_TAG
+from bakehouse.cli.home import HomeOption, credentials_of, home_of
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 
 #: Name of the key pair and the security group that `launch` makes for itself.
 _OWN_NAME: Final = "bakehouse"
-_DEFAULT_USER: Final = "ec2-user"
 _SSH_PORT: Final = 22
 
 
@@ -47,36 +44,6 @@ def launch(
     for instance in instances:
         print_text(instance["InstanceId"])
     note(f"connect: bakehouse ssh {instances[0]['InstanceId']}")
-
-
-def ssh(
-    ctx: typer.Context,
-    instance_id: str,
-    home: HomeOption = None,
-    user: Annotated[str | None, typer.Option("--user", "-l", help="Whom to log in as.")] = None,
-    identity: Annotated[Path | None, typer.Option("--identity", "-i", help="The private key's file.")] = None,
-) -> None:
-    """Connect to an instance; what follows `--` goes to ssh."""
-    from bakehouse.cli.client import ec2_client
-
-    where = home_of(home)
-    client = ec2_client(credentials_of(where))
-    instance = _instance(client, instance_id)
-    with control(where) as server:
-        place = server.get(f"/instances/{instance_id}/reach/{_SSH_PORT}")
-    key_file = identity or where / "keys" / f"{instance.get('KeyName', '')}.pem"
-    arguments = [
-        "ssh",
-        "-p", str(place["host_port"]),
-        "-l", user or _user_of(client, instance["ImageId"]),
-        "-o", f"HostKeyAlias={instance_id}",
-        "-o", f"UserKnownHostsFile={where / 'known_hosts'}",
-        "-o", "StrictHostKeyChecking=accept-new",
-        *(["-i", str(key_file)] if key_file.exists() else []),
-        place["public_ip"],
-        *ctx.args,
-    ]  # fmt: skip
-    os.execvp(arguments[0], arguments)  # noqa: S606 - the terminal becomes ssh's
 
 
 def _image_id(client: Any, image: str) -> str:  # noqa: ANN401 - a botocore client
@@ -120,25 +87,3 @@ def _own_group(client: Any, ports: set[int]) -> str:  # noqa: ANN401 - a botocor
             GroupId=group_id, IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0"
         )
     return group_id
-
-
-def _instance(client: Any, instance_id: str) -> dict[str, Any]:  # noqa: ANN401 - a botocore client
-    instance: dict[str, Any] = client.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
-    return instance
-
-
-def _user_of(client: Any, image_id: str) -> str:  # noqa: ANN401 - a botocore client
-    """Return the user of an image, or of the image that its source instance came from."""
-    seen: set[str] = set()
-    wanted: str | None = image_id
-    while wanted is not None and wanted not in seen:
-        seen.add(wanted)
-        found = client.describe_images(Filters=[{"Name": "image-id", "Values": [wanted]}])["Images"]
-        if not found:
-            break
-        for tag in found[0].get("Tags", ()):
-            if tag["Key"] == USER_TAG:
-                user: str = tag["Value"]
-                return user
-        wanted = found[0].get("SourceImageId")
-    return _DEFAULT_USER

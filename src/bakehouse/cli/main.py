@@ -13,6 +13,7 @@ from bakehouse.cli import (
     instance_commands,
     server_commands,
     spot_commands,
+    ssh_commands,
     storage_commands,
 )
 from bakehouse.cli.terminal import CommandFailed, fail
