@@ -28,6 +28,7 @@ from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import Instances
 from bakehouse.app.launch import LaunchRequest
 from bakehouse.domain.caller import Caller
+from bakehouse.domain.capacity import Capacity
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance
@@ -143,6 +144,7 @@ class World:
     network: FakeNetworkFabric = field(default_factory=FakeNetworkFabric)
     public_pool: IPv4Network = field(default_factory=lambda: IPv4Network("127.16.0.0/22"))
     stop_deadline_s: float = 5.0
+    capacity: Capacity = field(default_factory=Capacity)
 
     store: Store = field(init=False)
     sagas: SagaEngine = field(init=False)
@@ -216,6 +218,7 @@ class World:
             archive=self.saga_context.archive,
             disk_files=self.saga_context.disk_files,
             transfers=self.saga_context.transfers,
+            capacity=self.capacity,
         )
         self.reconciler = Reconciler(self.saga_context, self.sagas)
         self.app = App(self.context)

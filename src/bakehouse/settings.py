@@ -40,6 +40,12 @@ class Settings:
     """URL of a mirror from which published images are pulled; None is each publisher's own."""
     stop_timeout_s: float = 60
     """How long a guest may take to shut down before its machine is killed."""
+    guest_memory_mib: int | None = None
+    """Memory that all guests together may have; None is the memory of the host, and no limit with `simulate`."""
+    instance_limit: int = 1000
+    """Running instances that an account may have in a region."""
+    vcpu_limit: int = 4096
+    """Virtual processors of running instances that an account may have in a region, by kind of instance."""
     bucket_folder: str | None = None
     """Folder whose subfolders are buckets for imports, exports and stored images; None is `buckets` in the home."""
     s3_endpoint: str | None = None
@@ -94,6 +100,10 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
             raise InvalidSettings(f"the {what} `{url}` is no URL of http or https")
     if not settings.stop_timeout_s >= 0:
         raise InvalidSettings(f"the stop timeout of {settings.stop_timeout_s} seconds is less than none")
+    for what in ("guest_memory_mib", "instance_limit", "vcpu_limit"):
+        limit = getattr(settings, what)
+        if limit is not None and limit < 0:
+            raise InvalidSettings(f"the limit {what} of {limit} is less than none")
     return settings
 
 
@@ -123,7 +133,7 @@ def _check(what: str, value: str, known: Collection[str]) -> None:
 
 def _read(name: str, text: str) -> Any:  # noqa: ANN401 - any field's value
     try:
-        if name == "port":
+        if name in ("guest_memory_mib", "instance_limit", "port", "vcpu_limit"):
             return int(text)
         if name == "stop_timeout_s":
             return float(text)

@@ -60,9 +60,8 @@ NUMBERS = [
     "-1",
     "2147483647",
 ]
-#: Small ones only, where a launch of a thousand would be a launch of a thousand.
-MOST = ["0", "1", "1", "1", "2", "3", "-1"]
-LEAST = [*MOST, "2147483647"]
+#: Of instances: few, or more than any quota, as a launch of a thousand would be a launch of a thousand.
+COUNTS = ["0", "1", "1", "1", "2", "3", "-1", "2147483647"]
 BLOBS = [b64encode(blob).decode() for blob in (b"#!/bin/sh\n", b"ssh-ed25519 AAAA", PUBLIC_KEY, b"x" * 20_000)]
 OF_TYPE = {
     "blob": BLOBS,
@@ -109,8 +108,9 @@ WORDS: dict[str, list[str]] = {
     "Key": TAG_KEYS,
     "OptionValues": ["running", "stopped", "10", "0"],
     "Owners": ["self", "amazon", "aws-marketplace", "123456789012"],
-    "MaxCount": MOST,
-    "MinCount": LEAST,
+    "InstanceCount": COUNTS,
+    "MaxCount": COUNTS,
+    "MinCount": COUNTS,
     "PrivateIpAddress": ["172.31.0.4", "172.31.0.0", "172.31.5.6", "10.0.0.1", "172.31.0.300"],
     "RegionNames": ["us-east-1", "eu-west-1", "mars-1"],
     "RootDeviceName": ["/dev/xvda", "/dev/sda1"],

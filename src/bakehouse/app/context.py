@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from typing import Protocol, TypeVar
 
 from bakehouse.domain.caller import Caller
+from bakehouse.domain.capacity import Capacity
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
 from bakehouse.ports.disk_files import DiskFiles
@@ -42,6 +43,7 @@ class AppContext:
     archive: SnapshotArchive
     transfers: Transfers
     """How far imports, exports, stores and restores are."""
+    capacity: Capacity = Capacity()
 
 
 class Owned(Protocol):

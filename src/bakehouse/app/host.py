@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bakehouse.app.context import AppContext
+from bakehouse.domain.capacity import used_memory_mib
 from bakehouse.domain.errors import not_found
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.network_interface import NetworkInterface
@@ -20,6 +21,9 @@ class HostStatus:
     network: NetworkCapabilities
     instances: dict[str, int]
     """State to number, over all accounts."""
+    memory_mib: int | None
+    """What all guests together may have; None is without limit."""
+    memory_used_mib: int
     images: int
     volumes: int
     snapshots: int
@@ -40,11 +44,18 @@ class Host:
             hypervisor=await self._context.hypervisor.capabilities(),
             network=await self._context.network.capabilities(),
             instances=dict(Counter(instance.state.value for instance in store.instances)),
+            memory_mib=self._context.capacity.guest_memory_mib,
+            memory_used_mib=used_memory_mib(store.instances),
             images=len(store.images),
             volumes=len(store.volumes),
             snapshots=len(store.snapshots),
             unfinished_sagas=tuple(saga.id for saga in store.sagas),
         )
+
+    @property
+    def instance_limit(self) -> int:
+        """How many running instances an account may have in a region."""
+        return self._context.capacity.instances
 
     async def console(self, instance_id: str) -> bytes:
         """Return all of an instance's console that is kept."""

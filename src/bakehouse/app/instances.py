@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from bakehouse.app import instance_changes
+from bakehouse.app.capacity import check_room_to_start
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.encryption import prepare_default_key
 from bakehouse.app.instance_changes import InstanceChange
@@ -128,6 +129,7 @@ class Instances:
         changes = [_changed(instance, InstanceEvent.START_REQUESTED) for instance in instances]
         for instance in instances:
             self._check_root(instance)
+        check_room_to_start(self._context, caller, instances)
         check_start(self._context.store, instances)
         sagas = []
         async with self._context.store.transaction() as tx:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from bakehouse.app.allowed_images import may_use
+from bakehouse.app.capacity import launch_counts
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
 from bakehouse.app.launch_options import ChosenOptions, LaunchOptions, choose_options
@@ -25,7 +26,7 @@ from bakehouse.domain.block_device import (
     volume_size,
 )
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id, not_found, not_honoured
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, malformed_id, not_found, not_honoured
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
@@ -114,10 +115,6 @@ def plan(
 
     `guests` is what the hypervisor can run, by architecture.
     """
-    if request.min_count < 1:
-        raise invalid_value(request.min_count, "minCount", "It must be at least 1.")
-    if request.max_count < request.min_count:
-        raise invalid_value(request.max_count, "maxCount", "It must not be less than minCount.")
     image = launchable_image(context, caller, resolved_image_id(context, caller, request.image_id))
     instance_type = checked_type(request.instance_type or DEFAULT_INSTANCE_TYPE, image.architecture)
     guest = guests.get(image.architecture)
@@ -133,7 +130,9 @@ def plan(
     if request.ebs_optimized:
         check_ebs_optimized(instance_type)
     options = choose_options(context, caller, request.options, image, instance_type)
-    place = choose(context, caller, request.place, (request.min_count, request.max_count), pool, instance_type)
+    counts = request.min_count, request.max_count
+    counts = launch_counts(context, caller, instance_type, counts, spot=request.spot is not None)
+    place = choose(context, caller, request.place, counts, pool, instance_type)
     place, memberships = in_group(context, caller, request.group, place, instance_type, request.min_count)
     return LaunchPlan(
         request=request,

@@ -6,6 +6,7 @@ from typing import Final
 
 from bakehouse.bootstrap.drivers import make_drivers
 from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.host_memory import capacity_of, host_memory_mib
 from bakehouse.drivers.process import ProcessFailed
 from bakehouse.ports.hypervisor import GuestSupport
 from bakehouse.ports.network import NetworkUnavailable
@@ -51,6 +52,15 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     return HostCheck(name=name, fine=True, detail=detail)
 
 
+def _memory_check(settings: Settings) -> HostCheck:
+    """Say how much memory all guests together may have."""
+    limit = capacity_of(settings).guest_memory_mib
+    if limit is None:
+        return HostCheck(name="memory", fine=True, detail="simulated guests have none")
+    detail = f"{limit} MiB for guests, of {host_memory_mib()} MiB that the host has"
+    return HostCheck(name="memory", fine=limit > 0, detail=detail)
+
+
 async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
     """Ask the drivers what this host can do; what they cannot find out is a problem, said in their words."""
     prepare_home(home)
@@ -70,6 +80,7 @@ async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
         checks.extend(_guest_check(architecture, found.guests.get(architecture)) for architecture in _GUEST_PACKAGES)
     except (ProcessFailed, OSError) as err:
         checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))
+    checks.append(_memory_check(settings))
     try:
         network = await drivers.network.capabilities()
         checks.append(HostCheck(name="network", fine=True, detail=f"{network.mode}; outside: {network.outside}"))

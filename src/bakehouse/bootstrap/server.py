@@ -21,6 +21,7 @@ from bakehouse.app.app import App
 from bakehouse.app.context import AppContext
 from bakehouse.bootstrap.drivers import Drivers, make_drivers
 from bakehouse.bootstrap.home import prepare_home
+from bakehouse.bootstrap.host_memory import capacity_of
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.imds.service import MetadataService
@@ -143,6 +144,7 @@ def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngin
             disk_files=context.disk_files,
             keys=keys,
             transfers=context.transfers,
+            capacity=capacity_of(settings),
         )
     )
 

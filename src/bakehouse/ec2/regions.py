@@ -33,7 +33,6 @@ ZONE_FILTERS: Filters[str] = Filters(
 #: Source: EC2 API Reference, DescribeAccountAttributes; the values are those of a new account.
 _ATTRIBUTES: Final = {
     "supported-platforms": "VPC",
-    "max-instances": "1000",
     "vpc-max-security-groups-per-interface": "5",
     "max-elastic-ips": "5",
     "vpc-max-elastic-ips": "5",
@@ -87,7 +86,11 @@ async def describe_availability_zones(ctx: RequestContext, request: Request) -> 
 async def describe_account_attributes(ctx: RequestContext, request: Request) -> Response:
     """List the account's attributes, all or those named."""
     default_vpc = ctx.app.networks.default_vpc(ctx.caller)
-    values = {**_ATTRIBUTES, "default-vpc": default_vpc.id if default_vpc else "none"}
+    values = {
+        **_ATTRIBUTES,
+        "default-vpc": default_vpc.id if default_vpc else "none",
+        "max-instances": str(ctx.app.host.instance_limit),
+    }
     for name in request.get("AttributeNames") or ():
         if name not in values:
             raise Ec2Error("InvalidParameterValue", f"Value ({name}) for parameter attributeName is invalid.")
