@@ -101,7 +101,6 @@ def test_a_dry_run_makes_no_image(shop: Shop) -> None:
     "members",
     [
         {"SnapshotLocation": "local"},
-        {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "Encrypted": True}}]},
         {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "KmsKeyId": "k"}}]},
     ],
 )
@@ -280,6 +279,15 @@ def test_launch_permission_is_said_in_both_forms_at_once(shop: Shop) -> None:
     shown = shop.ec2.describe_image_attribute(ImageId=shop.image_id, Attribute="launchPermission")
     assert shown["LaunchPermissions"] == [{"UserId": "111122223333"}, {"Group": "all"}]
     assert described(shop, shop.image_id)["Public"] is True
+
+
+def test_the_flat_form_needs_no_operation_where_it_repeats_the_other(shop: Shop) -> None:
+    who: Any = {"UserIds": ["111122223333"], "LaunchPermission": {"Add": [{"UserId": "111122223333"}]}}
+
+    shop.ec2.modify_image_attribute(ImageId=shop.image_id, **who)
+
+    shown = shop.ec2.describe_image_attribute(ImageId=shop.image_id, Attribute="launchPermission")
+    assert shown["LaunchPermissions"] == [{"UserId": "111122223333"}]
 
 
 def test_launch_permission_is_removed_and_reset(shop: Shop) -> None:

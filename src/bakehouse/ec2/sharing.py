@@ -18,14 +18,16 @@ class Sharing(NamedTuple):
 def requested_sharing(request: Request, *, member: str, groups: str) -> Sharing:
     """Return what a request asks for: in `member`, by OperationType with UserIds and `groups`, or both at once.
 
-    Refuses a request that asks for nothing, and the flat form without OperationType: MissingParameter.
+    Refuses a request that asks for nothing, and the flat form without OperationType: MissingParameter. Where the flat
+    form only repeats what `member` says, as Packer's does, it needs none.
     """
     permission = request.get(member) or {}
     sharing = Sharing(list(_accounts(permission.get("Add"))), list(_accounts(permission.get("Remove"))))
     flat = [*(request.get("UserIds") or ()), *_checked(request.get(groups) or ())]
-    if flat:
-        if "OperationType" not in request:
+    if "OperationType" not in request:
+        if not {*sharing.add, *sharing.remove}.issuperset(flat):
             raise missing_parameter("operationType")
+    else:
         (sharing.add if request["OperationType"] == "add" else sharing.remove).extend(flat)
     if not any(sharing):
         raise missing_parameter(member[0].lower() + member[1:])
