@@ -34,6 +34,7 @@ from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
+from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.objects.store import BucketStore
 from bakehouse.drivers.volumes.archive import PackedArchive
@@ -163,6 +164,7 @@ class World:
         self.disk_files = FakeDiskFiles(self.volumes)
         self.fragile_objects = Fragile(self.objects)
         self.fragile_disk_files = Fragile(self.disk_files)
+        self.keys = MemoryKeys()
         self.archive = PackedArchive(self.folder / "archive", self.disk_files)
         self.fragile_archive = Fragile(self.archive)
         self.checkpoint: Checkpoint = no_checkpoint
@@ -217,6 +219,7 @@ class World:
             objects=objects,
             archive=self.saga_context.archive,
             disk_files=self.saga_context.disk_files,
+            keys=self.keys,
             transfers=self.saga_context.transfers,
             capacity=self.capacity,
         )

@@ -48,6 +48,8 @@ class Settings:
     """Virtual processors of running instances that an account may have in a region, by kind of instance."""
     bucket_folder: str | None = None
     """Folder whose subfolders are buckets for imports, exports and stored images; None is `buckets` in the home."""
+    key_folder: str | None = None
+    """Folder of the keys that encrypt volumes; None is `keys` in the home. Elsewhere, the home alone shows nothing."""
     s3_endpoint: str | None = None
     """URL of the S3-compatible service that has all buckets which are no subfolder; None is no service."""
     s3_profile: str | None = None

@@ -172,7 +172,7 @@ def test_what_cannot_be_registered_is_refused(shop: Shop, members: dict[str, Any
         ({"VolumeSize": 8}, "InvalidBlockDeviceMapping"),
         ({"SnapshotId": "the shop's", "VolumeSize": 1}, "InvalidBlockDeviceMapping"),
         ({"SnapshotId": "the shop's", "Encrypted": False}, "InvalidBlockDeviceMapping"),
-        ({"SnapshotId": "the shop's", "Encrypted": True}, "UnsupportedOperation"),
+        ({"SnapshotId": "the shop's", "Encrypted": True}, "InvalidBlockDeviceMapping"),
         ({"SnapshotId": "the shop's", "KmsKeyId": "alias/mine"}, "UnsupportedOperation"),
         ({"SnapshotId": "the shop's", "OutpostArn": "arn:x"}, "UnsupportedOperation"),
     ],
@@ -275,7 +275,7 @@ def test_an_images_boot_mode_outlives_the_image_that_its_instance_came_of(shop: 
         ({"Ebs": {"VolumeSize": 3}}, "InvalidBlockDeviceMapping"),
         ({"Ebs": {"VolumeSize": 1}}, "InvalidBlockDeviceMapping"),
         ({"Ebs": {"SnapshotId": "snap-00000000000000000"}}, "InvalidBlockDeviceMapping"),
-        ({"Ebs": {"Encrypted": True}}, "UnsupportedOperation"),
+        ({"Ebs": {"Encrypted": True}}, "InvalidBlockDeviceMapping"),
         ({"NoDevice": ""}, "InvalidBlockDeviceMapping"),
     ],
 )

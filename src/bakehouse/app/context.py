@@ -12,6 +12,7 @@ from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
 from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor
+from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.snapshot_archive import SnapshotArchive
@@ -41,6 +42,7 @@ class AppContext:
     objects: ObjectStore
     disk_files: DiskFiles
     archive: SnapshotArchive
+    keys: KeyStore
     transfers: Transfers
     """How far imports, exports, stores and restores are."""
     capacity: Capacity = Capacity()

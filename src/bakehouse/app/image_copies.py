@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from bakehouse.app.encryption import copy_key, prepare_default_key
 from bakehouse.app.image_catalogue import ImageCatalogue, check_new_image
 from bakehouse.app.public_access import may_read
 from bakehouse.app.snapshot_copies import pending_copy
@@ -16,6 +17,7 @@ from bakehouse.domain.copying import (
 )
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.tags import check_tags, merged
@@ -32,6 +34,7 @@ class ImageCopyRequest:
     description: str = ""
     copy_tags: bool = False
     completion_duration_minutes: int | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
     snapshot_tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,7 +46,8 @@ class ImageCopies(ImageCatalogue):
         """Copy an image that the caller may launch and whose snapshots the caller may read.
 
         The copy and its snapshots are the caller's; nobody else may launch it, whoever may launch the source. It is
-        `available` or `failed` when this returns, and is returned as it was when it was reserved: `pending`.
+        `available` or `failed` when this returns, unless bytes are encrypted anew, which goes on then; and it is
+        returned as it was when it was reserved: `pending`.
 
         Refuses a name in use (InvalidAMIName.Duplicate), a source that the caller does not see (InvalidAMIID.NotFound)
         or that is not available (InvalidAMIID.Unavailable), and snapshots that are not shared with the caller, or
@@ -52,6 +56,7 @@ class ImageCopies(ImageCatalogue):
         context = self._context
         check_source_region(request.source_region)
         check_duration(request.completion_duration_minutes, "snapshotCopyCompletionDurationMinutes")
+        await prepare_default_key(context, caller)
         check_new_image(context, caller, request.name, request.description, request.tags)
         check_tags(request.snapshot_tags)
         (source,) = self._of_ids(replace(caller, region=request.source_region), [request.source_image_id])
@@ -71,7 +76,9 @@ class ImageCopies(ImageCatalogue):
             tx.remember(caller, image_id, context.now().timestamp())
             saga_id = context.sagas.enlist(tx, COPY_IMAGE, params, subject_id=image_id)
         # Whether it failed is told by the image's state, as on EC2.
-        await asyncio.wait([context.sagas.begin(saga_id)])
+        copying = context.sagas.begin(saga_id)
+        if all(copy.kms_key_id == context.store.snapshots[it].kms_key_id for it, copy in copies.items()):
+            await asyncio.wait([copying])
         return image
 
     def _storage(self, caller: Caller, source: Image) -> list[Snapshot]:
@@ -95,6 +102,7 @@ class ImageCopies(ImageCatalogue):
             description=f"Copied for DestinationAmi {image_id} from SourceAmi {source_image_id} for SourceSnapshot "
             f"{snapshot.id}. Task created on {int(self._context.now().timestamp() * 1000):,}.",
             completion_duration_minutes=request.completion_duration_minutes,
+            key=copy_key(self._context, caller, request.encryption, snapshot),
             tags=request.snapshot_tags,
         )
 
@@ -137,4 +145,7 @@ def _is_ready(snapshot: Snapshot) -> bool:
 
 
 def _over_copies(device: BlockDevice, copies: Mapping[str, Snapshot]) -> BlockDevice:
-    return device if device.snapshot_id is None else replace(device, snapshot_id=copies[device.snapshot_id].id)
+    if device.snapshot_id is None:
+        return device
+    copy = copies[device.snapshot_id]
+    return replace(device, snapshot_id=copy.id, encrypted=copy.encrypted)

@@ -24,11 +24,12 @@ def checked_mapping(
 
 
 def _checked(context: AppContext, caller: Caller, device: BlockDevice, sizes: Mapping[str, int]) -> BlockDevice:
-    least = None
+    least, encrypted = None, device.encrypted
     if device.snapshot_id is not None:
         least = sizes.get(device.snapshot_id)
         if least is None:
-            least = completed_snapshot(context, caller, device.snapshot_id).volume_size_gib
+            snapshot = completed_snapshot(context, caller, device.snapshot_id)
+            least, encrypted = snapshot.volume_size_gib, snapshot.encrypted
     size_gib = volume_size(device.device_name, device.size_gib, device.snapshot_id, least)
     performance(device.volume_type, size_gib, device.iops, device.throughput_mibps)
-    return replace(device, size_gib=size_gib)
+    return replace(device, size_gib=size_gib, encrypted=encrypted)

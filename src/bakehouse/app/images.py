@@ -137,16 +137,19 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
 
 
 def _check_attached_unchanged(devices: Iterable[BlockDevice], requests: Iterable[BlockDeviceRequest]) -> None:
-    """Refuse to choose another snapshot or size for a volume that is attached.
+    """Refuse to choose another snapshot, encryption or size for a volume that is attached.
 
     Source: EC2 API Reference, CreateImage, BlockDeviceMapping.N: the size is changed on the instance's volume.
     """
     sizes = {device.device_name: device.size_gib for device in devices}
+    encrypted = {device.device_name: device.encrypted for device in devices}
     for request in requests:
         if request.device_name not in sizes:
             continue
         if request.snapshot_id is not None:
             raise invalid_mapping(f"The snapshot of the attached device '{request.device_name}' cannot be chosen")
+        if request.encrypted not in (None, encrypted[request.device_name]):
+            raise invalid_mapping(f"The encryption of the attached device '{request.device_name}' cannot be changed")
         if request.size_gib not in (None, sizes[request.device_name]):
             raise invalid_mapping(
                 f"The size of the attached device '{request.device_name}' cannot be changed from "
@@ -166,5 +169,6 @@ def _device_of(volume: Volume, snapshot: Snapshot) -> BlockDevice:
         # A volume shows figures that only some types let one ask for.
         iops=volume.iops if rules.iops is not None else None,
         throughput_mibps=volume.throughput_mibps if rules.throughput_mibps is not None else None,
+        encrypted=volume.encrypted,
         delete_on_termination=volume.attachment.delete_on_termination,
     )

@@ -9,6 +9,7 @@ from typing import Final
 from bakehouse.app.allowed_images import may_use
 from bakehouse.app.capacity import launch_counts
 from bakehouse.app.context import AppContext
+from bakehouse.app.encryption import chosen_key
 from bakehouse.app.launch_network import Place, PlaceRequest, choose
 from bakehouse.app.launch_options import ChosenOptions, LaunchOptions, choose_options
 from bakehouse.app.launch_placement import in_group
@@ -26,7 +27,7 @@ from bakehouse.domain.block_device import (
     volume_size,
 )
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, invalid_parameter, malformed_id, not_found, not_honoured
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
@@ -38,6 +39,7 @@ from bakehouse.domain.instance_type_specification import instance_type_not_for_i
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
 from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.security_group import SecurityGroup
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
@@ -82,6 +84,8 @@ class _PlannedVolume:
     size_gib: int
     performance: VolumePerformance
     limits: SpeedLimits = SpeedLimits()
+    key: str | None = None
+    """ARN of the key that encrypts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,15 +248,28 @@ def _volumes(
             f"An instance of type {instance_type.name} can have {MAX_VOLUMES} volumes beside its root.",
         )
     from_image = {device.snapshot_id for device in image.block_devices}
-    planned = [_planned(context, caller, device, trusted=device.snapshot_id in from_image) for device in devices]
+    said = {it.device_name: it.encrypted for it in request.block_devices if it.encrypted is not None}
+    planned = [
+        _planned(
+            context,
+            caller,
+            device,
+            encrypted=said.get(device.device_name),
+            trusted=device.snapshot_id in from_image,
+        )
+        for device in devices
+    ]
     return tuple(replace(it, limits=launch_limits(it.device, request.block_devices)) for it in planned)
 
 
-def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, trusted: bool) -> _PlannedVolume:
-    """Plan a volume. A snapshot that comes with the image is `trusted`: who may launch it may read it."""
-    if device.encrypted:
-        raise not_honoured("BlockDeviceMapping.Ebs.Encrypted")
-    snapshot_gib = None
+def _planned(
+    context: AppContext, caller: Caller, device: BlockDevice, *, encrypted: bool | None, trusted: bool
+) -> _PlannedVolume:
+    """Plan a volume. A snapshot that comes with the image is `trusted`: who may launch it may read it.
+
+    `encrypted` is what the request says of it, whatever the image does.
+    """
+    snapshot = snapshot_gib = None
     if device.snapshot_id is not None:
         snapshot = context.store.snapshots.get(device.snapshot_id)
         if snapshot is None or snapshot.region != caller.region:
@@ -262,7 +279,9 @@ def _planned(context: AppContext, caller: Caller, device: BlockDevice, *, truste
         snapshot_gib = snapshot.volume_size_gib
     size_gib = volume_size(device.device_name, device.size_gib, device.snapshot_id, snapshot_gib)
     figures = performance(device.volume_type, size_gib, device.iops, device.throughput_mibps)
-    return _PlannedVolume(device=device, size_gib=size_gib, performance=figures)
+    wanted = Encryption(encrypted=encrypted if snapshot is not None else device.encrypted or None, key=device.kms_key)
+    key = chosen_key(context, caller, wanted, snapshot)
+    return _PlannedVolume(device=device, size_gib=size_gib, performance=figures, key=key)
 
 
 def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: str, index: int) -> Instance:
@@ -319,6 +338,8 @@ def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Vo
         iops=planned.performance.iops,
         throughput_mibps=planned.performance.throughput_mibps,
         limits=planned.limits,
+        encrypted=planned.key is not None,
+        kms_key_id=planned.key,
         attachment=VolumeAttachment(
             instance_id=instance.id,
             device_name=device.device_name,

@@ -6,6 +6,7 @@ from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.image import Image, ImageState, image_unavailable
+from bakehouse.domain.kms_key import default_key_id, default_key_not_shared, key_id_of
 from bakehouse.domain.public_access import (
     PublicAccess,
     encrypted_is_not_public,
@@ -20,31 +21,44 @@ _EVERYBODY = "all"
 def check_image_sharing(context: AppContext, image: Image, launchers: Collection[str]) -> None:
     """Refuse to share an image with these: account ids, or `all`.
 
-    A disabled image is shared with nobody (InvalidAMIID.Unavailable), and nothing is made public that is encrypted or
-    whose account blocks that (OperationNotPermitted). To take permissions away is always right.
+    A disabled image is shared with nobody (InvalidAMIID.Unavailable), nor is one that is encrypted with the account's
+    own key for EBS (OperationNotPermitted), and nothing is made public that is encrypted or whose account blocks that
+    (OperationNotPermitted). To take permissions away is always right.
     """
     if launchers and image.state is ImageState.DISABLED:
         raise image_unavailable(image.id)
     access = settings_of(context, image.account_id, image.region).image_public_access
+    found = [context.store.snapshots.get(snapshot_id) for snapshot_id in image.snapshot_ids]
+    snapshots = [snapshot for snapshot in found if snapshot is not None]
+    if launchers and any(_has_default_key(snapshot) for snapshot in snapshots):
+        raise default_key_not_shared(image.id)
     if _EVERYBODY not in launchers:
         return
     if access is not PublicAccess.UNBLOCKED:
         raise public_image_blocked()
-    snapshots = (context.store.snapshots.get(snapshot_id) for snapshot_id in image.snapshot_ids)
     encrypted = any(device.encrypted for device in image.block_devices)
-    if encrypted or any(snapshot is not None and snapshot.encrypted for snapshot in snapshots):
+    if encrypted or any(snapshot.encrypted for snapshot in snapshots):
         raise encrypted_is_not_public(image.id)
 
 
 def check_snapshot_sharing(context: AppContext, snapshot: Snapshot, readers: Collection[str]) -> None:
-    """Refuse to make a snapshot public that is encrypted or whose account blocks that: OperationNotPermitted."""
+    """Refuse to make a snapshot public that is encrypted or whose account blocks that: OperationNotPermitted.
+
+    One that is encrypted with the account's own key for EBS is shared with nobody.
+    """
     access = settings_of(context, snapshot.account_id, snapshot.region).snapshot_public_access
+    if readers and _has_default_key(snapshot):
+        raise default_key_not_shared(snapshot.id)
     if _EVERYBODY not in readers:
         return
     if access is not PublicAccess.UNBLOCKED:
         raise public_snapshot_blocked()
     if snapshot.encrypted:
         raise encrypted_is_not_public(snapshot.id)
+
+
+def _has_default_key(snapshot: Snapshot) -> bool:
+    return snapshot.encrypted and key_id_of(snapshot.kms_key_id) == default_key_id(snapshot.account_id, snapshot.region)
 
 
 def may_read(context: AppContext, account_id: str, snapshot: Snapshot) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.encryption import chosen_key
 from bakehouse.app.launch import launchable_image
 from bakehouse.app.snapshots import completed_snapshot
 from bakehouse.domain.block_device import performance
@@ -15,6 +16,7 @@ from bakehouse.domain.image_boot import check_variables, current_boot_mode
 from bakehouse.domain.instance import Instance, InstanceState, instance_has_no_root, instance_must_be
 from bakehouse.domain.instance_store import local_disks
 from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.replace_root_volume_task import (
     UNDER_WAY,
     ReplaceRootState,
@@ -218,6 +220,9 @@ class RootReplacements:
         """Return a volume of the root's type, and of its figures where those can be asked for."""
         rules = VOLUME_TYPES[root.type]
         size_gib = max(size_gib, snapshot.volume_size_gib)
+        # As a launch would make it, by an account whose own key is there since it launched the instance.
+        caller = Caller(account_id=root.account_id, region=root.region, access_key_id="")
+        key = chosen_key(self._context, caller, Encryption(), snapshot)
         figures = performance(
             root.type,
             size_gib,
@@ -237,6 +242,8 @@ class RootReplacements:
             iops=figures.iops,
             throughput_mibps=figures.throughput_mibps,
             limits=root.limits,
+            encrypted=key is not None,
+            kms_key_id=key,
         )
 
 

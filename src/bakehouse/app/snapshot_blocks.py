@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from bakehouse.app.account_settings import settings_of
 from bakehouse.app.context import AppContext
+from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.app.public_access import may_read
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.ids import new_id
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
 from bakehouse.domain.snapshot_block import (
     BLOCKS_PER_GIB,
@@ -48,6 +51,7 @@ class UploadRequest:
     parent_snapshot_id: str | None = None
     description: str = ""
     timeout_minutes: int = DEFAULT_TIMEOUT_MINUTES
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -121,7 +125,9 @@ class SnapshotBlocks:
 
     async def start(self, caller: Caller, request: UploadRequest) -> Snapshot:
         """Begin a snapshot and return it, `pending`. The client token's maker, too."""
+        await prepare_default_key(self._context, caller)
         parent = self._parent(caller, request)
+        key = self._key(caller, request.encryption, parent)
         try:
             check_tags(request.tags)
         except Ec2Error as err:
@@ -136,6 +142,8 @@ class SnapshotBlocks:
             description=request.description,
             state=SnapshotState.PENDING,
             started_at=now.replace(microsecond=0),
+            encrypted=key is not None,
+            kms_key_id=key,
             upload=SnapshotUpload(
                 parent_snapshot_id=request.parent_snapshot_id, timeout_minutes=request.timeout_minutes
             ),
@@ -152,6 +160,28 @@ class SnapshotBlocks:
             saga_id = self._context.sagas.enlist(tx, START_SNAPSHOT, params, subject_id=snapshot.id)
         await self._run_start(caller, saga_id, params)
         return snapshot
+
+    def _key(self, caller: Caller, wanted: Encryption, parent: Snapshot | None) -> str | None:
+        """Return the key of a snapshot to be written: a parent's own where there is one.
+
+        Source: EBS User Guide, "Encryption outcomes for EBS direct APIs".
+        """
+        by_default = settings_of(self._context, caller.account_id, caller.region).ebs_encrypted_by_default
+        if parent is None:
+            if by_default and wanted.encrypted is False:
+                raise parameter_invalid("Encrypted cannot be false: the account encrypts all that it makes.")
+            if wanted.key is not None and not (wanted.encrypted or by_default):
+                raise parameter_invalid("KmsKeyArn requires Encrypted.")
+            wanted = replace(wanted, encrypted=True if wanted.key is not None else wanted.encrypted)
+            try:
+                return chosen_key(self._context, caller, wanted)
+            except Ec2Error as err:
+                raise parameter_invalid(err.message) from err
+        if wanted.encrypted is not None or wanted.key is not None:
+            raise parameter_invalid("Encrypted and KmsKeyArn cannot be given together with ParentSnapshotId.")
+        if by_default and not parent.encrypted:
+            raise parameter_invalid("The parent snapshot is not encrypted. Copy it first, encrypted.")
+        return chosen_key(self._context, caller, wanted, parent)
 
     def started(self, caller: Caller, snapshot_id: str) -> Snapshot:
         """Return what a client token made; it may be gone."""

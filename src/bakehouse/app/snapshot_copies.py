@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext
+from bakehouse.app.encryption import copy_key, prepare_default_key
 from bakehouse.app.snapshots import check_description, completed_snapshot
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.copying import check_duration, check_source_region
 from bakehouse.domain.errors import not_found
 from bakehouse.domain.ids import new_id
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import storage_full
@@ -24,6 +26,7 @@ class SnapshotCopyRequest:
     source_region: str
     description: str = ""
     completion_duration_minutes: int | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -37,6 +40,8 @@ class SnapshotCopies:
     async def copy(self, caller: Caller, request: SnapshotCopyRequest) -> Snapshot:
         """Copy a snapshot that the caller may make volumes from; the copy is the caller's, and `completed` afterwards.
 
+        One that is encrypted with another key than its source is `pending` until all of it was encrypted.
+
         Refuses a source that the caller does not see (InvalidSnapshot.NotFound) or that is not complete
         (IncorrectState). A full host: InsufficientVolumeCapacity, and there is no copy.
         """
@@ -45,6 +50,7 @@ class SnapshotCopies:
         check_duration(request.completion_duration_minutes, "completionDurationMinutes")
         check_description(request.description)
         check_tags(request.tags)
+        await prepare_default_key(context, caller)
         source = completed_snapshot(context, replace(caller, region=request.source_region), request.source_snapshot_id)
         copy = pending_copy(
             context,
@@ -52,12 +58,17 @@ class SnapshotCopies:
             source,
             description=request.description,
             completion_duration_minutes=request.completion_duration_minutes,
+            key=copy_key(context, caller, request.encryption, source),
             tags=request.tags,
         )
         params = CopySnapshot(source_id=source.id, snapshot_id=copy.id)
         async with context.store.transaction() as tx:
             tx.put(copy)
             saga_id = context.sagas.enlist(tx, COPY_SNAPSHOT, params, subject_id=copy.id)
+        if copy.kms_key_id != source.kms_key_id:
+            # Every byte is encrypted anew, which takes its time: that it failed is told by its state, as on EC2.
+            context.sagas.begin(saga_id)
+            return copy
         try:
             await context.sagas.run(saga_id)
         except StorageFull as err:
@@ -74,6 +85,7 @@ def pending_copy(
     *,
     description: str,
     completion_duration_minutes: int | None,
+    key: str | None,
     tags: Mapping[str, str],
 ) -> Snapshot:
     """Return the record of a copy that is about to be made, the caller's."""
@@ -86,7 +98,8 @@ def pending_copy(
         description=description,
         state=SnapshotState.PENDING,
         started_at=context.now().replace(microsecond=0),
-        encrypted=source.encrypted,
+        encrypted=key is not None,
+        kms_key_id=key,
         full_size_bytes=source.full_size_bytes,
         transfer_type="standard" if completion_duration_minutes is None else "time-based",
         completion_duration_minutes=completion_duration_minutes,

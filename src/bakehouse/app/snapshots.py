@@ -215,6 +215,8 @@ def pending_snapshot(context: AppContext, volume: Volume, description: str, tags
         description=description,
         state=SnapshotState.PENDING,
         started_at=context.now().replace(microsecond=0),
+        encrypted=volume.encrypted,
+        kms_key_id=volume.kms_key_id,
         tags=dict(tags),
     )
 

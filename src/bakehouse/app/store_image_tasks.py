@@ -174,6 +174,8 @@ class StoreImageTasks:
                 raise snapshot_archived(snapshot.id)
             if not _is_shared(snapshot, caller):
                 raise image_not_authorized(image.id)
+            if snapshot.encrypted:
+                raise invalid_combination(f"The image {image.id} is encrypted; its file in a bucket would not be")
         size_gib = sum(snapshot.volume_size_gib for snapshot in snapshots if snapshot is not None)
         if size_gib > STORE_MAX_GIB:
             raise invalid_combination(f"The image {image.id} has {size_gib} GiB; {STORE_MAX_GIB} are the most")

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bakehouse.app.context import AppContext, owned
+from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.domain.block_device import performance
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.ids import new_id
+from bakehouse.domain.kms_key import Encryption, key_unusable
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import Volume, VolumeState, storage_full, volume_not_available
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
 from bakehouse.sagas.copy_volume import COPY_VOLUME, CopyVolume
 
@@ -24,6 +27,7 @@ class VolumeCopyRequest:
     type: str = "gp2"
     iops: int | None = None
     throughput_mibps: int | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -44,7 +48,8 @@ class VolumeCopies:
         """
         store, sagas = self._context.store, self._context.sagas
         (source,) = owned(store.volumes, caller, "volume", [request.source_volume_id])
-        copy = self._planned(source, request)
+        await prepare_default_key(self._context, caller)
+        copy = self._planned(caller, source, request)
         params = CopyVolume(source_id=source.id, volume_id=copy.id, snapshot_id=new_id("snapshot"))
         subject_id = source.attachment.instance_id if source.attachment else source.id
         async with store.transaction() as tx:
@@ -58,12 +63,14 @@ class VolumeCopies:
                 tx.forget(caller)
             if isinstance(err, StorageFull):
                 raise storage_full() from err
+            if isinstance(err, KeyUnavailable):
+                raise key_unusable() from err
             if isinstance(err, NoSuchVolume | VolumeInUse):  # deleted, or attached elsewhere, before its turn came
                 raise volume_not_available(source.id) from err
             raise
         return copy
 
-    def _planned(self, source: Volume, request: VolumeCopyRequest) -> Volume:
+    def _planned(self, caller: Caller, source: Volume, request: VolumeCopyRequest) -> Volume:
         check_tags(request.tags)
         if source.state not in (VolumeState.AVAILABLE, VolumeState.IN_USE):
             raise volume_not_available(source.id)
@@ -73,6 +80,7 @@ class VolumeCopies:
                 f"The volume size is invalid for the specified source volume: {size_gib} GiB is less than its "
                 f"{source.size_gib} GiB."
             )
+        key = chosen_key(self._context, caller, request.encryption, source)
         figures = performance(request.type, size_gib, request.iops, request.throughput_mibps)
         return Volume(
             id=new_id("volume"),
@@ -87,5 +95,7 @@ class VolumeCopies:
             iops=figures.iops,
             throughput_mibps=figures.throughput_mibps,
             limits=figures.limits,
+            encrypted=key is not None,
+            kms_key_id=key,
             tags=dict(request.tags),
         )

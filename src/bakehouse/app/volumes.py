@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.app.snapshots import completed_snapshot
 from bakehouse.domain.block_device import check_device_name, performance
 from bakehouse.domain.caller import Caller
@@ -11,7 +12,9 @@ from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_type import MAX_VOLUMES
+from bakehouse.domain.kms_key import Encryption, key_unusable
 from bakehouse.domain.region import zones
+from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import (
     AttachmentState,
@@ -30,6 +33,7 @@ from bakehouse.domain.volume import (
     volume_zone_mismatch,
 )
 from bakehouse.ports.hypervisor import DeviceBusy, MonitorLost
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull, VolumeInUse
 from bakehouse.sagas import recycle_bin
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME, AttachVolume
@@ -49,6 +53,7 @@ class VolumeRequest:
     type: str = "gp2"
     iops: int | None = None
     throughput_mibps: int | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +69,7 @@ class Volumes:
 
         Refuses what its type does not allow. A full host: InsufficientVolumeCapacity, and there is no volume.
         """
+        await prepare_default_key(self._context, caller)
         volume = self._planned(caller, request)
         sagas, store = self._context.sagas, self._context.store
         async with store.transaction() as tx:
@@ -77,6 +83,8 @@ class Volumes:
                 tx.forget(caller)
             if isinstance(err, StorageFull):
                 raise storage_full() from err
+            if isinstance(err, KeyUnavailable):
+                raise key_unusable() from err
             if isinstance(err, NoSuchSnapshot):  # it was deleted in the meantime
                 raise not_found("snapshot", [str(volume.snapshot_id)]) from err
             raise
@@ -181,7 +189,11 @@ class Volumes:
         check_tags(request.tags)
         if request.availability_zone not in zones(caller.region):
             raise zone_not_found(request.availability_zone)
-        size_gib = self._size(caller, request)
+        snapshot = None
+        if request.snapshot_id is not None:
+            snapshot = completed_snapshot(self._context, caller, request.snapshot_id)
+        size_gib = _size(request, snapshot)
+        key = chosen_key(self._context, caller, request.encryption, snapshot)
         figures = performance(request.type, size_gib, request.iops, request.throughput_mibps)
         return Volume(
             id=new_id("volume"),
@@ -196,21 +208,10 @@ class Volumes:
             iops=figures.iops,
             throughput_mibps=figures.throughput_mibps,
             limits=figures.limits,
+            encrypted=key is not None,
+            kms_key_id=key,
             tags=dict(request.tags),
         )
-
-    def _size(self, caller: Caller, request: VolumeRequest) -> int:
-        if request.snapshot_id is None:
-            if request.size_gib is None:
-                raise missing_parameter("size/snapshot")
-            return request.size_gib
-        least = completed_snapshot(self._context, caller, request.snapshot_id).volume_size_gib
-        if request.size_gib is not None and request.size_gib < least:
-            raise invalid_parameter(
-                f"The volume size is invalid for the specified snapshot: {request.size_gib} GiB is less than its "
-                f"{least} GiB."
-            )
-        return least if request.size_gib is None else request.size_gib
 
     def _check_attachable(self, volume: Volume, instance: Instance, device_name: str) -> None:
         check_device_name(device_name)
@@ -232,3 +233,17 @@ class Volumes:
 def zone_not_found(zone: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidZone.NotFound; wording as AWS answers it."""
     return Ec2Error("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
+
+
+def _size(request: VolumeRequest, snapshot: Snapshot | None) -> int:
+    if snapshot is None:
+        if request.size_gib is None:
+            raise missing_parameter("size/snapshot")
+        return request.size_gib
+    least = snapshot.volume_size_gib
+    if request.size_gib is not None and request.size_gib < least:
+        raise invalid_parameter(
+            f"The volume size is invalid for the specified snapshot: {request.size_gib} GiB is less than its "
+            f"{least} GiB."
+        )
+    return least if request.size_gib is None else request.size_gib

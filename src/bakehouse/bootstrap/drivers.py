@@ -9,6 +9,7 @@ from typing import Final
 
 from bakehouse.drivers.hypervisor.fake.driver import FakeHypervisor
 from bakehouse.drivers.hypervisor.qemu.driver import QemuHypervisor
+from bakehouse.drivers.keys.directory import KeyDirectory
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.objects import open_store
@@ -17,6 +18,7 @@ from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
 from bakehouse.ports.disk_files import DiskFiles
 from bakehouse.ports.hypervisor import Hypervisor
+from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkFabric
 from bakehouse.ports.objects import ObjectStore
 from bakehouse.ports.volumes import VolumeStore
@@ -35,6 +37,7 @@ class Drivers:
     network: NetworkFabric
     objects: ObjectStore
     disk_files: DiskFiles
+    keys: KeyStore
 
 
 def make_drivers(home: Path, settings: Settings) -> Drivers:
@@ -45,22 +48,25 @@ def make_drivers(home: Path, settings: Settings) -> Drivers:
         s3=(settings.s3_endpoint, settings.region, settings.s3_profile),
         fetch_from_this_host=settings.fetch_from_this_host,
     )
+    keys = KeyDirectory(Path(settings.key_folder or home / "keys"))
     if settings.simulate:
         simulated = home / "simulated"
         simulated.mkdir(exist_ok=True)
-        simulated_volumes = FakeVolumeStore(simulated / "volumes.json")
+        simulated_volumes = FakeVolumeStore(simulated / "volumes.json", keys=keys)
         return Drivers(
             FakeHypervisor(simulated),
             simulated_volumes,
             FakeNetworkFabric(),
             objects,
             FakeDiskFiles(simulated_volumes),
+            keys,
         )
     user = machine_user()
     hypervisor = QemuHypervisor(home, accelerator=settings.accelerator, user=user)
     owner = None if user is None else user[:2]
-    volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner)
-    return Drivers(hypervisor, volumes, LinuxNetworkFabric(home, mode=settings.network), objects, volumes.files)
+    volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner, keys=keys)
+    network = LinuxNetworkFabric(home, mode=settings.network)
+    return Drivers(hypervisor, volumes, network, objects, volumes.files, keys)
 
 
 def machine_user() -> tuple[int, int, tuple[int, ...]] | None:

@@ -25,6 +25,9 @@ class AccountSettings:
     """Whether no instance may take metadata requests without a token; None is no preference."""
     has_no_default_vpc: bool = False
     """Whether the default VPC was deleted: using the region does not make another one."""
+    ebs_encrypted_by_default: bool = False
+    ebs_default_key: str | None = None
+    """Id of the key that encrypts where a request names none; None is the account's own (`kms_key.default_key_id`)."""
     serial_console_access: bool = False
     """Source: EC2 API Reference, EnableSerialConsoleAccess: "By default, access ... is disabled for your account"."""
 

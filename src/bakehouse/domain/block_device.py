@@ -31,6 +31,7 @@ class BlockDeviceRequest:
     iops: int | None = None
     throughput_mibps: int | None = None
     encrypted: bool | None = None
+    kms_key: str | None = None
     delete_on_termination: bool | None = None
 
     @property
@@ -45,6 +46,7 @@ class BlockDeviceRequest:
                 self.iops,
                 self.throughput_mibps,
                 self.encrypted,
+                self.kms_key,
                 self.delete_on_termination,
             )
         )
@@ -98,6 +100,7 @@ def _overlaid(device: BlockDevice | None, request: BlockDeviceRequest) -> BlockD
             else device.throughput_mibps
         ),
         encrypted=request.encrypted if request.encrypted is not None else device.encrypted,
+        kms_key=request.kms_key,
         delete_on_termination=(
             request.delete_on_termination if request.delete_on_termination is not None else device.delete_on_termination
         ),

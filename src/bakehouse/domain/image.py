@@ -63,6 +63,9 @@ class BlockDevice:
     iops: int | None = None
     throughput_mibps: int | None = None
     encrypted: bool = False
+    """Of one that is launched, whether it was asked for; of an image, whether its snapshot is."""
+    kms_key: str | None = None
+    """What a launch names as its key, unread."""
     delete_on_termination: bool = True
     virtual_name: str | None = None
 

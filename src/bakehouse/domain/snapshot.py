@@ -38,6 +38,8 @@ class Snapshot:
     started_at: datetime
     completed_at: datetime | None = None
     encrypted: bool = False
+    kms_key_id: str | None = None
+    """ARN of the key that encrypts it."""
     create_volume_accounts: tuple[str, ...] = ()
     """Accounts that may make volumes from it; `all` for everybody."""
     transfer_type: str | None = None

@@ -63,6 +63,8 @@ class Volume:
     limits: SpeedLimits = SpeedLimits()
     """What of these figures was asked for; a default of its type limits nothing."""
     encrypted: bool = False
+    kms_key_id: str | None = None
+    """ARN of the key that encrypts it."""
     attachment: VolumeAttachment | None = None
     auto_enables_io: bool = False
     """Whether its reads and writes go on by themselves after its bytes may have become inconsistent."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bakehouse.domain.block_device import BlockDeviceRequest
-from bakehouse.domain.errors import missing_parameter, not_honoured
+from bakehouse.domain.errors import missing_parameter
 from bakehouse.domain.image import BlockDevice
 from bakehouse.ec2.registry import Request
 
@@ -16,9 +16,12 @@ HONOURED: Final = (
     "BlockDeviceMappings.Ebs.VolumeType"
 )
 
+#: The same of a launch. Source: EC2 API Reference, EbsBlockDevice, KmsKeyId: for launches only.
+HONOURED_OF_LAUNCHES: Final = f"{HONOURED} BlockDeviceMappings.Ebs.KmsKeyId"
+
 
 def requested_block_devices(request: Request) -> tuple[BlockDeviceRequest, ...]:
-    """Return a request's mapping. Refuses an entry without device name, and encryption, which is not done here."""
+    """Return a request's mapping. Refuses an entry without device name."""
     return tuple(_requested(entry) for entry in request.get("BlockDeviceMappings") or ())
 
 
@@ -26,8 +29,6 @@ def _requested(entry: Mapping[str, Any]) -> BlockDeviceRequest:
     if "DeviceName" not in entry:
         raise missing_parameter("deviceName")
     ebs = entry.get("Ebs") or {}
-    if ebs.get("Encrypted"):
-        raise not_honoured("BlockDeviceMapping.Ebs.Encrypted")
     return BlockDeviceRequest(
         device_name=entry["DeviceName"],
         # Its value means nothing: clients send it empty, and some send `true`.
@@ -39,6 +40,7 @@ def _requested(entry: Mapping[str, Any]) -> BlockDeviceRequest:
         iops=ebs.get("Iops"),
         throughput_mibps=ebs.get("Throughput"),
         encrypted=ebs.get("Encrypted"),
+        kms_key=ebs.get("KmsKeyId"),
         delete_on_termination=ebs.get("DeleteOnTermination"),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bakehouse.app.snapshot_blocks import BlockWrite, ListedBlocks, UploadRequest
-from bakehouse.domain.errors import not_honoured
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.snapshot_block import (
     BLOCK_BYTES,
@@ -98,17 +98,16 @@ async def _answer_again(ctx: RequestContext, snapshot_id: str) -> Response:
 @operation(
     "StartSnapshot",
     service="ebs",
-    honours="VolumeSize ParentSnapshotId Tags.Key Tags.Value Description Encrypted Timeout",
+    honours="VolumeSize ParentSnapshotId Tags.Key Tags.Value Description Encrypted KmsKeyArn Timeout",
     replay=_answer_again,
 )
 async def start_snapshot(ctx: RequestContext, request: Request) -> Response:
     """Begin a snapshot that is then written block by block, over a parent or over nothing."""
-    if request.get("Encrypted"):
-        raise not_honoured("Encrypted")
     asked = UploadRequest(
         volume_size_gib=request["VolumeSize"],
         parent_snapshot_id=request.get("ParentSnapshotId"),
         description=request.get("Description", ""),
+        encryption=Encryption(encrypted=request.get("Encrypted"), key=request.get("KmsKeyArn")),
         timeout_minutes=request.get("Timeout", DEFAULT_TIMEOUT_MINUTES),
         tags=_tags(request),
     )
@@ -230,4 +229,5 @@ def _started_view(snapshot: Snapshot) -> Response:
         "BlockSize": BLOCK_BYTES,
         "Tags": tag_set(snapshot.tags),
         "ParentSnapshotId": parent_id,
+        "KmsKeyArn": snapshot.kms_key_id,
     }

@@ -3,12 +3,12 @@
 from typing import Final
 
 from bakehouse.app.image_copies import ImageCopyRequest
-from bakehouse.domain.errors import not_honoured
+from bakehouse.ec2.ebs_encryption import requested_encryption
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags
 
 _HONOURED: Final = (
-    "SourceImageId SourceRegion Name Description CopyImageTags Encrypted TagSpecifications "
+    "SourceImageId SourceRegion Name Description CopyImageTags Encrypted KmsKeyId TagSpecifications "
     "SnapshotCopyCompletionDurationMinutes"
 )
 
@@ -26,9 +26,7 @@ async def _repeat_copy(_ctx: RequestContext, image_id: str) -> Response:
 
 @operation("CopyImage", honours=_HONOURED, reasons=_REASONS, replay=_repeat_copy)
 async def copy_image(ctx: RequestContext, request: Request) -> Response:
-    """Copy an image into the region that was asked. Encryption can be declined, not asked for."""
-    if request.get("Encrypted"):
-        raise not_honoured("Encrypted")
+    """Copy an image into the region that was asked."""
     image = await ctx.app.images.copy(ctx.caller, _requested(request))
     return {"ImageId": image.id}
 
@@ -42,6 +40,7 @@ def _requested(request: Request) -> ImageCopyRequest:
         description=request.get("Description", ""),
         copy_tags=request.get("CopyImageTags", False),
         completion_duration_minutes=request.get("SnapshotCopyCompletionDurationMinutes"),
+        encryption=requested_encryption(request),
         tags=tags["image"],
         snapshot_tags=tags["snapshot"],
     )

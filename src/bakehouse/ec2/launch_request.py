@@ -16,8 +16,7 @@ from bakehouse.domain.errors import (
 )
 from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.region import zone_id, zones
-from bakehouse.ec2.block_devices import HONOURED as BLOCK_DEVICES_HONOURED
-from bakehouse.ec2.block_devices import requested_block_devices
+from bakehouse.ec2.block_devices import HONOURED_OF_LAUNCHES, requested_block_devices
 from bakehouse.ec2.interface_requests import HONOURED as INTERFACES_HONOURED
 from bakehouse.ec2.interface_requests import launched_interfaces
 from bakehouse.ec2.launch_options import HONOURED as OPTIONS_HONOURED
@@ -48,7 +47,7 @@ HONOURED: Final = " ".join(
         "Placement.AvailabilityZone Placement.AvailabilityZoneId Placement.GroupId Placement.GroupName",
         "Placement.PartitionNumber",
         INTERFACES_HONOURED,
-        BLOCK_DEVICES_HONOURED,
+        HONOURED_OF_LAUNCHES,
         OPTIONS_HONOURED,
         SPOT_HONOURED,
         *_AS_IT_IS,

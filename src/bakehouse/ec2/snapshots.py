@@ -109,6 +109,7 @@ def _info_view(snapshot: Snapshot) -> Response:
         "OwnerId": snapshot.account_id,
         "Description": snapshot.description,
         "Encrypted": snapshot.encrypted,
+        "KmsKeyId": snapshot.kms_key_id,
         "Tags": tag_set(snapshot.tags),
     }
 

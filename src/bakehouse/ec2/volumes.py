@@ -7,6 +7,7 @@ from bakehouse.app.volumes import VolumeRequest, zone_not_found
 from bakehouse.domain.errors import invalid_combination, missing_parameter, not_honoured
 from bakehouse.domain.region import zone_id, zones
 from bakehouse.domain.volume import Volume, VolumeAttachment
+from bakehouse.ec2.ebs_encryption import requested_encryption
 from bakehouse.ec2.filters import Filters, flag
 from bakehouse.ec2.image_views import moment
 from bakehouse.ec2.pages import page
@@ -65,15 +66,14 @@ async def _repeat_create(ctx: RequestContext, volume_id: str) -> Response:
 
 @operation(
     "CreateVolume",
-    honours="AvailabilityZone AvailabilityZoneId Size SnapshotId VolumeType Iops Throughput Encrypted "
+    honours="AvailabilityZone AvailabilityZoneId Size SnapshotId VolumeType Iops Throughput Encrypted KmsKeyId "
     "MultiAttachEnabled TagSpecifications",
     replay=_repeat_create,
 )
 async def create_volume(ctx: RequestContext, request: Request) -> Response:
-    """Make a volume, empty or from a snapshot. Encryption and Multi-Attach can be declined, not asked for."""
-    for member in ("Encrypted", "MultiAttachEnabled"):
-        if request.get(member):
-            raise not_honoured(member)
+    """Make a volume, empty or from a snapshot. Multi-Attach can be declined, not asked for."""
+    if request.get("MultiAttachEnabled"):
+        raise not_honoured("MultiAttachEnabled")
     volume = await ctx.app.volumes.create(
         ctx.caller,
         VolumeRequest(
@@ -83,6 +83,7 @@ async def create_volume(ctx: RequestContext, request: Request) -> Response:
             type=request.get("VolumeType", "gp2"),
             iops=request.get("Iops"),
             throughput_mibps=request.get("Throughput"),
+            encryption=requested_encryption(request),
             tags=requested_tags(request, "volume")["volume"],
         ),
     )
@@ -142,6 +143,7 @@ def _view(volume: Volume) -> Response:
         "CreateTime": volume.created_at,
         "Attachments": [_attachment_view(volume)] if volume.attachment else [],
         "Encrypted": volume.encrypted,
+        "KmsKeyId": volume.kms_key_id,
         "VolumeType": volume.type,
         "Iops": volume.iops,
         "Throughput": volume.throughput_mibps,

@@ -9,6 +9,7 @@ instance that the source is in, so that neither is changed beside it. A source t
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bakehouse.domain.kms_key import key_id_of
 from bakehouse.domain.volume import VolumeState
 from bakehouse.ports.volumes import NoSuchVolume
 from bakehouse.sagas import volumes
@@ -54,7 +55,8 @@ async def make_bytes(ctx: SagaContext, params: CopyVolume) -> None:
     """Put the copy over the layers of that point in time."""
     if not await _is_made(ctx, params):
         size_bytes = ctx.store.volumes[params.volume_id].size_gib * volumes.GIB
-        await ctx.volumes.create(params.volume_id, size_bytes=size_bytes, snapshot_id=params.snapshot_id)
+        key_id = key_id_of(ctx.store.volumes[params.volume_id].kms_key_id)
+        await ctx.volumes.create(params.volume_id, size_bytes=size_bytes, snapshot_id=params.snapshot_id, key_id=key_id)
 
 
 async def delete_bytes(ctx: SagaContext, params: CopyVolume) -> None:

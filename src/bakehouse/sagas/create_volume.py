@@ -9,7 +9,7 @@ from typing import Final
 from bakehouse.domain.volume import VolumeState
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
-from bakehouse.sagas.volumes import GIB
+from bakehouse.sagas.volumes import make_bytes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class CreateVolume:
 async def make_bytes(ctx: SagaContext, params: CreateVolume) -> None:
     """Make the volume in the volume store."""
     volume = ctx.store.volumes[params.volume_id]
-    await ctx.volumes.create(volume.id, size_bytes=volume.size_gib * GIB, snapshot_id=volume.snapshot_id)
+    await make_bytes_of(ctx, volume)
 
 
 async def delete_bytes(ctx: SagaContext, params: CreateVolume) -> None:

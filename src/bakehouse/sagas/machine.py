@@ -30,7 +30,7 @@ from bakehouse.ports.volumes import NoSuchVolume, VolumeConnection, VolumeInUse
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.recycle_bin import keep, retained_until
 from bakehouse.sagas.segment import ensure_segment, interface_spec
-from bakehouse.sagas.volumes import GIB, held
+from bakehouse.sagas.volumes import GIB, held, make_bytes_of
 from bakehouse.store.store import Store, Transaction
 
 #: A guest that is still booting does not hear its power button, so it is pressed again.
@@ -50,12 +50,7 @@ def volumes_of(store: Store, instance: Instance) -> list[Volume]:
 async def make_volumes(ctx: SagaContext, instance_id: str) -> None:
     """Make the bytes of every attached volume."""
     volumes = volumes_of(ctx.store, ctx.store.instances[instance_id])
-    await asyncio.gather(
-        *(
-            ctx.volumes.create(volume.id, size_bytes=volume.size_gib * GIB, snapshot_id=volume.snapshot_id)
-            for volume in volumes
-        )
-    )
+    await asyncio.gather(*(make_bytes_of(ctx, volume) for volume in volumes))
 
 
 async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: bool) -> None:

@@ -52,7 +52,7 @@ async def make_replacement(ctx: SagaContext, params: ReplaceRootVolume) -> None:
     """Make the bytes of the replacement."""
     volume = ctx.store.volumes[_task(ctx, params).volume_id]
     if params.is_new:
-        await ctx.volumes.create(volume.id, size_bytes=volume.size_gib * volumes.GIB, snapshot_id=volume.snapshot_id)
+        await volumes.make_bytes_of(ctx, volume)
     await _mark(ctx, params, ReplaceRootState.IN_PROGRESS)
 
 

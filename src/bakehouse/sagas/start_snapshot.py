@@ -7,6 +7,7 @@ neither record nor upload.
 from dataclasses import dataclass
 from typing import Final
 
+from bakehouse.domain.kms_key import key_id_of
 from bakehouse.sagas import volumes
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
@@ -23,8 +24,14 @@ class StartSnapshot:
 
 async def begin_upload(ctx: SagaContext, params: StartSnapshot) -> None:
     """Let the volume store make room for it. It may have been deleted in the meantime."""
-    if params.snapshot_id in ctx.store.snapshots:
-        await ctx.volumes.blocks.begin(params.snapshot_id, size_bytes=params.size_bytes, parent_id=params.parent_id)
+    snapshot = ctx.store.snapshots.get(params.snapshot_id)
+    if snapshot is not None:
+        await ctx.volumes.blocks.begin(
+            snapshot.id,
+            size_bytes=params.size_bytes,
+            parent_id=params.parent_id,
+            key_id=key_id_of(snapshot.kms_key_id),
+        )
 
 
 async def delete_upload(ctx: SagaContext, params: StartSnapshot) -> None:

@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from bakehouse.domain.kms_key import key_id_of
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
+from bakehouse.domain.volume import Volume
 from bakehouse.sagas.context import SagaContext
 
 GIB: Final = 1024**3
@@ -26,6 +28,16 @@ async def held(ctx: SagaContext, volume_ids: Iterable[str]) -> AsyncIterator[Non
                 turn = ctx.volume_turns[volume_id] = asyncio.Lock()
             await stack.enter_async_context(turn)
         yield
+
+
+async def make_bytes_of(ctx: SagaContext, volume: Volume) -> None:
+    """Make what a volume's record says."""
+    await ctx.volumes.create(
+        volume.id,
+        size_bytes=volume.size_gib * GIB,
+        snapshot_id=volume.snapshot_id,
+        key_id=key_id_of(volume.kms_key_id),
+    )
 
 
 async def take_snapshots(ctx: SagaContext, snapshots: Mapping[str, str]) -> None:
@@ -58,8 +70,12 @@ async def _note_growth(ctx: SagaContext, made_of: Mapping[str, str]) -> None:
 
 
 async def copy_snapshots(ctx: SagaContext, copies: Mapping[str, str]) -> None:
-    """Make new snapshots (keys) of the content of others (values)."""
-    copying = [ctx.volumes.copy_snapshot(source_id, copy_id) for copy_id, source_id in copies.items()]
+    """Make new snapshots (keys) of the content of others (values), encrypted as their records say."""
+    records = {copy_id: ctx.store.snapshots.get(copy_id) for copy_id in copies}
+    keys = {copy_id: key_id_of(record.kms_key_id) for copy_id, record in records.items() if record is not None}
+    copying = [
+        ctx.volumes.copy_snapshot(source_id, copy_id, key_id=keys.get(copy_id)) for copy_id, source_id in copies.items()
+    ]
     # All of it to its end: what undoes it must not run beside it.
     for outcome in await asyncio.gather(*copying, return_exceptions=True):
         if isinstance(outcome, BaseException):

@@ -22,6 +22,7 @@ from bakehouse.domain.import_task import ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.internet_gateway import EgressOnlyInternetGateway, InternetGateway
 from bakehouse.domain.key_pair import KeyPair
+from bakehouse.domain.kms_key import KmsKey
 from bakehouse.domain.launch_template import LaunchTemplate, LaunchTemplateVersion
 from bakehouse.domain.nat_gateway import NatGateway
 from bakehouse.domain.network import Subnet, Vpc
@@ -65,6 +66,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "instances": Instance,
     "internet_gateways": InternetGateway,
     "key_pairs": KeyPair,
+    "kms_keys": KmsKey,
     "nat_gateways": NatGateway,
     "launch_template_versions": LaunchTemplateVersion,
     "launch_templates": LaunchTemplate,

@@ -11,6 +11,7 @@ from bakehouse.drivers.volumes import inspection, sizes
 from bakehouse.drivers.volumes.fake.snapshot_blocks import FakeSnapshotBlocks, Lineage
 from bakehouse.drivers.volumes.fake.upkeep import FakeUpkeep
 from bakehouse.drivers.volumes.inspection import Found, Part
+from bakehouse.ports.keys import KeyStore, KeyUnavailable
 from bakehouse.ports.volumes import (
     ImportedDisk,
     NoSuchSnapshot,
@@ -45,14 +46,16 @@ class FakeVolumeStore:
         in_use: Ids of volumes that a machine is to be taken to hold; a fake hypervisor or a test fills it.
     """
 
-    def __init__(self, state_file: Path | None = None) -> None:
+    def __init__(self, state_file: Path | None = None, *, keys: KeyStore | None = None) -> None:
         """Open the store.
 
         Args:
             state_file: Holds the state across restarts, made when it is missing; only memory by default.
+            keys: What must have the keys that something is to be encrypted with; without it any will do.
         """
         self.in_use: set[str] = set()
         self.fixed_sizes: set[str] = set()
+        self._keys = keys
         self._state_file = state_file
         self._state = _State()
         self.upkeep = FakeUpkeep(lambda: self._state.volume_sizes, lambda: self._state.snapshots)
@@ -85,6 +88,7 @@ class FakeVolumeStore:
                 raise NoSuchSnapshot(snapshot_id)
             at_least = snapshot.size_bytes
         sizes.check(size_bytes, at_least=at_least)
+        await self._require_key(key_id)
         self._state.volume_sizes[volume_id] = size_bytes
         if snapshot_id is not None:
             self._state.lineage.bases[volume_id] = snapshot_id
@@ -132,6 +136,7 @@ class FakeVolumeStore:
         source = self._state.snapshots.get(source_id)
         if source is None:
             raise NoSuchSnapshot(source_id)
+        await self._require_key(key_id)
         self._state.snapshots[snapshot_id] = source
         self._state.lineage.parents[snapshot_id] = source_id
         self._encrypt(snapshot_id, key_id or self._state.keys.get(source_id))
@@ -198,6 +203,10 @@ class FakeVolumeStore:
     async def sweep(self, *, remove: bool) -> SweepReport:  # noqa: ARG002 - nothing to find, nothing to remove
         """Find nothing: no bytes, no files."""
         return SweepReport(files=(), bytes_freed=0)
+
+    async def _require_key(self, key_id: str | None) -> None:
+        if key_id is not None and self._keys is not None and key_id not in await self._keys.ids():
+            raise KeyUnavailable(f"the key {key_id} is not in the key store")
 
     def _encrypt(self, resource_id: str, key_id: str | None) -> None:
         if key_id is not None:

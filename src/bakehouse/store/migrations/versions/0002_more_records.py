@@ -23,6 +23,7 @@ _TABLES: Final = (
     "import_image_tasks",
     "import_snapshot_tasks",
     "internet_gateways",
+    "kms_keys",
     "nat_gateways",
     "network_acls",
     "placement_groups",
