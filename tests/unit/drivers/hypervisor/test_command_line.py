@@ -125,7 +125,7 @@ def test_flushes_can_be_left_out() -> None:
 def test_an_interface_uses_the_tap_it_was_given() -> None:
     argv = build(machine(interfaces=(interface(21),)), DESCRIPTORS, HOST)
 
-    assert values(argv, "-netdev") == ["tap,id=net0,fd=21,vhost=off"]
+    assert values(argv, "-netdev") == ["tap,id=net-eni-21,fd=21,vhost=off"]
 
 
 def test_an_interface_without_a_tap_is_left_out() -> None:
