@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import archived, networked, recycled, transferring, uploading, vpcs
+from tests.sagas import archived, asleep, networked, recycled, transferring, uploading, vpcs
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -188,8 +188,10 @@ SCENARIOS = {
     "settle_snapshot": Scenario(archived.restored_snapshot, archived.end_restorations),
     "settle_snapshot, for good": Scenario(archived.restored_snapshot, archived.restore_for_good),
     "start_instance": Scenario(_stopped, lambda world, ids: world.instances.start(world.caller, ids)),
+    "start_instance, hibernated": Scenario(asleep.hibernated, asleep.start),
     "start_snapshot": Scenario(_snapshot, uploading.start),
     "stop_instance": Scenario(_running, lambda world, ids: world.instances.stop(world.caller, ids[:1])),
+    "stop_instance, hibernate": Scenario(asleep.enabled, asleep.hibernate),
     "store_image": Scenario(transferring.image, transferring.store_image),
     "terminate_instance": Scenario(_running, lambda world, ids: world.instances.terminate(world.caller, ids[:1])),
     "terminate_instance, retained": Scenario(

@@ -75,7 +75,6 @@ def test_generations_and_manufacturers_are_chosen(alice: "EC2Client") -> None:
 def test_what_no_type_has_finds_none(alice: "EC2Client") -> None:
     assert found(alice, BareMetal="required") == set()
     assert found(alice, AcceleratorCount={"Min": 1}) == set()
-    assert found(alice, RequireHibernateSupport=True) == set()
     assert found(alice, AcceleratorCount={"Max": 0}) == found(alice)
 
 

@@ -15,6 +15,7 @@ from bakehouse.app.image_removal import ImageRemoval
 from bakehouse.app.snapshots import attached_volumes, pending_snapshot
 from bakehouse.domain.block_device import BlockDeviceRequest, invalid_mapping, merged
 from bakehouse.domain.caller import Caller
+from bakehouse.domain.hibernation import is_hibernated
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.image_boot import check_override
@@ -48,12 +49,14 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
 
         Without `reboot`, and of a stopped instance, it is `available` or `failed` when this returns. With it that comes
         later, and the guest is shut down and starts again. Refuses a name in use (InvalidAMIName.Duplicate) and an
-        instance that is neither running nor stopped (IncorrectInstanceState).
+        instance that is neither running nor stopped, or is hibernated (IncorrectInstanceState).
         """
         context = self._context
         check_new_image(context, caller, request.name, request.description, request.tags)
         check_tags(request.snapshot_tags)
         (instance,) = owned(context.store.instances, caller, "instance", [request.instance_id])
+        if instance.hibernated:
+            raise is_hibernated(instance.id)
         check_override(request.boot_mode, instance.current_boot_mode)
         volumes = attached_volumes(context, instance)
         snapshots = {

@@ -8,6 +8,7 @@ from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_t
 from bakehouse.app.network_interfaces import only_interface, stage_interface, with_groups
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.hibernation import is_hibernated
 from bakehouse.domain.image_boot import boot_mode_not_supported, tpm_not_supported
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_options import checked_credits
@@ -96,6 +97,8 @@ def _retyped(instance: Instance, name: str) -> Instance:
     Source: EC2 User Guide, "CPU options for Amazon EC2 instances": another type begins with its own.
     """
     _must_be_stopped(instance)
+    if instance.hibernated:
+        raise is_hibernated(instance.id)
     instance_type = checked_type(name, instance.architecture)
     if instance.current_boot_mode not in instance_type.boot_modes:
         raise boot_mode_not_supported(instance_type.name, instance.current_boot_mode)

@@ -18,8 +18,10 @@ from bakehouse.app.networks import Networks
 from bakehouse.app.placement_groups import check_start
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import insufficient_capacity
+from bakehouse.domain.errors import insufficient_capacity, invalid_combination
+from bakehouse.domain.hibernation import not_enabled
 from bakehouse.domain.instance import (
+    USER_HIBERNATE,
     USER_SHUTDOWN,
     Instance,
     InstanceEvent,
@@ -148,13 +150,21 @@ class Instances:
                 raise insufficient_capacity(f"The instance could not be started: {failure}") from failure
         return changes
 
-    async def stop(self, caller: Caller, instance_ids: Iterable[str], *, force: bool = False) -> list[StateChange]:
-        """Begin to stop instances; with `force` their guests are not asked.
+    async def stop(
+        self, caller: Caller, instance_ids: Iterable[str], *, force: bool = False, hibernate: bool = False
+    ) -> list[StateChange]:
+        """Begin to stop instances; with `force` their guests are not asked, with `hibernate` they sleep.
 
-        Refuses protected ones (OperationNotPermitted) and those that are not running or stopped
-        (IncorrectInstanceState), all or none.
+        Refuses protected ones (OperationNotPermitted), those that are not running or stopped
+        (IncorrectInstanceState), and those that are to hibernate and were not enabled for it
+        (UnsupportedHibernationConfiguration), all or none. One that cannot hibernate for once is shut down.
         """
         instances = self._owned(caller, instance_ids)
+        if hibernate and force:
+            raise invalid_combination("An instance that hibernates cannot be forced to stop")
+        for instance in instances:
+            if hibernate and not instance.hibernation:
+                raise not_enabled(instance.id)
         for instance in instances:
             if instance.stop_protected and instance.state is InstanceState.RUNNING:
                 raise stop_protected(instance.id)
@@ -165,8 +175,9 @@ class Instances:
         async with self._context.store.transaction() as tx:
             for instance in instances:
                 if instance.state is InstanceState.RUNNING:
-                    tx.put(self._ending(instance, InstanceEvent.STOP_REQUESTED))
-                    params = StopInstance(instance.id, force=force)
+                    reason = USER_HIBERNATE if hibernate else USER_SHUTDOWN
+                    tx.put(replace(self._ending(instance, InstanceEvent.STOP_REQUESTED), state_reason=reason))
+                    params = StopInstance(instance.id, force=force, hibernate=hibernate)
                     sagas.append(self._context.sagas.enlist(tx, STOP_INSTANCE, params, subject_id=instance.id))
         self._begin(sagas)
         await self._hasten(instances if force else (), InstanceState.STOPPING)

@@ -32,6 +32,7 @@ class LaunchOptions:
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
     monitoring: bool = False
+    hibernation: bool = False
     profile: ProfileReference | None = None
 
 
@@ -45,6 +46,7 @@ class ChosenOptions:
     private_names: PrivateNames
     maintenance: Maintenance
     monitoring: bool
+    hibernation: bool
     profile: ProfileAssociation | None
 
     def applied(self, instance: Instance) -> Instance:
@@ -57,6 +59,9 @@ class ChosenOptions:
             private_names=self.private_names,
             maintenance=self.maintenance,
             monitoring=self.monitoring,
+            hibernation=self.hibernation,
+            # QEMU saves no machine with NVMe disks.
+            disk_bus="virtio" if self.hibernation else instance.disk_bus,
             profile=self.profile,
         )
 
@@ -78,6 +83,7 @@ def choose_options(
         private_names=asked.private_names,
         maintenance=asked.maintenance,
         monitoring=asked.monitoring,
+        hibernation=asked.hibernation,
         profile=None
         if asked.profile is None
         else new_association(context, found_profile(context, caller, asked.profile)),

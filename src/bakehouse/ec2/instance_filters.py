@@ -79,7 +79,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "ebs-optimized": lambda it: (flag(it.instance.ebs_optimized),),
     "ena-support": lambda _it: ("true",),
     "enclave-options.enabled": lambda _it: ("false",),
-    "hibernation-options.configured": lambda _it: ("false",),
+    "hibernation-options.configured": lambda it: (flag(it.instance.hibernation),),
     "hypervisor": lambda _it: ("xen",),
     "iam-instance-profile.arn": _profile(lambda profile: profile.profile_arn),
     "iam-instance-profile.id": _profile(lambda profile: profile.profile_id),

@@ -1,7 +1,7 @@
 """Instance types by what they must have: GetInstanceTypesFromInstanceRequirements.
 
 Source of every rule and default: EC2 API Reference, InstanceRequirementsRequest. No type here is bare metal, has
-accelerators, can hibernate, or encrypts what instances send each other. Nothing here has a price.
+accelerators, or encrypts what instances send each other. Nothing here has a price.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bakehouse.domain.errors import invalid_combination, invalid_value
+from bakehouse.domain.hibernation import can_hibernate
 from bakehouse.domain.instance_type import INSTANCE_TYPES, InstanceType
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
@@ -40,7 +41,6 @@ _CHOICES: Final[Mapping[str, tuple[Test, str]]] = {
 
 #: Members that ask for what no type has.
 _NEVER: Final = (
-    "RequireHibernateSupport",
     "RequireEncryptionInTransit",
     "AcceleratorTypes",
     "AcceleratorManufacturers",
@@ -51,6 +51,7 @@ _HONOURED: Final = (
     *_RANGES,
     *_CHOICES,
     *_NEVER,
+    "RequireHibernateSupport",
     "CpuManufacturers",
     "ExcludedInstanceTypes",
     "AllowedInstanceTypes",
@@ -81,6 +82,7 @@ def _test_of(request: Request) -> Test:
         lambda kind: bool(architectures.intersection(kind.architectures)),
         lambda _kind: "hvm" in request["VirtualizationTypes"],
         lambda _kind: not any(wanted.get(name) for name in _NEVER),
+        lambda kind: can_hibernate(kind) or not wanted.get("RequireHibernateSupport"),
         *_ranges(wanted),
         *_choices(wanted),
         *_lists(wanted),

@@ -94,7 +94,7 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "EbsOptimized": instance.ebs_optimized,
         "EnaSupport": True,
         "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
-        "HibernationOptions": {"Configured": False},
+        "HibernationOptions": {"Configured": instance.hibernation},
         "EnclaveOptions": {"Enabled": False},
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",

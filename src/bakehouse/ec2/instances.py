@@ -3,7 +3,6 @@
 from base64 import b64encode
 from dataclasses import replace
 
-from bakehouse.domain.errors import not_honoured
 from bakehouse.ec2.instance_filters import FILTERS
 from bakehouse.ec2.instance_views import reservation_views, state_change_view
 from bakehouse.ec2.launch_request import HONOURED, launch_request
@@ -48,11 +47,10 @@ async def start_instances(ctx: RequestContext, request: Request) -> Response:
 
 @operation("StopInstances", honours="InstanceIds Force SkipOsShutdown Hibernate")
 async def stop_instances(ctx: RequestContext, request: Request) -> Response:
-    """Begin to stop instances. Force and SkipOsShutdown do not ask the guest."""
-    if request.get("Hibernate"):
-        raise not_honoured("Hibernate=true")
+    """Begin to stop instances. Force and SkipOsShutdown do not ask the guest; Hibernate keeps its memory."""
     force = request.get("Force", False) or request.get("SkipOsShutdown", False)
-    changes = await ctx.app.instances.stop(ctx.caller, request["InstanceIds"], force=force)
+    hibernate = request.get("Hibernate", False)
+    changes = await ctx.app.instances.stop(ctx.caller, request["InstanceIds"], force=force, hibernate=hibernate)
     return {"StoppingInstances": [state_change_view(change) for change in changes]}
 
 

@@ -11,7 +11,7 @@ from bakehouse.ec2.registry import Request
 
 HONOURED: Final = (
     "CpuOptions.CoreCount CpuOptions.ThreadsPerCore CreditSpecification.CpuCredits "
-    "IamInstanceProfile.Arn IamInstanceProfile.Name MaintenanceOptions.AutoRecovery "
+    "HibernationOptions.Configured IamInstanceProfile.Arn IamInstanceProfile.Name MaintenanceOptions.AutoRecovery "
     "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint "
     "MetadataOptions.InstanceMetadataTags Monitoring.Enabled "
     "PrivateDnsNameOptions.EnableResourceNameDnsARecord PrivateDnsNameOptions.HostnameType"
@@ -35,6 +35,7 @@ def launch_options(request: Request) -> LaunchOptions:
             auto_recovery=(request.get("MaintenanceOptions") or {}).get("AutoRecovery", "default"),
         ),
         profile=profile_reference(request["IamInstanceProfile"]) if request.get("IamInstanceProfile") else None,
+        hibernation=(request.get("HibernationOptions") or {}).get("Configured", False),
         monitoring=(request.get("Monitoring") or {}).get("Enabled", False),
     )
 

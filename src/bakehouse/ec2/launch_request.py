@@ -30,7 +30,6 @@ from bakehouse.ec2.tag_specifications import requested_tags
 _AS_IT_IS: Final[Mapping[str, Any]] = {
     "CapacityReservationSpecification.CapacityReservationPreference": "open",
     "EnclaveOptions.Enabled": False,
-    "HibernationOptions.Configured": False,
     "MetadataOptions.HttpProtocolIpv6": "disabled",
     "NetworkInterfaces.InterfaceType": "interface",
     "NetworkInterfaces.NetworkCardIndex": 0,

@@ -112,42 +112,53 @@ def let_go(tx: Transaction, store: Store, interface: NetworkInterface, *, delete
 
 
 async def start_machine(ctx: SagaContext, instance_id: str) -> None:
-    """Start the machine; its volumes have bytes and its interface is plugged."""
+    """Start the machine; its volumes have bytes and its interface is plugged.
+
+    One that was hibernated goes on where it was; or, where that cannot be, starts anew, as on EC2.
+    """
     instance = ctx.store.instances[instance_id]
-    instance_type = INSTANCE_TYPES[instance.type]
-    processors = instance.cpu_options or usual_cpu_options(instance_type)
-    volumes = volumes_of(ctx.store, instance)
-    async with held(ctx, (volume.id for volume in volumes)):
-        bus = DiskBus(instance.disk_bus)
-        disks = [
-            MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), bus=bus, limits=it.limits)
-            for it in volumes
-        ]
+    async with held(ctx, (volume.id for volume in volumes_of(ctx.store, instance))):
+        spec = await _without_interfaces(ctx, instance)
         # Last, for whoever receives them must close them.
         try:
             interfaces = await _connected(ctx, interfaces_of(ctx.store, instance_id))
         except NetworkUnavailable:
             # A crash may have come right after the start: then the machine itself has the interfaces open.
-            if await _has_process(ctx, instance_id):
+            if not await _has_process(ctx, instance_id):
+                raise
+            if not instance.hibernated or await ctx.hypervisor.wake(spec):
                 return
-            raise
-        await ctx.hypervisor.start(
-            MachineSpec(
-                machine_id=instance.id,
-                instance_type=instance.type,
-                architecture=instance.architecture,
-                boot_mode=instance.current_boot_mode,
-                has_tpm=instance.tpm_support is not None,
-                uefi_data=None if instance.uefi_data is None else instance.uefi_data.encode(),
-                vcpus=processors.vcpus,
-                threads_per_core=processors.threads_per_core,
-                memory_mib=instance_type.memory_mib,
-                disks=tuple(disks),
-                local_disks=tuple(LocalDisk(serial=it, size_bytes=size, bus=bus) for it, size in local_disks(instance)),
-                interfaces=interfaces,
-                hardware_uuid=instance.hardware_uuid,
-            )
-        )
+            interfaces = await _connected(ctx, interfaces_of(ctx.store, instance_id))
+        if instance.hibernated:
+            if await ctx.hypervisor.wake(replace(spec, interfaces=interfaces)):
+                return
+            interfaces = await _connected(ctx, interfaces_of(ctx.store, instance_id))
+        await ctx.hypervisor.start(replace(spec, interfaces=interfaces))
+
+
+async def _without_interfaces(ctx: SagaContext, instance: Instance) -> MachineSpec:
+    instance_type = INSTANCE_TYPES[instance.type]
+    processors = instance.cpu_options or usual_cpu_options(instance_type)
+    bus = DiskBus(instance.disk_bus)
+    disks = [
+        MachineDisk(volume_id=it.id, connection=await connection_of(ctx, it), bus=bus, limits=it.limits)
+        for it in volumes_of(ctx.store, instance)
+    ]
+    return MachineSpec(
+        machine_id=instance.id,
+        instance_type=instance.type,
+        architecture=instance.architecture,
+        boot_mode=instance.current_boot_mode,
+        has_tpm=instance.tpm_support is not None,
+        uefi_data=None if instance.uefi_data is None else instance.uefi_data.encode(),
+        vcpus=processors.vcpus,
+        threads_per_core=processors.threads_per_core,
+        memory_mib=instance_type.memory_mib,
+        disks=tuple(disks),
+        local_disks=tuple(LocalDisk(serial=it, size_bytes=size, bus=bus) for it, size in local_disks(instance)),
+        interfaces=(),
+        hardware_uuid=instance.hardware_uuid,
+    )
 
 
 async def _connected(ctx: SagaContext, interfaces: Iterable[NetworkInterface]) -> tuple[MachineInterface, ...]:

@@ -53,7 +53,7 @@ async def mark_running(ctx: SagaContext, params: StartInstance) -> None:
     async with ctx.store.transaction() as tx:
         instance = ctx.store.instances[params.instance_id]
         if instance.state is InstanceState.PENDING:
-            tx.put(replace(instance, state=next_state(instance, InstanceEvent.MACHINE_STARTED)))
+            tx.put(replace(instance, state=next_state(instance, InstanceEvent.MACHINE_STARTED), hibernated=False))
 
 
 START_INSTANCE: Final = Saga(

@@ -13,6 +13,7 @@ from bakehouse.domain.network_interface import without_automatic_address
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.hibernation import hibernate_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,14 @@ class StopInstance:
     instance_id: str
     force: bool = False
     """End the machine at once: the guest is not asked, or has shut down by itself."""
+    hibernate: bool = False
+    """Save the machine's memory instead of asking the guest. One that cannot be saved is shut down."""
 
 
 async def shut_down(ctx: SagaContext, params: StopInstance) -> None:
-    """Let the guest shut down, then end the machine."""
+    """Let the guest sleep or shut down, then end the machine."""
+    if await hibernate_machine(ctx, params.instance_id, asked=params.hibernate):
+        return
     deadline_s = 0 if params.force else ctx.stop_deadline_s
     await machine.shut_down_machine(ctx, params.instance_id, deadline_s)
 
