@@ -115,6 +115,14 @@ class Asked:
 
     async def time_ms(self, action: str, parameters: Mapping[str, str]) -> tuple[float, float]:
         """Return how long an answer took, and how much of that this thread had the processor."""
+        _, took_ms, cpu_ms = await self._ask(action, parameters)
+        return took_ms, cpu_ms
+
+    async def answer(self, action: str, parameters: Mapping[str, str]) -> str:
+        """Return an answer's text."""
+        return (await self._ask(action, parameters))[0]
+
+    async def _ask(self, action: str, parameters: Mapping[str, str]) -> tuple[str, float, float]:
         scope, body = self._signed(action, parameters)
         sent: list[Any] = []
 
@@ -129,7 +137,7 @@ class Asked:
         took, cpu = time.perf_counter() - begun, time.thread_time() - cpu_begun
         if sent[0]["status"] != 200:
             raise RuntimeError(sent[1]["body"].decode())
-        return took * 1000, cpu * 1000
+        return sent[1]["body"].decode(), took * 1000, cpu * 1000
 
     def _signed(self, action: str, parameters: Mapping[str, str]) -> tuple[dict[str, Any], bytes]:
         body = urlencode({"Action": action, "Version": "2016-11-15", **parameters}).encode()
