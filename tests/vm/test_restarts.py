@@ -1,6 +1,8 @@
 """Servers that end while guests run, by accident and by `bakehouse down`."""
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -74,6 +76,26 @@ def test_the_next_server_follows_the_machine(host: Host, guest: Guest) -> None:
     guest.wait_for_state("stopped")
     host.ec2.start_instances(InstanceIds=[guest.instance_id])
     guest.wait_for_ssh()
+
+
+def test_what_went_with_the_host_comes_back_with_its_networks_and_addresses(host: Host, guest: Guest) -> None:
+    """As in a reboot of the host: machines, name services and the agents that hold the namespaces end at once."""
+    boot, addresses = guest.run(BOOT_ID), addresses_of(guest)
+    guest.disconnect()
+    host.kill()
+    for pid in host.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: host.processes() == [], "nothing runs for this home", timeout_s=10)
+
+    assert host.start()
+
+    wait_for(lambda: guest.state() == "running", "it runs again")
+    guest.wait_for_ssh()
+    assert guest.run(BOOT_ID) != boot
+    assert addresses_of(guest) == addresses
+    assert guest.run("imds get meta-data/instance-id") == guest.instance_id
+    assert_whole(host)
 
 
 def test_down_ends_the_machines_and_up_brings_them_back(host: Host, guest: Guest) -> None:

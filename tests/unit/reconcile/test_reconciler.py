@@ -77,8 +77,8 @@ async def _make_older(world: World) -> None:
     """Bring the records of networks to what the version without route tables wrote."""
     store = world.store
     async with store.transaction() as tx:
-        for records in (store.route_tables, store.network_acls, store.internet_gateways, store.dhcp_options):
-            for record in list(records):
+        for name in ("route_tables", "network_acls", "internet_gateways", "dhcp_options"):
+            for record in list(store.records[name]):
                 tx.delete(record)
         for vpc in list(store.vpcs):
             bare = replace(vpc, main_route_table_id="", main_association_id="", network_acl_id="")
