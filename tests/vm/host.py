@@ -128,11 +128,8 @@ class Host:
         living = [instance_id for instance_id, state in self.states().items() if state != "terminated"]
         for instance_id in living:
             self.guest(instance_id).disconnect()
-        for machine in self._machines():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(machine, signal.SIGKILL)
         if living:
-            self.ec2.terminate_instances(InstanceIds=living)
+            self.ec2.terminate_instances(InstanceIds=living, SkipOsShutdown=True)
             wait_for(lambda: {self.states()[it] for it in living} == {"terminated"}, "all are terminated", timeout_s=60)
 
     def processes(self) -> list[int]:

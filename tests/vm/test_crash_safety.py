@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.vm.boot_sector import DISK_BYTES, SECTOR
-from tests.vm.guest import Guest
+from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host, running_host
 from tests.vm.wholeness import assert_whole
 
@@ -25,6 +25,9 @@ from bakehouse.sagas.catalogue import SAGAS
 pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(120)]
 
 CRASH_AT = "BAKEHOUSE_CRASH_AT"
+
+#: What a recovered instance has as before.
+KEPT = ("PrivateIpAddress", "PublicIpAddress", "LaunchTime", "NetworkInterfaces", "BlockDeviceMappings")
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,12 @@ def points(title: str) -> list[tuple[str, str]]:
 POINTS = [point for turn in zip_longest(*map(points, STORIES)) for point in turn if point is not None]
 
 
-def sector(host: Host) -> Guest:
-    return host.launch(host.images["sector"])
+#: An instance whose machine was killed is stopped then, not recovered.
+STAYS_DOWN: Final[Any] = {"MaintenanceOptions": {"AutoRecovery": "disabled"}}
+
+
+def sector(host: Host, **request: Any) -> Guest:
+    return host.launch(host.images["sector"], **request)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +174,7 @@ def available_images(host: Host) -> list[str]:
 
 @pytest.mark.parametrize("delay_ms", [0, 5, 10, 20, 40])
 def test_a_machine_killed_while_its_image_is_made_leaves_nothing_half_made(host: Host, delay_ms: int) -> None:
-    guest = sector(host)
+    guest = sector(host, **STAYS_DOWN)
     guest.wait_for_console("K")
 
     def kill_soon() -> None:
@@ -188,8 +195,24 @@ def test_a_machine_killed_while_its_image_is_made_leaves_nothing_half_made(host:
     host.clear()
 
 
-def test_an_instance_whose_machine_was_just_killed_is_terminated_at_once(host: Host) -> None:
+def test_an_instance_whose_machine_was_killed_is_recovered_with_its_address(host: Host) -> None:
     guest = sector(host)
+    guest.wait_for_console("K")
+    before: Any = guest.describe()
+    killed = guest.machine_record()["pid"]
+
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: guest.machine_record().get("pid", killed) != killed, "its machine runs again")
+
+    guest.wait_for_state("running")
+    guest.wait_for_console("K")
+    after: Any = guest.describe()
+    assert [after[name] for name in KEPT] == [before[name] for name in KEPT]
+    assert_whole(host)
+
+
+def test_an_instance_whose_machine_was_just_killed_is_terminated_at_once(host: Host) -> None:
+    guest = sector(host, **STAYS_DOWN)
     os.kill(guest.machine_record()["pid"], signal.SIGKILL)
 
     host.ec2.terminate_instances(InstanceIds=[guest.instance_id])

@@ -136,7 +136,8 @@ def disk_of(host: Host, snapshot_id: str, scratch: Path) -> Path:
 
 
 def test_each_of_fifty_snapshots_holds_what_was_promised_before_it(host: Host, tmp_path: Path) -> None:
-    guest = host.launch()
+    # Its machine is killed, and its instance is to stay stopped then.
+    guest = host.launch(MaintenanceOptions={"AutoRecovery": "disabled"})
     guest.wait_for_ssh()
     volume_id = volume_of(host, guest, tmp_path)
     guest.run(f"mkdir -p /data; mount -t ext4 {DEVICE} /data")

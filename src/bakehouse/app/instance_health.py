@@ -15,7 +15,7 @@ from bakehouse.ports.network import NetworkUnavailable
 
 _log: Final = structlog.get_logger(__name__)
 
-#: Guests are not asked more often, whoever wants to know.
+#: A guest that was silent is not asked more often, whoever wants to know.
 _PAUSE_S: Final = 2.0
 
 
@@ -36,11 +36,13 @@ class InstanceHealth:
             await self._look()
 
     async def look_for(self, instances: Iterable[Instance]) -> None:
-        """Look if one of these has not been heard of since it was started, unless that was done just now."""
-        if all(it.state is not InstanceState.RUNNING or has_answered(it) for it in instances):
+        """Look if one of these has not been heard of since it was started, unless it was asked just now."""
+        unheard_of = [it.id for it in instances if it.state is InstanceState.RUNNING and not has_answered(it)]
+        if not unheard_of:
             return
         async with self._asking:
-            if asyncio.get_running_loop().time() - self._asked_at >= _PAUSE_S:
+            were_asked = all(it in self._silent_since for it in unheard_of)
+            if not were_asked or asyncio.get_running_loop().time() - self._asked_at >= _PAUSE_S:
                 await self._look()
 
     async def report(self, caller: Caller, instance_ids: Iterable[str], *, status: str, reasons: Iterable[str]) -> None:

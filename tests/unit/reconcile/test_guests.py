@@ -7,7 +7,9 @@ import pytest
 from tests.world import World, until
 
 from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.launch_options import LaunchOptions
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.instance_options import Maintenance
 
 
 @pytest.fixture
@@ -49,6 +51,44 @@ async def test_an_instance_whose_machine_dies_is_stopped(watched: World) -> None
     assert reason is not None
     assert reason.code == "Server.InternalError"
     assert watched.network.interfaces == {}
+
+
+async def test_an_instance_whose_machine_dies_is_recovered_where_its_type_supports_it(watched: World) -> None:
+    instance_id = await watched.running_instance(instance_type="t3.micro")
+    before = watched.instance(instance_id)
+
+    watched.hypervisor.crash_machine(instance_id)
+    await until(lambda: watched.instance(instance_id).recovered_at != ())
+    await until(lambda: watched.instance(instance_id).state is InstanceState.RUNNING)
+
+    await watched.sagas.settle()
+    after = watched.instance(instance_id)
+    assert (after.launched_at, after.network_interface_id) == (before.launched_at, before.network_interface_id)
+    assert (await watched.machines())[instance_id]
+    await watched.assert_sound()
+
+
+async def test_an_instance_is_stopped_when_its_machine_dies_for_the_fourth_time_in_a_day(watched: World) -> None:
+    instance_id = await watched.running_instance(instance_type="t3.micro")
+
+    for _ in range(3):
+        before = watched.instance(instance_id).recovered_at
+        watched.hypervisor.crash_machine(instance_id)
+        await until(lambda before=before: watched.instance(instance_id).recovered_at != before)  # type: ignore[misc]
+        await until(lambda: watched.instance(instance_id).state is InstanceState.RUNNING)
+        await watched.sagas.settle()
+    watched.hypervisor.crash_machine(instance_id)
+
+    await until(lambda: watched.instance(instance_id).state is InstanceState.STOPPED)
+
+
+async def test_an_instance_whose_owner_wants_no_recovery_is_stopped(watched: World) -> None:
+    options = LaunchOptions(maintenance=Maintenance(auto_recovery="disabled"))
+    instance_id = await watched.running_instance(instance_type="t3.micro", options=options)
+
+    watched.hypervisor.crash_machine(instance_id)
+
+    await until(lambda: watched.instance(instance_id).state is InstanceState.STOPPED)
 
 
 async def test_an_instance_whose_machine_dies_while_it_is_imaged_is_stopped_after_that(
