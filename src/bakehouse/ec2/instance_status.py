@@ -1,6 +1,6 @@
 """Status checks and scheduled events of instances."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -76,16 +76,23 @@ FILTERS: Final[Filters[InstanceDetails]] = Filters(
 )
 async def describe_instance_status(ctx: RequestContext, request: Request) -> Response:
     """List how running instances are, or all with IncludeAllInstances. Guests not yet heard of are asked once more."""
+    _statuses(ctx, request)  # A request that is refused asks nobody.
+    await ctx.app.instance_health.look_for(
+        it.instance for it in ctx.app.instances.describe(ctx.caller, request.get("InstanceIds"))
+    )
+    shown, token = _statuses(ctx, request)
+    return {"InstanceStatuses": [_view(it) for it in shown], "NextToken": token}
+
+
+def _statuses(ctx: RequestContext, request: Request) -> tuple[Sequence[InstanceDetails], str | None]:
     matches = FILTERS.compile(request)
     every, ids = request.get("IncludeAllInstances", False), request.get("InstanceIds")
-    await ctx.app.instance_health.look_for(it.instance for it in ctx.app.instances.describe(ctx.caller, ids))
     details = [
         it
         for it in ctx.app.instances.describe(ctx.caller, ids)
         if (every or it.instance.state is InstanceState.RUNNING) and matches(it)
     ]
-    shown, token = page(ctx, request, details, key=lambda it: it.instance.id, sizes=(5, 1000), ids="InstanceIds")
-    return {"InstanceStatuses": [_view(it) for it in shown], "NextToken": token}
+    return page(ctx, request, details, key=lambda it: it.instance.id, sizes=(5, 1000), ids="InstanceIds")
 
 
 @operation("ReportInstanceStatus", honours="Instances Status ReasonCodes StartTime EndTime Description")
