@@ -28,18 +28,19 @@ from bakehouse.domain.block_device import (
 )
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, malformed_id, not_found
+from bakehouse.domain.hibernation import check_hibernation
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import BlockDevice, Image, ImageState, image_unavailable
 from bakehouse.domain.image_boot import check_tpm, check_variables, current_boot_mode, emulator_missing
 from bakehouse.domain.instance import Instance, InstanceState, Membership
 from bakehouse.domain.instance_metadata import check_shown_tag_keys
-from bakehouse.domain.instance_store import ephemeral_devices
+from bakehouse.domain.instance_store import ephemeral_devices, has_nvme
 from bakehouse.domain.instance_type import DEFAULT_INSTANCE_TYPE, INSTANCE_TYPES, MAX_VOLUMES, InstanceType
 from bakehouse.domain.instance_type_specification import instance_type_not_for_image
 from bakehouse.domain.key_pair import KeyPair, key_pair_not_found
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.security_group import SecurityGroup
-from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
@@ -138,6 +139,18 @@ def plan(
     counts = launch_counts(context, caller, instance_type, counts, spot=request.spot is not None)
     place = choose(context, caller, request.place, counts, pool, instance_type)
     place, memberships = in_group(context, caller, request.group, place, instance_type, request.min_count)
+    volumes = _volumes(context, caller, request, image, instance_type)
+    local_disks = ephemeral_devices(merged(image.block_devices, request.block_devices))
+    if options.hibernation:
+        root = next(it for it in volumes if it.device.device_name == image.root_device_name)
+        check_hibernation(
+            instance_type,
+            root_encrypted=root.key is not None,
+            root_gib=root.size_gib,
+            has_tpm=image.tpm_support is not None,
+            has_local_disks=instance_type.local_disks is not None and (has_nvme(instance_type) or bool(local_disks)),
+            is_spot=request.spot is not None,
+        )
     return LaunchPlan(
         request=request,
         image=image,
@@ -147,8 +160,8 @@ def plan(
         place=place,
         memberships=memberships,
         groups=tuple(context.store.security_groups[it] for it in place.interfaces[0][0].group_ids),
-        ephemeral_devices=ephemeral_devices(merged(image.block_devices, request.block_devices)),
-        volumes=_volumes(context, caller, request, image, instance_type),
+        ephemeral_devices=local_disks,
+        volumes=volumes,
         tags=_tags(request, shown=options.metadata_options.tags_enabled),
         options=options,
     )
