@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.contract.disks import MIB, DiskMachine
 from tests.contract.encrypted_disks import (
+    SECRET,
     content,
     holds_secret,
     qemu_io,
@@ -288,3 +289,14 @@ async def test_a_passphrase_is_in_no_text_of_a_connection(store: Qcow2VolumeStor
     assert connection.key is not None
     assert connection.key.passphrase not in repr(connection)
     assert content(connection, tmp_path)[:MIB] != bytes(MIB)
+
+
+async def test_an_imported_disk_is_encrypted_whole(store: Qcow2VolumeStore, root: Path, tmp_path: Path) -> None:
+    text = (SECRET * MIB)[:MIB]
+    (tmp_path / "disk.raw").write_bytes(text)
+
+    taken = await store.import_file("snap-1", tmp_path / "disk.raw", key_id=KEY)
+
+    assert (taken.size_bytes, taken.source_format, await store.key_of("snap-1")) == (MIB, "raw", KEY)
+    assert await snapshot_content(store, "snap-1", MIB, tmp_path) == text
+    assert holds_secret(root) == []

@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.server import RunningServer
 from tests.system.shop import Shop, refusal
+from tests.system.transfers import Bucket, ended_import, ended_snapshot_import, until
 
 from bakehouse.domain.caller import Caller
 
@@ -341,7 +342,8 @@ def test_a_replaced_root_is_encrypted_as_its_snapshot(shop: Shop) -> None:
 
     shop.ec2.create_replace_root_volume_task(InstanceId=instance["InstanceId"], ImageId=image_id)
 
-    assert key_of(volumes_of(shop, instance)["/dev/xvda"]) == owner.default_key()
+    replaced = until(lambda: volumes_of(shop, instance).get("/dev/xvda"), lambda root: root and root["Encrypted"])
+    assert key_of(replaced) == owner.default_key()
 
 
 def test_a_snapshot_is_written_by_blocks_with_a_key(owner: Owner) -> None:
@@ -378,3 +380,33 @@ def test_what_was_made_with_a_key_that_is_lost_is_refused(owner: Owner) -> None:
         owner.volume(SnapshotId=snapshot["SnapshotId"], Encrypted=True, KmsKeyId=key)
 
     assert refusal(error) == "InvalidKMSKey.InvalidState"
+
+
+def test_an_imported_disk_can_be_encrypted(owner: Owner, bucket: Bucket) -> None:
+    key = owner.key("imports")
+    container: Any = {"UserBucket": {"S3Bucket": bucket.name, "S3Key": bucket.put("disk.raw")}, "Format": "RAW"}
+    begun = owner.ec2.import_snapshot(DiskContainer=container, Encrypted=True, KmsKeyId="alias/imports")
+
+    detail: Any = ended_snapshot_import(owner.ec2, begun["ImportTaskId"])["SnapshotTaskDetail"]
+
+    assert key_of(detail) == key_of(owner.shown(detail["SnapshotId"])) == key
+
+
+def test_an_account_that_encrypts_all_imports_encrypted_images(owner: Owner, bucket: Bucket) -> None:
+    owner.ec2.enable_ebs_encryption_by_default()
+    container: Any = {"UserBucket": {"S3Bucket": bucket.name, "S3Key": bucket.put("disk.raw")}, "Format": "RAW"}
+    begun = owner.ec2.import_image(DiskContainers=[container])
+
+    task: Any = ended_import(owner.ec2, begun["ImportTaskId"])
+
+    assert key_of(task) == owner.default_key()
+    (image,) = owner.ec2.describe_images(ImageIds=[task["ImageId"]])["Images"]
+    assert image["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+
+
+def test_every_instance_type_can_have_encrypted_volumes(owner: Owner) -> None:
+    wanted: Any = [{"Name": "ebs-info.encryption-support", "Values": ["supported"]}]
+
+    (kind,) = owner.ec2.describe_instance_types(InstanceTypes=["t3.micro"], Filters=wanted)["InstanceTypes"]
+
+    assert kind["EbsInfo"]["EncryptionSupport"] == "supported"

@@ -135,8 +135,8 @@ def test_an_id_of_an_image_import_is_malformed(alice: "EC2Client") -> None:
     [
         ({}, "InvalidParameter"),
         ({"DiskContainer": {"Url": "s3://b/k", "Format": "OVA"}}, "InvalidParameterValue"),
-        ({"DiskContainer": {"Url": "s3://b/k"}, "Encrypted": True}, "UnsupportedOperation"),
-        ({"DiskContainer": {"Url": "s3://b/k"}, "KmsKeyId": "k"}, "UnsupportedOperation"),
+        ({"DiskContainer": {"Url": "s3://b/k"}, "KmsKeyId": "k", "Encrypted": True}, "InvalidKMSKey.InvalidState"),
+        ({"DiskContainer": {"Url": "s3://b/k"}, "KmsKeyId": "k"}, "InvalidParameterDependency"),
         ({"DiskContainer": {"Url": "s3://b/k"}, "Description": "x" * 256}, "InvalidParameterValue"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.app.snapshots import check_description, completed_snapshot
 from bakehouse.domain.block_device import check_device_name
 from bakehouse.domain.caller import Caller
@@ -23,6 +24,7 @@ from bakehouse.domain.import_task import (
     import_task_not_active,
     source_wrong,
 )
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.task_status import TASK_SHOWN, TRANSITIONS, TaskEvent, TaskStatus
 from bakehouse.sagas.import_disks import IMPORT_DISKS, ImportDisks
@@ -50,6 +52,7 @@ class ImageImportRequest:
     platform: str = "Linux"
     usage_operation: str | None = None
     role_name: str | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,6 +63,7 @@ class SnapshotImportRequest:
     source: DiskSource
     description: str = ""
     role_name: str | None = None
+    encryption: Encryption = Encryption()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,6 +104,8 @@ class ImportTasks:
             raise invalid_value(request.architecture, "architecture", "It can be i386 or x86_64.")
         if request.boot_mode is not None and request.boot_mode not in _BOOT_MODES:
             raise invalid_value(request.boot_mode, "bootMode", f"It can be {' or '.join(_BOOT_MODES)}.")
+        await prepare_default_key(self._context, caller)
+        key = chosen_key(self._context, caller, request.encryption)
         task_id = new_id("import-image-task")
         task = ImportImageTask(
             id=task_id,
@@ -109,6 +115,7 @@ class ImportTasks:
             sources=self._checked(caller, request.sources, IMAGE_FORMATS),
             started_at=self._context.now(),
             role_name=request.role_name,
+            kms_key_id=key,
             tags=dict(request.tags),
             image_id=new_id("image"),
             # As EC2 names and describes what it imports.
@@ -129,6 +136,7 @@ class ImportTasks:
         check_tags(request.tags)
         if request.source.snapshot_id is not None:
             raise source_wrong("A snapshot cannot be imported from a snapshot")
+        await prepare_default_key(self._context, caller)
         task = ImportSnapshotTask(
             id=new_id("import-snapshot-task"),
             account_id=caller.account_id,
@@ -137,6 +145,7 @@ class ImportTasks:
             sources=self._checked(caller, [request.source], SNAPSHOT_FORMATS),
             started_at=self._context.now(),
             role_name=request.role_name,
+            kms_key_id=chosen_key(self._context, caller, request.encryption),
             tags=dict(request.tags),
         )
         await self._begin(caller, task)

@@ -75,6 +75,8 @@ class ImportTask:
     """Why it was cancelled, or failed: `ClientError: ...`."""
     ended_at: datetime | None = None
     role_name: str | None = None
+    kms_key_id: str | None = None
+    """ARN of the key that encrypts its snapshots, if one does."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

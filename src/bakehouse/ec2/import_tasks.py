@@ -7,6 +7,7 @@ from bakehouse.app.import_tasks import ImageImportRequest, ShownTask, SnapshotIm
 from bakehouse.domain.errors import missing_parameter, not_honoured
 from bakehouse.domain.import_task import DiskSource, ImportedDisk, ImportImageTask, ImportSnapshotTask
 from bakehouse.domain.task_status import TaskStatus
+from bakehouse.ec2.ebs_encryption import requested_encryption
 from bakehouse.ec2.filters import Filters
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
@@ -21,9 +22,8 @@ SNAPSHOT_FILTERS: Final[Filters[ShownTask[ImportSnapshotTask]]] = Filters(
 )
 
 #: ClientData only says when and by what means the disk was uploaded: nothing follows from it, on EC2 either.
-_COMMON: Final = "ClientData Description Encrypted RoleName TagSpecifications"
+_COMMON: Final = "ClientData Description Encrypted KmsKeyId RoleName TagSpecifications"
 _CONTAINER: Final = ("Description", "Format", "Url", "UserBucket.S3Bucket", "UserBucket.S3Key")
-_NO_ENCRYPTION: Final = "Snapshots here are not encrypted."
 _PAGE_SIZES: Final = (1, 1000)
 
 
@@ -36,12 +36,11 @@ async def _repeat_image(ctx: RequestContext, task_id: str) -> Response:
     "ImportImage",
     honours=f"{_COMMON} Architecture BootMode Hypervisor LicenseType Platform UsageOperation "
     + " ".join(f"DiskContainers.{member}" for member in (*_CONTAINER, "DeviceName", "SnapshotId")),
-    reasons={"KmsKeyId": _NO_ENCRYPTION, "LicenseSpecifications": "There is no License Manager here."},
+    reasons={"LicenseSpecifications": "There is no License Manager here."},
     replay=_repeat_image,
 )
 async def import_image(ctx: RequestContext, request: Request) -> Response:
     """Begin to make an image of disks from outside."""
-    _refuse_encryption(request)
     if request.get("Hypervisor", "xen") != "xen":
         raise not_honoured(f"Hypervisor={request['Hypervisor']}")
     task = await ctx.app.import_tasks.import_image(ctx.caller, _image_request(request))
@@ -65,16 +64,15 @@ async def _repeat_snapshot(ctx: RequestContext, task_id: str) -> Response:
 @operation(
     "ImportSnapshot",
     honours=f"{_COMMON} " + " ".join(f"DiskContainer.{member}" for member in _CONTAINER),
-    reasons={"KmsKeyId": _NO_ENCRYPTION},
     replay=_repeat_snapshot,
 )
 async def import_snapshot(ctx: RequestContext, request: Request) -> Response:
     """Begin to make a snapshot of a disk from outside."""
-    _refuse_encryption(request)
     wanted = SnapshotImportRequest(
         source=_source(request.get("DiskContainer") or {}),
         description=request.get("Description", ""),
         role_name=request.get("RoleName"),
+        encryption=requested_encryption(request),
         tags=requested_tags(request, "import-snapshot-task")["import-snapshot-task"],
     )
     task = await ctx.app.import_tasks.import_snapshot(ctx.caller, wanted)
@@ -99,11 +97,6 @@ async def cancel_import_task(ctx: RequestContext, request: Request) -> Response:
     return {"ImportTaskId": done.task_id, "PreviousState": done.before, "State": done.after}
 
 
-def _refuse_encryption(request: Request) -> None:
-    if request.get("Encrypted"):
-        raise not_honoured("Encrypted")
-
-
 def _image_request(request: Request) -> ImageImportRequest:
     return ImageImportRequest(
         sources=tuple(_source(container) for container in request.get("DiskContainers") or ()),
@@ -114,6 +107,7 @@ def _image_request(request: Request) -> ImageImportRequest:
         platform=request.get("Platform", "Linux"),
         usage_operation=request.get("UsageOperation"),
         role_name=request.get("RoleName"),
+        encryption=requested_encryption(request),
         tags=requested_tags(request, "import-image-task")["import-image-task"],
     )
 
@@ -139,7 +133,8 @@ def _image_task_view(shown: ShownTask[ImportImageTask]) -> Response:
         "Architecture": task.architecture,
         "BootMode": task.boot_mode,
         "Description": task.description or None,
-        "Encrypted": False,
+        "Encrypted": task.kms_key_id is not None,
+        "KmsKeyId": task.kms_key_id,
         "Hypervisor": "xen",
         "ImageId": task.image_id if done else None,
         "LicenseType": task.license_type,
@@ -191,7 +186,8 @@ def _snapshot_task_view(shown: ShownTask[ImportSnapshotTask]) -> Response:
         "Tags": tag_set(task.tags),
         "SnapshotTaskDetail": {
             **_disk(task.sources[0], disk),
-            "Encrypted": False,
+            "Encrypted": task.kms_key_id is not None,
+            "KmsKeyId": task.kms_key_id,
             "SnapshotId": disk.snapshot_id if disk and done else None,
             **_status(shown),
         },

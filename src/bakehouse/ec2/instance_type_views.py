@@ -48,7 +48,7 @@ FILTERS: Final[Filters[InstanceType]] = Filters(
         "ebs-info.ebs-optimized-info.maximum-iops": lambda kind: _ebs("MaximumIops", kind),
         "ebs-info.ebs-optimized-info.maximum-throughput-in-mbps": lambda kind: _ebs("MaximumThroughputInMBps", kind),
         "ebs-info.ebs-optimized-support": lambda kind: [kind.ebs_optimized],
-        "ebs-info.encryption-support": lambda _kind: ["unsupported"],
+        "ebs-info.encryption-support": lambda _kind: ["supported"],
         "ebs-info.maximum-ebs-attachments": lambda _kind: [str(MAX_VOLUMES)],
         "ebs-info.nvme-support": lambda kind: [kind.ebs_nvme],
         "free-tier-eligible": lambda kind: [flag(kind.free_tier)],
@@ -124,7 +124,7 @@ def instance_type_view(kind: InstanceType) -> Response:
         "InstanceStorageInfo": kind.local_disks and _storage_info(kind, kind.local_disks),
         "EbsInfo": {
             "EbsOptimizedSupport": kind.ebs_optimized,
-            "EncryptionSupport": "unsupported",
+            "EncryptionSupport": "supported",
             "EbsOptimizedInfo": kind.ebs_performance and _ebs_optimized_info(kind.ebs_performance),
             "NvmeSupport": kind.ebs_nvme,
             "MaximumEbsAttachments": MAX_VOLUMES,

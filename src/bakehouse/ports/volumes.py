@@ -186,6 +186,7 @@ class VolumeStore(Protocol):
         *,
         disk: int = 0,
         expected_format: str | None = None,
+        key_id: str | None = None,
         progress: Callable[[float], None] | None = None,
         stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
@@ -198,6 +199,7 @@ class VolumeStore(Protocol):
             path: A regular file.
             disk: Which disk of an OVA, counted from 0 (`DiskFiles.examine` lists them); 0 for every other format.
             expected_format: A value of `disk_files.ImportFormat`; a file of another is refused. None takes any.
+            key_id: What the snapshot is encrypted with, if it is. The disk lies here in clear while it is converted.
             progress: Called with a fraction from 0 to 1.
             stage: Called with a word for what begins: `validating`, `copying`, `converting`.
 

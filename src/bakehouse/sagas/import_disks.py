@@ -26,6 +26,7 @@ from bakehouse.domain.import_task import (
     device_names,
     import_snapshot_description,
 )
+from bakehouse.domain.kms_key import key_id_of
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
 from bakehouse.ports.disk_files import ExaminedFile
 from bakehouse.ports.objects import ObjectAt, WebAddress
@@ -157,6 +158,7 @@ async def _take_file(ctx: SagaContext, task_id: str, place: int, source: DiskSou
                 path,
                 disk=disk.number,
                 expected_format=expected_format,
+                key_id=key_id_of(import_task_of(ctx, task_id).kms_key_id),
                 progress=part.reached,
                 stage=lambda stage: span.transfer.enters(_EC2_STAGES.get(stage, stage)),
             )
@@ -199,10 +201,11 @@ async def _copy_snapshot(ctx: SagaContext, task_id: str, place: int, source_id: 
         )
         found = [disk]
         async with ctx.store.transaction() as tx:
-            tx.put(_snapshot(ctx, task, disk, origin.volume_size_gib))
+            key = task.kms_key_id or origin.kms_key_id
+            tx.put(replace(_snapshot(ctx, task, disk, origin.volume_size_gib), encrypted=bool(key), kms_key_id=key))
             tx.put(replace(task, disks=(*task.disks, disk)))
     if not found[0].is_taken:
-        await ctx.volumes.copy_snapshot(source_id, found[0].snapshot_id)
+        await volumes.copy_snapshots(ctx, {found[0].snapshot_id: source_id})
         await _note_taken(ctx, task_id, found[0], None)
 
 
@@ -263,6 +266,8 @@ def _snapshot(
         description=import_snapshot_description(task.id),
         state=SnapshotState.PENDING,
         started_at=ctx.now().replace(microsecond=0),
+        encrypted=task.kms_key_id is not None,
+        kms_key_id=task.kms_key_id,
     )
 
 
@@ -279,7 +284,12 @@ def _put_image(ctx: SagaContext, tx: Transaction, task: ImportImageTask, snapsho
     for other in ctx.store.images.by("name")[task.account_id, task.region, task.image_name].values():
         raise image_name_taken(task.image_name, other.id)
     devices = tuple(
-        BlockDevice(device_name=disk.device_name, snapshot_id=snapshot.id, size_gib=snapshot.volume_size_gib)
+        BlockDevice(
+            device_name=disk.device_name,
+            snapshot_id=snapshot.id,
+            size_gib=snapshot.volume_size_gib,
+            encrypted=snapshot.encrypted,
+        )
         for disk, snapshot in zip(task.disks, snapshots, strict=True)
     )
     image = Image(

@@ -156,6 +156,7 @@ class FakeVolumeStore:
         *,
         disk: int = 0,
         expected_format: str | None = None,
+        key_id: str | None = None,
         progress: Callable[[float], None] | None = None,
         stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
@@ -171,6 +172,8 @@ class FakeVolumeStore:
                 stage("validating")
             found, part = await asyncio.to_thread(_looked_at, path, disk, expected_format)
             snapshot = _Snapshot(size_bytes=part.disk.size_bytes, source_format=found.format)
+            await self._require_key(key_id)
+            self._encrypt(snapshot_id, key_id)
             self.put_snapshot(snapshot_id, snapshot.size_bytes, snapshot.source_format)
             if progress is not None:
                 progress(1.0)

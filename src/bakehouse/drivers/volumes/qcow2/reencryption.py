@@ -4,13 +4,13 @@ Neither the keys of the source nor its layers are needed afterwards. QEMU copies
 the only bytes that it writes are encrypted ones.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import opening, tools
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory
-from bakehouse.drivers.volumes.qcow2.manifests import SnapshotManifest
 from bakehouse.drivers.volumes.qcow2.opening import Opening
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.ports.volumes import FileBelow
@@ -34,16 +34,17 @@ class Reencryption:
         return all(self._opening.key_id(name) == key_id for name in names)
 
     @asynccontextmanager
-    async def copy(self, source: SnapshotManifest, snapshot_id: str, key_id: str) -> AsyncIterator[str]:
-        """Give the name of a frozen layer with a snapshot's content. If the block fails it is garbage.
+    async def copy(
+        self, files: Sequence[FileBelow], size_bytes: int, snapshot_id: str, key_id: str
+    ) -> AsyncIterator[str]:
+        """Give the name of a frozen layer with the content of a disk. If the block fails it is garbage.
 
         Raises:
             StorageFull: Nothing is left.
             KeyUnavailable: Nothing is left.
             ProcessFailed: Nothing is left.
         """
-        files = await self._opening.chain(source.layer)
-        needed_bytes = await self._threads.run(self._allocated_bytes, source.layer)
+        needed_bytes = await self._threads.run(_allocated_bytes, files)
         tools.require_space(self._layers.directory, needed_bytes=needed_bytes, reserve_bytes=self._reserve_bytes)
         key = await self._opening.key_over(None, key_id)
         if key is None:
@@ -52,7 +53,7 @@ class Reencryption:
         made = FileBelow(path=str(self._layers.path(name)), format=QCOW2, key=key)
         with self._pins.hold(name, key.id):
             try:
-                await self._layers.create_top(name, backing=None, size_bytes=source.size_bytes, key=key)
+                await self._layers.create_top(name, backing=None, size_bytes=size_bytes, key=key)
                 with opening.secrets_passed([*files, made]) as (secrets, descriptors):
                     await tools.patient_qemu_img(
                         *("convert", "-q", "-n", "--target-is-zero", *secrets),
@@ -67,5 +68,6 @@ class Reencryption:
                 await self._threads.run(self._layers.discard, [name])
                 raise
 
-    def _allocated_bytes(self, layer: str) -> int:
-        return sum(self._layers.path(name).stat().st_blocks * 512 for name in self._layers.chain(layer))
+
+def _allocated_bytes(files: Sequence[FileBelow]) -> int:
+    return sum(Path(file.path).stat().st_blocks * 512 for file in files)

@@ -31,6 +31,7 @@ from bakehouse.drivers.volumes.qcow2.snapshot_blocks import Qcow2SnapshotBlocks
 from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
 from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.volumes import (
+    FileBelow,
     ImportedDisk,
     LayerKey,
     NoSuchSnapshot,
@@ -246,7 +247,8 @@ class Qcow2VolumeStore:
                 if key_id is None or await self._reencryption.is_wholly(source.layer, key_id):
                     await self._snapshots.save(snapshot_id, source)
                     return
-                async with self._reencryption.copy(source, snapshot_id, key_id) as layer:
+                files = await self._opening.chain(source.layer)
+                async with self._reencryption.copy(files, source.size_bytes, snapshot_id, key_id) as layer:
                     copied = SnapshotManifest(layer=layer, size_bytes=source.size_bytes)
                     await self._snapshots.save(snapshot_id, copied)
 
@@ -272,6 +274,7 @@ class Qcow2VolumeStore:
         *,
         disk: int = 0,
         expected_format: str | None = None,
+        key_id: str | None = None,
         progress: Callable[[float], None] | None = None,
         stage: Callable[[str], None] | None = None,
     ) -> ImportedDisk:
@@ -292,7 +295,7 @@ class Qcow2VolumeStore:
                     stage=stage or (lambda _: None),
                 )
                 async with self._intake.take(path, wanted) as taken:
-                    known = await self._adopt(snapshot_id, taken)
+                    known = await self._adopt(snapshot_id, taken, key_id)
             return ImportedDisk(size_bytes=known.size_bytes, source_format=known.source_format or RAW)
 
     async def inventory(self) -> VolumeInventory:
@@ -336,7 +339,15 @@ class Qcow2VolumeStore:
             await self._threads.run(self._layers.discard, [top])
             raise
 
-    async def _adopt(self, snapshot_id: str, taken: Taken) -> SnapshotManifest:
+    async def _adopt(self, snapshot_id: str, taken: Taken, key_id: str | None = None) -> SnapshotManifest:
+        if key_id is not None:
+            plain = FileBelow(path=str(taken.path), format=RAW)
+            async with self._reencryption.copy((plain,), taken.size_bytes, snapshot_id, key_id) as layer:
+                encrypted = SnapshotManifest(
+                    layer=layer, size_bytes=taken.size_bytes, source_format=taken.source_format
+                )
+                await self._snapshots.save(snapshot_id, encrypted)
+                return encrypted
         layer = await self._threads.run(self._layers.new_name, snapshot_id, RAW)
         manifest = SnapshotManifest(layer=layer, size_bytes=taken.size_bytes, source_format=taken.source_format)
         with self._pins.hold(layer):
