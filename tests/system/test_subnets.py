@@ -107,7 +107,7 @@ def test_a_subnet_s_attributes_are_changed_one_at_a_time(alice: "EC2Client") -> 
         {"AssignIpv6AddressOnCreation": {"Value": True}},
         {"PrivateDnsHostnameTypeOnLaunch": "resource-name"},
         {"EnableResourceNameDnsARecordOnLaunch": {"Value": True}},
-        {"EnableResourceNameDnsAAAARecordOnLaunch": {"Value": True}},
+        {"EnableResourceNameDnsAAAARecordOnLaunch": {"Value": False}},
         {"EnableDns64": {"Value": False}},
     ]
 
@@ -120,12 +120,14 @@ def test_a_subnet_s_attributes_are_changed_one_at_a_time(alice: "EC2Client") -> 
     assert shown["PrivateDnsNameOptionsOnLaunch"] == {
         "HostnameType": "resource-name",
         "EnableResourceNameDnsARecord": True,
-        "EnableResourceNameDnsAAAARecord": True,
+        "EnableResourceNameDnsAAAARecord": False,
     }
     with refused("InvalidParameterCombination"):
         alice.modify_subnet_attribute(SubnetId=made, **changes[0], **changes[1])
-    with refused("UnsupportedOperation"):
-        alice.modify_subnet_attribute(SubnetId=made, EnableDns64={"Value": True})
+    for unsupported in ("EnableDns64", "EnableResourceNameDnsAAAARecordOnLaunch"):
+        never: Any = {unsupported: {"Value": True}}
+        with refused("UnsupportedOperation"):
+            alice.modify_subnet_attribute(SubnetId=made, **never)
     with refused("MissingParameter"):
         alice.modify_subnet_attribute(SubnetId=made)
 
@@ -220,6 +222,19 @@ def test_a_launch_into_a_public_subnet_is_reached_from_outside(shop: Shop) -> No
     shop.ec2.modify_subnet_attribute(SubnetId=made, MapPublicIpOnLaunch={"Value": True})
 
     assert shop.launch(SubnetId=made)["PublicIpAddress"].startswith("127.")
+
+
+def test_a_launch_is_called_as_its_subnet_says(shop: Shop) -> None:
+    made = new_subnet(shop.ec2, new_vpc(shop.ec2))
+    shop.ec2.modify_subnet_attribute(SubnetId=made, PrivateDnsHostnameTypeOnLaunch="resource-name")
+    shop.ec2.modify_subnet_attribute(SubnetId=made, EnableResourceNameDnsARecordOnLaunch={"Value": True})
+
+    first = shop.launch(SubnetId=made)
+    second = shop.launch(SubnetId=made, PrivateDnsNameOptions={"HostnameType": "ip-name"})
+
+    assert first["PrivateDnsName"] == f"{first['InstanceId']}.ec2.internal"
+    assert first["PrivateDnsNameOptions"]["EnableResourceNameDnsARecord"]
+    assert second["PrivateDnsName"] == "ip-10-0-1-5.ec2.internal"
 
 
 def test_groups_of_another_vpc_are_refused_at_launch(shop: Shop) -> None:

@@ -333,7 +333,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         hardware_uuid=f"ec2{str(uuid.uuid4())[3:]}",
         tags={**plan.tags["instance"], **request.system_tags},
     )
-    return plan.options.applied(instance)
+    return plan.options.applied(instance, subnet)
 
 
 def _volume(plan: LaunchPlan, instance: Instance, planned: _PlannedVolume) -> Volume:

@@ -12,12 +12,13 @@ from bakehouse.domain.instance_options import (
     CpuCredits,
     CpuOptions,
     Maintenance,
-    PrivateNames,
+    NameRequest,
     checked_cpu_options,
     checked_credits,
 )
 from bakehouse.domain.instance_type import InstanceType
 from bakehouse.domain.metadata_options import MetadataOptions, MetadataPreferences, at_launch
+from bakehouse.domain.network import Subnet
 from bakehouse.domain.profile_association import ProfileAssociation
 
 
@@ -29,7 +30,7 @@ class LaunchOptions:
     core_count: int | None = None
     threads_per_core: int | None = None
     cpu_credits: str | None = None
-    private_names: PrivateNames = PrivateNames()
+    names: NameRequest = NameRequest()
     maintenance: Maintenance = Maintenance()
     monitoring: bool = False
     hibernation: bool = False
@@ -43,20 +44,20 @@ class ChosenOptions:
     metadata_options: MetadataOptions
     cpu_options: CpuOptions | None
     cpu_credits: CpuCredits | None
-    private_names: PrivateNames
+    names: NameRequest
     maintenance: Maintenance
     monitoring: bool
     hibernation: bool
     profile: ProfileAssociation | None
 
-    def applied(self, instance: Instance) -> Instance:
-        """Return the instance with these options."""
+    def applied(self, instance: Instance, subnet: Subnet) -> Instance:
+        """Return the instance, which goes into this subnet, with these options."""
         return replace(
             instance,
             metadata_options=self.metadata_options,
             cpu_options=self.cpu_options,
             cpu_credits=self.cpu_credits,
-            private_names=self.private_names,
+            private_names=self.names.in_subnet(subnet),
             maintenance=self.maintenance,
             monitoring=self.monitoring,
             hibernation=self.hibernation,
@@ -80,7 +81,7 @@ def choose_options(
         ),
         cpu_options=checked_cpu_options(instance_type, asked.core_count, asked.threads_per_core),
         cpu_credits=checked_credits(instance_type, asked.cpu_credits),
-        private_names=asked.private_names,
+        names=asked.names,
         maintenance=asked.maintenance,
         monitoring=asked.monitoring,
         hibernation=asked.hibernation,

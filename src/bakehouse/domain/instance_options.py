@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value
 from bakehouse.domain.instance_type import InstanceType
+from bakehouse.domain.network import Subnet
 
 CpuCredits = Literal["standard", "unlimited"]
 HostnameType = Literal["ip-name", "resource-name"]
@@ -45,6 +46,22 @@ class PrivateNames:
         """Return what else resolves to its private address: its IP name always, its id where that is asked for."""
         names = (ip_name, *((instance_id,) if self.resource_name_a_record else ()))
         return tuple(name for name in names if name != self.host_name(instance_id, ip_name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRequest:
+    """How a launch wants its instances called; what is None follows their subnet."""
+
+    hostname_type: HostnameType | None = None
+    resource_name_a_record: bool | None = None
+
+    def in_subnet(self, subnet: Subnet) -> PrivateNames:
+        """Return how an instance of this subnet is called."""
+        a_record = self.resource_name_a_record
+        return PrivateNames(
+            hostname_type=self.hostname_type or subnet.hostname_type,
+            resource_name_a_record=subnet.resource_name_a_record if a_record is None else a_record,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

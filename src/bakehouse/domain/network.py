@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bakehouse.domain.dhcp_options import NO_OPTIONS
 from bakehouse.domain.errors import Ec2Error
@@ -71,10 +72,10 @@ class Subnet:
     ipv6_cidr: CidrAssociation | None = None
     assign_ipv6: bool = False
     """Whether interfaces made here get an IPv6 address."""
-    hostname_type: str = "ip-name"
-    """`ip-name` or `resource-name`."""
+    hostname_type: Literal["ip-name", "resource-name"] = "ip-name"
+    """How instances that are launched here are called."""
     resource_name_a_record: bool = False
-    resource_name_aaaa_record: bool = False
+    """Whether the ids of instances that are launched here resolve to their private addresses."""
     route_table_id: str | None = None
     """What it is associated with; None stands for the VPC's main table."""
     route_table_association_id: str | None = None

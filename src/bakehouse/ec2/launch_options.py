@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bakehouse.app.launch_options import LaunchOptions
 from bakehouse.app.profile_associations import ProfileReference
-from bakehouse.domain.instance_options import Maintenance, PrivateNames
+from bakehouse.domain.instance_options import Maintenance, NameRequest
 from bakehouse.domain.metadata_options import MetadataPreferences, check_hop_limit
 from bakehouse.ec2.registry import Request
 
@@ -27,9 +27,9 @@ def launch_options(request: Request) -> LaunchOptions:
         core_count=cpu.get("CoreCount"),
         threads_per_core=cpu.get("ThreadsPerCore"),
         cpu_credits=(request.get("CreditSpecification") or {}).get("CpuCredits"),
-        private_names=PrivateNames(
-            hostname_type=names.get("HostnameType", "ip-name"),
-            resource_name_a_record=names.get("EnableResourceNameDnsARecord", False),
+        names=NameRequest(
+            hostname_type=names.get("HostnameType"),
+            resource_name_a_record=names.get("EnableResourceNameDnsARecord"),
         ),
         maintenance=Maintenance(
             auto_recovery=(request.get("MaintenanceOptions") or {}).get("AutoRecovery", "default"),
