@@ -1,6 +1,7 @@
 """Reading and writing encrypted disks from outside of a guest, with QEMU's own tools."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from bakehouse.drivers.volumes.qcow2 import opening
@@ -15,10 +16,18 @@ def files_of(connection: VolumeConnection) -> tuple[FileBelow, ...]:
 
 
 def qemu_io(connection: VolumeConnection, command: str) -> None:
-    files = files_of(connection)
+    io_on(files_of(connection), command)
+
+
+def io_on(files: Sequence[FileBelow], command: str) -> None:
+    """Read or write a disk that is described file by file."""
+    run_on(files, ["qemu-io"], "-d", "unmap", "-c", command, opening.image(files, discard="unmap"))
+
+
+def run_on(files: Sequence[FileBelow], words: Sequence[str], *arguments: str) -> None:
+    """Run a tool that has the keys of these files."""
     with opening.secrets_passed(files) as (secrets, descriptors):
-        words = ["qemu-io", *secrets, "-d", "unmap", "-c", command, opening.image(files, discard="unmap")]
-        subprocess.run(words, check=True, capture_output=True, pass_fds=descriptors)
+        subprocess.run([*words, *secrets, *arguments], check=True, capture_output=True, pass_fds=descriptors)
 
 
 def write(connection: VolumeConnection, pattern: int, *, at: int, length: int) -> None:

@@ -16,12 +16,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
-from tests.contract import disks
-from tests.contract.disks import DiskMachine, snapshot_content, volume_content
+from tests.contract.disks import DiskMachine
+from tests.contract.encrypted_disks import io_on, run_on, snapshot_content, volume_content
 from tests.contract.killing import Killed, killed_at
 
+from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, run_choice
+from bakehouse.drivers.volumes.qcow2.opening import part
 from bakehouse.ports.storage_upkeep import Tended
+from bakehouse.ports.volumes import FileBelow
 
 T = TypeVar("T")
 
@@ -31,8 +34,26 @@ SIZE = BLOCKS * BLOCK
 #: A volume grows by a block at a time.
 MOST_BLOCKS = 8
 
+KEYS = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")
+SOME_KEY = st.none() | st.sampled_from(KEYS)
+
 STEPS = int(os.environ.get("BAKEHOUSE_HISTORY_STEPS", "160"))
 STEPS_A_HISTORY = 20 if STEPS < 1000 else 50
+
+
+class EncryptedDiskMachine(DiskMachine):
+    """One that has the keys of its disks."""
+
+    store: Qcow2VolumeStore
+
+    async def files(self, path: Path) -> tuple[FileBelow, ...]:
+        return await self.store._opening.chain(path.name)
+
+    async def resize_disk(self, machine_id: str, volume_id: str, size_bytes: int) -> bool:
+        assert machine_id == self.machine_id
+        files = (await self.files(self.tops[volume_id]))[:1]
+        run_on(files, ["qemu-img", "resize", "-q"], part(files), str(size_bytes))
+        return True
 
 
 class VolumeHistory(RuleBasedStateMachine):
@@ -46,14 +67,20 @@ class VolumeHistory(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.directory = tempfile.TemporaryDirectory()
         self.scratch = Path(self.directory.name)
-        self.machine = DiskMachine()
+        self.keys = MemoryKeys()
+        for key_id in KEYS:
+            self.run(self.keys.create(key_id))
+        self.machine = EncryptedDiskMachine()
         self.store = self.opened()
         self.volume_bytes: dict[str, list[int]] = {}
         self.snapshot_bytes: dict[str, list[int]] = {}
         self.ids = 0
 
     def opened(self) -> Qcow2VolumeStore:
-        return Qcow2VolumeStore(self.scratch / "store", live=self.machine, owner=None, reserve_bytes=0)
+        root = self.scratch / "store"
+        store = Qcow2VolumeStore(root, live=self.machine, owner=None, keys=self.keys, reserve_bytes=0)
+        self.machine.store = store
+        return store
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -64,33 +91,31 @@ class VolumeHistory(RuleBasedStateMachine):
 
     @initialize(target=volumes)
     def begin_with_two_volumes(self) -> Any:
-        return multiple(self.make_empty_volume(), self.make_empty_volume())
+        return multiple(self.make_empty_volume(None), self.make_empty_volume(KEYS[0]))
 
-    @rule(target=volumes)
-    def make_empty_volume(self) -> str:
+    @rule(target=volumes, key_id=SOME_KEY)
+    def make_empty_volume(self, key_id: str | None) -> str:
         volume_id = self.new_id("vol")
-        self.run(self.store.create(volume_id, size_bytes=SIZE, snapshot_id=None))
+        self.run(self.store.create(volume_id, size_bytes=SIZE, snapshot_id=None, key_id=key_id))
         self.volume_bytes[volume_id] = [0] * BLOCKS
         return volume_id
 
-    @rule(target=volumes, snapshot_id=snapshots)
-    def make_volume_from_snapshot(self, snapshot_id: str) -> str:
+    @rule(target=volumes, snapshot_id=snapshots, key_id=SOME_KEY)
+    def make_volume_from_snapshot(self, snapshot_id: str, key_id: str | None) -> str:
         volume_id = self.new_id("vol")
         size = len(self.snapshot_bytes[snapshot_id]) * BLOCK
-        self.run(self.store.create(volume_id, size_bytes=size, snapshot_id=snapshot_id))
+        self.run(self.store.create(volume_id, size_bytes=size, snapshot_id=snapshot_id, key_id=key_id))
         self.volume_bytes[volume_id] = list(self.snapshot_bytes[snapshot_id])
         return volume_id
 
     @rule(volume_id=volumes, block=st.integers(0, BLOCKS - 1), value=st.integers(1, 255))
     def write_a_block(self, volume_id: str, block: int, value: int) -> None:
-        path = self.machine.tops.get(volume_id) or self.run(self.store.connect(volume_id)).path
-        disks.write(path, value, at=block * BLOCK, length=BLOCK)
+        self.qemu_io(volume_id, f"write -P {value} {block * BLOCK} {BLOCK}")
         self.volume_bytes[volume_id][block] = value
 
     @rule(volume_id=volumes, block=st.integers(0, BLOCKS - 1))
     def discard_a_block(self, volume_id: str, block: int) -> None:
-        path = self.machine.tops.get(volume_id) or self.run(self.store.connect(volume_id)).path
-        disks.qemu_io(path, f"discard {block * BLOCK} {BLOCK}")
+        self.qemu_io(volume_id, f"discard {block * BLOCK} {BLOCK}")
         self.volume_bytes[volume_id][block] = 0
 
     @rule(volume_id=volumes, step=st.none() | st.integers(0, 8))
@@ -172,10 +197,10 @@ class VolumeHistory(RuleBasedStateMachine):
         self.write_a_block(volume_id, 0, value)
         return taken
 
-    @rule(target=snapshots, snapshot_id=snapshots)
-    def copy_snapshot(self, snapshot_id: str) -> str:
+    @rule(target=snapshots, snapshot_id=snapshots, key_id=SOME_KEY)
+    def copy_snapshot(self, snapshot_id: str, key_id: str | None) -> str:
         copy_id = self.new_id("snap")
-        self.run(self.store.copy_snapshot(snapshot_id, copy_id))
+        self.run(self.store.copy_snapshot(snapshot_id, copy_id, key_id=key_id))
         self.snapshot_bytes[copy_id] = list(self.snapshot_bytes[snapshot_id])
         return copy_id
 
@@ -233,6 +258,11 @@ class VolumeHistory(RuleBasedStateMachine):
         finally:
             self.runner.close()
             self.directory.cleanup()
+
+    def qemu_io(self, volume_id: str, command: str) -> None:
+        """Let a volume's machine, or nobody's, do something."""
+        path = self.machine.tops.get(volume_id) or Path(self.run(self.store.connect(volume_id)).path)
+        io_on(self.run(self.machine.files(path)), command)
 
     def of_one_machine(self, volume_id: str) -> dict[str, str]:
         """A snapshot of a machine's volume is one of all its volumes."""
