@@ -9,7 +9,6 @@ WAITED_FOR = [
     "DescribeSecondarySubnets",
     "DescribeSecurityGroupVpcAssociations",
     "DescribeVpnConnections",
-    "GetPasswordData",
 ]
 
 #: Behind paginators.
@@ -41,9 +40,7 @@ PAGINATED = [
     "DescribeHostReservationOfferings",
     "DescribeHostReservations",
     "DescribeHosts",
-    "DescribeIamInstanceProfileAssociations",
     "DescribeInstanceConnectEndpoints",
-    "DescribeInstanceCreditSpecifications",
     "DescribeInstanceEventWindows",
     "DescribeInstanceTopology",
     "DescribeIpamPoolAllocations",

@@ -18,6 +18,7 @@ from tests.system.shop import Shop
 from tests.system.transferred import Transferred
 from tests.system.wire import Wire
 
+from bakehouse.drivers.hypervisor.fake.driver import FakeHypervisor
 from bakehouse.ec2.operations import OPERATIONS
 
 SESSION = botocore.session.Session()
@@ -39,8 +40,11 @@ class World:
     def __init__(self, shop: Shop) -> None:
         self.ec2 = shop.ec2
         self.image_id = shop.image_id
-        self.running = [shop.launch_ids(MinCount=1, MaxCount=1)[0] for _ in range(6)]
+        _make_profile(shop)
+        with_role: Any = {"InstanceType": "t3.micro", "IamInstanceProfile": {"Name": "web"}}
+        self.running = [shop.launch_ids(MinCount=1, MaxCount=1, **with_role)[0] for _ in range(6)]
         _replace_roots(shop, self.running)
+        _write_password(shop, self.running[0])
         self.stopped, self.terminated, imaged = shop.launch_ids(MinCount=3, MaxCount=3)
         shop.ec2.stop_instances(InstanceIds=[self.stopped], Force=True)
         shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
@@ -80,6 +84,19 @@ class World:
         ]
         self.prefix_list = shop.ec2.describe_managed_prefix_lists()["PrefixLists"][0]["PrefixListId"]
         self.vpc = shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+
+
+def _make_profile(shop: Shop) -> None:
+    iam = shop.running.client("iam", shop.name)
+    iam.create_role(RoleName="web", AssumeRolePolicyDocument='{"Statement": []}')
+    iam.create_instance_profile(InstanceProfileName="web")
+    iam.add_role_to_instance_profile(InstanceProfileName="web", RoleName="web")
+
+
+def _write_password(shop: Shop, instance_id: str) -> None:
+    hypervisor = shop.running.drivers.hypervisor
+    assert isinstance(hypervisor, FakeHypervisor)
+    hypervisor.write_console(instance_id, "<Password>b2xk</Password>")
 
 
 def _replace_roots(shop: Shop, instance_ids: list[str]) -> None:
@@ -138,7 +155,7 @@ def asked_with(world: World, operation: str) -> dict[str, Any]:
 
 
 #: waiter -> what it waits for in the world.
-READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
+READY: dict[str, Callable[[World], dict[str, Any]]] = {
     "ExportTaskCancelled": lambda world: {"ExportTaskIds": [world.transfers.cancelled]},
     "ExportTaskCompleted": lambda world: {"ExportTaskIds": [world.transfers.exported]},
     "ImageAvailable": lambda world: {"ImageIds": [world.image_id]},
@@ -154,6 +171,7 @@ READY: dict[str, Callable[[World], dict[str, list[str]]]] = {
     "NatGatewayAvailable": lambda world: {"NatGatewayIds": [world.nat_gateway]},
     "NatGatewayDeleted": lambda world: {"NatGatewayIds": [world.deleted_nat_gateway]},
     "NetworkInterfaceAvailable": lambda world: {"NetworkInterfaceIds": [world.interface]},
+    "PasswordDataAvailable": lambda world: {"InstanceId": world.running[0]},
     "SecurityGroupExists": lambda _world: {"GroupNames": ["group-0"]},
     "SnapshotCompleted": lambda world: {"SnapshotIds": world.snapshots},
     "SnapshotImported": lambda world: {"ImportTaskIds": world.transfers.snapshots},
