@@ -160,7 +160,7 @@ def _table(title: str, operations: Sequence[tuple[Operation, model.Operation]]) 
     for operation, known in operations:
         yield _row(operation, known)
         names = sorted({name for table in _filters_of(operation.handler) for name in table.names})
-        if ("Filters" in operation.honours.tree) != bool(names):
+        if not {"Filter", "Filters"}.isdisjoint(operation.honours.tree) != bool(names):
             raise LookupError(f"{operation.name} honours Filters and has no table of them, or the other way round")
         notes += _item(f"filters of `{operation.name}`", [f"`{name}`" for name in names])
         for reason in dict.fromkeys(operation.reasons.values()):

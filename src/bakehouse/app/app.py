@@ -5,9 +5,6 @@ from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.consoles import Consoles
 from bakehouse.app.context import AppContext
-from bakehouse.app.dhcp_options import DhcpOptionsSets
-from bakehouse.app.egress_only_gateways import EgressOnlyGateways
-from bakehouse.app.elastic_addresses import ElasticAddresses
 from bakehouse.app.encryption import Keys
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
@@ -30,31 +27,20 @@ from bakehouse.app.instance_health import InstanceHealth
 from bakehouse.app.instance_images import InstanceImages
 from bakehouse.app.instance_options import InstanceOptions
 from bakehouse.app.instances import Instances
-from bakehouse.app.interface_addresses import InterfaceAddresses
-from bakehouse.app.internet_gateways import InternetGateways
 from bakehouse.app.key_pairs import KeyPairs
 from bakehouse.app.launch_templates import LaunchTemplates
 from bakehouse.app.login_keys import LoginKeys
 from bakehouse.app.metadata import Metadata
 from bakehouse.app.name_lookups import NameLookups
-from bakehouse.app.nat_gateways import NatGateways
-from bakehouse.app.network_acls import NetworkAcls
-from bakehouse.app.network_interfaces import NetworkInterfaces
-from bakehouse.app.networks import Networks
+from bakehouse.app.network_use_cases import NetworkUseCases
 from bakehouse.app.placement_groups import PlacementGroups
-from bakehouse.app.prefix_lists import PrefixLists
 from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
-from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.role_sessions import RoleSessions
 from bakehouse.app.root_replacements import RootReplacements
-from bakehouse.app.route_tables import RouteTables
-from bakehouse.app.routes import Routes
-from bakehouse.app.security_group_rules import SecurityGroupRules
-from bakehouse.app.security_groups import SecurityGroups
 from bakehouse.app.snapshot_blocks import SnapshotBlocks
 from bakehouse.app.snapshot_copies import SnapshotCopies
 from bakehouse.app.snapshot_locks import SnapshotLocks
@@ -64,32 +50,25 @@ from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.spot_requests import SpotRequests
 from bakehouse.app.storage import Storage
 from bakehouse.app.store_image_tasks import StoreImageTasks
-from bakehouse.app.subnets import Subnets
 from bakehouse.app.tags import Tags
 from bakehouse.app.volume_copies import VolumeCopies
 from bakehouse.app.volume_io import VolumeIo
 from bakehouse.app.volume_modifications import VolumeModifications
 from bakehouse.app.volumes import Volumes
-from bakehouse.app.vpcs import Vpcs
 
 
-class App:
+class App(NetworkUseCases):
     """Everything that a handler may call."""
 
-    def __init__(self, context: AppContext) -> None:  # noqa: PLR0915 - a line for each noun
+    def __init__(self, context: AppContext) -> None:
         """Make each noun's use cases over the same context."""
+        super().__init__(context)
         self.accounts = Accounts(context)
         self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
         self.consoles = Consoles(context)
-        self.egress_only_gateways = EgressOnlyGateways(context)
-        self.dhcp_options = DhcpOptionsSets(context)
         self.fast_snapshot_restores = FastSnapshotRestores(context)
         self.host = Host(context)
-        self.routes = Routes(context)
-        self.route_tables = RouteTables(context)
-        self.network_acls = NetworkAcls(context)
-        self.internet_gateways = InternetGateways(context)
         self.images = Images(context)
         self.export_tasks = ExportTasks(context, self.images)
         self.image_lifecycle = ImageLifecycle(context, self.images)
@@ -108,13 +87,7 @@ class App:
         self.instance_health = InstanceHealth(context)
         self.instance_options = InstanceOptions(context)
         self.import_tasks = ImportTasks(context)
-        public_addresses = PublicAddresses(context.store, context.public_pool)
-        self.instances = Instances(context, public_addresses)
-        self.elastic_addresses = ElasticAddresses(context, public_addresses)
-        self.nat_gateways = NatGateways(context)
-        self.network_interfaces = NetworkInterfaces(context)
-        self.prefix_lists = PrefixLists(context)
-        self.interface_addresses = InterfaceAddresses(context, self.network_interfaces)
+        self.instances = Instances(context, self.public_addresses)
         self.keys = Keys(context)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
@@ -122,7 +95,6 @@ class App:
         self.role_sessions = RoleSessions(context)
         self.metadata = Metadata(context, self.role_sessions, self.login_keys)
         self.name_lookups = NameLookups()
-        self.networks = Networks(context)
         self.profile_associations = ProfileAssociations(context)
         self.placement_groups = PlacementGroups(context)
         self.public_access = PublicAccessSettings(context)
@@ -130,8 +102,6 @@ class App:
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
         self.root_replacements = RootReplacements(context)
-        self.security_groups = SecurityGroups(context)
-        self.security_group_rules = SecurityGroupRules(self.security_groups)
         self.snapshot_blocks = SnapshotBlocks(context)
         self.snapshot_copies = SnapshotCopies(context)
         self.snapshots = Snapshots(context)
@@ -141,10 +111,8 @@ class App:
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.snapshot_sizes = SnapshotSizes(context)
         self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
-        self.subnets = Subnets(context)
         self.tags = Tags(context)
         self.volume_copies = VolumeCopies(context)
         self.volume_io = VolumeIo(context)
         self.volume_modifications = VolumeModifications(context)
         self.volumes = Volumes(context)
-        self.vpcs = Vpcs(context)
