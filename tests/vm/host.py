@@ -38,7 +38,7 @@ class Host:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.server: ServerProcess | None = None
-        self._port = _free_port()
+        self._port = free_port()
         self._client: EC2Client | None = None
         self.images: dict[str, str] = {}
         self.environment: dict[str, str] = {}
@@ -200,7 +200,7 @@ def keep_evidence(home: Path, target: Path) -> None:
                 shutil.copy(file, copy)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody has: one that the server keeps over restarts, as a client's endpoint does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -80,6 +80,8 @@ class Targets:
     ) -> Target:
         """Return how to reach an instance, by another one of its network if `via` names one.
 
+        The key is for both; the other one's user is always its image's.
+
         Raises:
             CommandFailed: It does not run, or has no public address and no other way is named.
         """
@@ -87,7 +89,7 @@ class Targets:
         state = instance["State"]["Name"]
         if state not in ("pending", "running"):
             raise CommandFailed(f"{instance_id} is {state}", "look at what runs: `aws ec2 describe-instances`")
-        proxy = None if via is None else self._proxy(via)
+        proxy = None if via is None else self._proxy(via, identity)
         if via is not None:
             address, port = instance["PrivateIpAddress"], _SSH_PORT
         elif not instance.get("PublicIpAddress"):
@@ -121,8 +123,8 @@ class Targets:
         lines = [f"Host {instance_id}", *(f"  {name} {value}" for name, value in target.options())]
         _write(path, "\n".join(lines) + "\n")
 
-    def _proxy(self, via: str) -> str:
-        jump = self.find(via)
+    def _proxy(self, via: str, identity: Path | None) -> str:
+        jump = self.find(via, identity=identity)
         return shlex.join(["ssh", *jump.arguments(), "-W", "%h:%p", jump.instance_id])
 
     def _folder(self) -> Path:
