@@ -132,6 +132,7 @@ async def test_a_killed_agent_leaves_the_network_to_its_guests(net: World) -> No
     await _kill_agent(net)
 
     assert await one.ask("connect", ip="172.31.0.11", port=22) == "refused"
+    assert (await net.fabric.observe()).vpc_ids == {SEGMENT.vpc_id}
 
 
 async def test_a_killed_agent_is_replaced_and_told_everything(net: World) -> None:
@@ -183,6 +184,7 @@ async def test_all_is_there_again_when_everything_of_a_segment_was_killed(net: W
     programs = [pid for name in ("dnsmasq", "slirp4netns") for pid in await _programs(net, name)]
     for pid in (*programs, await _agent_pid(net)):
         await _kill(pid)
+    assert (await net.fabric.observe()).vpc_ids == frozenset()
 
     await net.fabric.ensure_segment(vpc)
     for plugged in (spec, shut_spec):

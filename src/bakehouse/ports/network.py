@@ -236,7 +236,9 @@ class FabricStatus:
     """What exists on the host now."""
 
     vpc_ids: frozenset[str]
+    """Machines in them have their interfaces open; in a segment that is made again they do not."""
     interface_ids: frozenset[str]
+    """Of segments that can be asked at the moment."""
     answering: frozenset[str] = frozenset()
     """Interfaces whose guests answer ARP, where that was asked for."""
 

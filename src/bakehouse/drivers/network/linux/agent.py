@@ -217,7 +217,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _enter(layout: SegmentLayout, tun_device: Path, *, rootless: bool) -> Segment:
     """Go into the segment's namespace: the one there is, or a new one."""
-    files = layout.directory / "names" if rootless else layout.shared_directory
+    files = layout.names(rootless=rootless)
     host_link = None if rootless else HostLink(layout)
     keeper = holder(files)
     if keeper is None:

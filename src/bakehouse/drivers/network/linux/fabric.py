@@ -149,8 +149,10 @@ class LinuxNetworkFabric:
         existing = list(SegmentLayout.existing(self._home))
         reports = await asyncio.gather(*(self._segment(it).report(ask_guests=ask_guests) for it in existing))
         found = {vpc_id: report for vpc_id, report in zip(existing, reports, strict=True) if report is not None}
+        # The next agent takes over what outlived the last one, with the taps that machines have open.
+        outlived = {it for it in existing if it not in found and self._segment(it).outlived_agent()}
         return FabricStatus(
-            vpc_ids=frozenset(found),
+            vpc_ids=frozenset(found) | outlived,
             interface_ids=frozenset(it for report in found.values() for it in report.interface_ids),
             answering=frozenset(it for report in found.values() for it in report.answering),
         )

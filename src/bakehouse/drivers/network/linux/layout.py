@@ -138,3 +138,7 @@ class SegmentLayout:
     def shared_directory(self) -> Path:
         """What dnsmasq reads as root, when it has become `nobody`, who cannot enter the home."""
         return Path("/run/bakehouse") / self.tag
+
+    def names(self, *, rootless: bool) -> Path:
+        """What dnsmasq has its files in."""
+        return self.directory / "names" if rootless else self.shared_directory

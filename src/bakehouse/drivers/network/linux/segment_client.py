@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from bakehouse.drivers.network.linux import messages
 from bakehouse.drivers.network.linux.agent_client import AgentClient, AgentGone, start_agent
 from bakehouse.drivers.network.linux.layout import SegmentLayout
+from bakehouse.drivers.network.linux.name_service import holder
 from bakehouse.drivers.network.linux.uplink import ensure_uplink
 from bakehouse.drivers.network.linux.ways import is_open_to_host
 from bakehouse.ports.network import GroupSpec, InterfaceSpec, NetworkUnavailable, SegmentSpec
@@ -136,6 +137,10 @@ class SegmentClient:
             return await agent.call(messages.AskGuests() if ask_guests else messages.Report())
         except AgentGone:
             return None
+
+    def outlived_agent(self) -> bool:
+        """Tell whether the namespace is there without an agent: dnsmasq holds it, and machines go on in it."""
+        return holder(self._layout.names(rootless=self._rootless)) is not None
 
     def close(self) -> None:
         """Let go of the agent; it goes on."""
