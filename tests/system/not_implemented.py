@@ -8,6 +8,7 @@ WAITED_FOR = [
     "DescribeSecondaryNetworks",
     "DescribeSecondarySubnets",
     "DescribeSecurityGroupVpcAssociations",
+    "DescribeVpcPeeringConnections",
     "DescribeVpnConnections",
 ]
 

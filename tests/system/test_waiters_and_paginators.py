@@ -237,6 +237,7 @@ def test_the_world_has_more_than_a_page_of_what_can_be_made(world: World) -> Non
 
     assert small == {
         "DescribeFastLaunchImages",
+        "DescribePrefixLists",
         "DescribeStaleSecurityGroups",
         "DescribeVpcEndpointServices",
         "DescribeVpcEndpoints",
