@@ -35,7 +35,6 @@ PAGINATED = [
     "DescribeClientVpnRoutes",
     "DescribeClientVpnTargetNetworks",
     "DescribeCoipPools",
-    "DescribeFleets",
     "DescribeFlowLogs",
     "DescribeFpgaImages",
     "DescribeHostReservationOfferings",

@@ -49,7 +49,8 @@ class World:
         shop.ec2.stop_instances(InstanceIds=[self.stopped], Force=True)
         shop.ec2.terminate_instances(InstanceIds=[self.terminated], SkipOsShutdown=True)
         zone: Any = {"AvailabilityZone": "us-east-1a", "Size": 1}
-        shop.launch_ids(MinCount=6, MaxCount=6, InstanceMarketOptions={"MarketType": "spot"})
+        for _ in range(6):
+            shop.launch_ids(MinCount=1, MaxCount=1, InstanceMarketOptions={"MarketType": "spot"})
         self.spot_requests = [
             it["SpotInstanceRequestId"] for it in shop.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
         ]
@@ -66,6 +67,7 @@ class World:
             shop.ec2.create_security_group(GroupName=f"group-{number}", Description="d")
             self.report = _report(shop)
             shop.ec2.create_launch_template(LaunchTemplateName=f"template-{number}", LaunchTemplateData=SMALL)
+        self.fleets = [_empty_fleet(shop) for _ in range(6)]
         shop.ec2.create_tags(Resources=self.volumes, Tags=[{"Key": "Name", "Value": "data"}])
         shop.ec2.create_key_pair(KeyName="k", KeyType="ed25519")
         _fill_recycle_bin(shop, self.volumes[0])
@@ -127,9 +129,19 @@ def _report(shop: Shop) -> str:
     return str(client.create_image_usage_report(ImageId=shop.image_id, ResourceTypes=types)["ReportId"])
 
 
+def _empty_fleet(shop: Shop) -> str:
+    """Make a fleet that cannot launch anything: its template names no image."""
+    config: Any = {"LaunchTemplateSpecification": {"LaunchTemplateName": "template-0", "Version": "1"}}
+    made = shop.ec2.create_fleet(
+        Type="instant", LaunchTemplateConfigs=[config], TargetCapacitySpecification={"TotalTargetCapacity": 1}
+    )
+    return made["FleetId"]
+
+
 #: What a list cannot be asked without, or would leave out.
 ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "DescribeStaleSecurityGroups": lambda world: {"VpcId": world.vpc},
+    "DescribeFleets": lambda world: {"FleetIds": world.fleets},
     "DescribeImageReferences": lambda world: {"ImageIds": [world.image_id], "IncludeAllResourceTypes": True},
     "DescribeInstanceStatus": lambda _world: {"IncludeAllInstances": True},
     "DescribeLaunchTemplateVersions": lambda _world: {"Versions": ["$Latest"]},

@@ -8,6 +8,7 @@ from bakehouse.app.context import AppContext
 from bakehouse.app.encryption import Keys
 from bakehouse.app.export_tasks import ExportTasks
 from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
+from bakehouse.app.fleets import Fleets
 from bakehouse.app.host import Host
 from bakehouse.app.iam_policies import IamPolicies
 from bakehouse.app.iam_profiles import IamProfiles
@@ -88,6 +89,7 @@ class App(NetworkUseCases):
         self.instance_options = InstanceOptions(context)
         self.import_tasks = ImportTasks(context)
         self.instances = Instances(context, self.public_addresses)
+        self.fleets = Fleets(context, self.instances)
         self.keys = Keys(context)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)

@@ -22,6 +22,7 @@ _TAGGABLE: Final = {
     "elastic-ip": "elastic_addresses",
     "export-image-task": "export_image_tasks",
     "export-instance-task": "export_instance_tasks",
+    "fleet": "fleets",
     "image": "images",
     "image-usage-report": "image_usage_reports",
     "import-image-task": "import_image_tasks",

@@ -50,6 +50,7 @@ _ID_REFUSALS: Final = {
     ),
     "export-image-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
     "export-instance-task": ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed", "export task ID"),
+    "fleet": ("InvalidFleetId.NotFound", "InvalidFleetId.Malformed", "fleet ID"),
     "image": ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
     "image-usage-report": (
         "InvalidImageUsageReportId.NotFound",

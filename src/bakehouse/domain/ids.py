@@ -16,6 +16,7 @@ PREFIXES: Final = {
     "export-image-task": "export-ami",
     "export-instance-task": "export-i",
     "iam-instance-profile-association": "iip-assoc",
+    "fleet": "fleet",
     "image": "ami",
     "image-usage-report": "amiur",
     "import-image-task": "import-ami",

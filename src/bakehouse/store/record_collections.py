@@ -10,6 +10,7 @@ from bakehouse.domain.deregistered_image import DeregisteredImage
 from bakehouse.domain.dhcp_options import DhcpOptions
 from bakehouse.domain.elastic_address import ElasticAddress
 from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
+from bakehouse.domain.fleet import Fleet
 from bakehouse.domain.iam import InstanceProfile, ManagedPolicy, Role
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_usage_report import ImageUsageReport
@@ -94,6 +95,7 @@ class RecordCollections:
             name=lambda it: (it.account_id, it.name.lower()),
         )
     )
+    fleets: Records[Fleet] = field(default_factory=lambda: Records(scope=_scope))
     image_usage_reports: Records[ImageUsageReport] = field(default_factory=lambda: Records(scope=_scope))
     images: Records[Image] = field(
         default_factory=lambda: Records(

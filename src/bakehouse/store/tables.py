@@ -15,6 +15,7 @@ from bakehouse.domain.deregistered_image import DeregisteredImage
 from bakehouse.domain.dhcp_options import DhcpOptions
 from bakehouse.domain.elastic_address import ElasticAddress
 from bakehouse.domain.export_task import ExportImageTask, ExportInstanceTask
+from bakehouse.domain.fleet import Fleet
 from bakehouse.domain.iam import InstanceProfile, ManagedPolicy, Role
 from bakehouse.domain.image import Image
 from bakehouse.domain.image_usage_report import ImageUsageReport
@@ -59,6 +60,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "iam_instance_profiles": InstanceProfile,
     "iam_policies": ManagedPolicy,
     "iam_roles": Role,
+    "fleets": Fleet,
     "image_usage_reports": ImageUsageReport,
     "images": Image,
     "import_image_tasks": ImportImageTask,

@@ -42,6 +42,7 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "client_tokens",
         "export_image_tasks",
         "export_instance_tasks",
+        "fleets",
         "import_image_tasks",
         "import_snapshot_tasks",
         "launch_template_versions",

@@ -19,6 +19,7 @@ _TABLES: Final = (
     "iam_instance_profiles",
     "iam_policies",
     "iam_roles",
+    "fleets",
     "image_usage_reports",
     "import_image_tasks",
     "import_snapshot_tasks",

@@ -1,0 +1,225 @@
+"""EC2 fleet operations, for fleets of the type `instant`.
+
+Source: EC2 User Guide, "Configure an EC2 Fleet of type instant": a synchronous request, whose answer has what was
+launched and the errors of what was not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bakehouse.app.fleets import FleetOrder, Launched, Launcher
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, missing_parameter, not_honoured
+from bakehouse.domain.fleet import FLEET_TAG, Fleet, FleetError, FleetLaunch, Lifecycle, Pool, target_capacity
+from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.launch_request import launch_request
+from bakehouse.ec2.launch_template_data import templated
+from bakehouse.ec2.pages import page
+from bakehouse.ec2.registry import Request, RequestContext, Response, operation
+from bakehouse.ec2.spot_market import check_one_time
+from bakehouse.ec2.tag_specifications import requested_tags, tag_set
+
+#: Members of an override that a launch has alike.
+_ALIKE: Final = ("BlockDeviceMappings", "ImageId", "InstanceType", "SubnetId")
+_OVERRIDES: Final = (*_ALIKE, "AvailabilityZone", "AvailabilityZoneId", "MaxPrice", "Placement", "Priority")
+
+_HONOURED: Final = " ".join(
+    (
+        "Type LaunchTemplateConfigs.LaunchTemplateSpecification.LaunchTemplateId",
+        "LaunchTemplateConfigs.LaunchTemplateSpecification.LaunchTemplateName",
+        "LaunchTemplateConfigs.LaunchTemplateSpecification.Version LaunchTemplateConfigs.Overrides.WeightedCapacity",
+        *(f"LaunchTemplateConfigs.Overrides.{name}" for name in _OVERRIDES),
+        "TargetCapacitySpecification.TotalTargetCapacity TargetCapacitySpecification.OnDemandTargetCapacity",
+        "TargetCapacitySpecification.SpotTargetCapacity TargetCapacitySpecification.DefaultTargetCapacityType",
+        "SpotOptions.AllocationStrategy SpotOptions.InstanceInterruptionBehavior OnDemandOptions.AllocationStrategy",
+        "TagSpecifications",
+    )
+)
+
+#: Source: EC2 API Reference, DescribeFleets, Filters.
+FILTERS: Final[Filters[tuple[Fleet, str]]] = Filters(
+    {
+        "activity-status": lambda it: [_activity(it[0])],
+        "excess-capacity-termination-policy": lambda _it: [flag(value=False)],
+        "fleet-state": lambda it: [it[1]],
+        "replace-unhealthy-instances": lambda _it: [flag(value=False)],
+        "type": lambda _it: ["instant"],
+    }
+)
+
+
+async def repeat_fleet(ctx: RequestContext, fleet_id: str) -> Response:
+    """Answer a client token that came before with the fleet that it made."""
+    return _made(ctx.app.fleets.get(ctx.caller, fleet_id))
+
+
+@operation("CreateFleet", honours=_HONOURED, replay=repeat_fleet)
+async def create_fleet(ctx: RequestContext, request: Request) -> Response:
+    """Launch instances from templates; those that could not be launched are told as errors."""
+    if request.get("Type", "maintain") != "instant":
+        raise not_honoured(f"Type={request.get('Type', 'maintain')}", "Only fleets of type instant are honoured.")
+    check_one_time(None, (request.get("SpotOptions") or {}).get("InstanceInterruptionBehavior"))
+    tags = requested_tags(request, "fleet", "instance", "volume", "network-interface")
+    order = FleetOrder(
+        capacity=target_capacity(request["TargetCapacitySpecification"]),
+        configs=_configs(request),
+        options={name: request[name] for name in ("SpotOptions", "OnDemandOptions") if name in request},
+        client_token=ctx.caller.idempotency.token if ctx.caller.idempotency else None,
+        tags=tags.pop("fleet"),
+    )
+    return _made(await ctx.app.fleets.create(ctx.caller, order, _launcher(ctx, tags)))
+
+
+@operation("DescribeFleets", honours="FleetIds Filters MaxResults NextToken")
+async def describe_fleets(ctx: RequestContext, request: Request) -> Response:
+    """Show fleets by their ids: instant ones are not listed otherwise, as on EC2."""
+    matches = FILTERS.compile(request)
+    fleets = [ctx.app.fleets.get(ctx.caller, it) for it in dict.fromkeys(request.get("FleetIds") or ())]
+    found = [it for it in ((fleet, ctx.app.fleets.state(fleet)) for fleet in fleets) if matches(it)]
+    shown, token = page(ctx, request, found, key=lambda it: it[0].id, sizes=(1, 1000))
+    return {"Fleets": [_view(fleet, state) for fleet, state in shown], "NextToken": token}
+
+
+@operation("DeleteFleets", honours="FleetIds TerminateInstances")
+async def delete_fleets(ctx: RequestContext, request: Request) -> Response:
+    """Delete fleets with their instances; each that cannot be deleted is told with its reason."""
+    if not request["TerminateInstances"]:
+        raise invalid_parameter("A deleted instant fleet with running instances is not supported.")
+    gone, kept = [], []
+    for fleet_id in dict.fromkeys(request["FleetIds"]):
+        try:
+            before, after = await ctx.app.fleets.delete(ctx.caller, fleet_id)
+        except Ec2Error as refusal:
+            kept.append({"FleetId": fleet_id, "Error": {"Code": _deletion_code(refusal), "Message": refusal.message}})
+            continue
+        states = {"CurrentFleetState": ctx.app.fleets.state(after), "PreviousFleetState": ctx.app.fleets.state(before)}
+        gone.append({"FleetId": fleet_id, **states})
+    return {"SuccessfulFleetDeletions": gone, "UnsuccessfulFleetDeletions": kept}
+
+
+def _configs(request: Request) -> tuple[dict[str, Any], ...]:
+    configs = request["LaunchTemplateConfigs"]
+    for config in configs:
+        if not config.get("LaunchTemplateSpecification"):
+            raise missing_parameter("LaunchTemplateSpecification")
+    if not configs:
+        raise missing_parameter("LaunchTemplateConfigs")
+    return tuple(configs)
+
+
+def _launcher(ctx: RequestContext, tags: Mapping[str, Mapping[str, str]]) -> Launcher:
+    """Return what launches the instances of a pool, with these tags by resource type."""
+    # The token is the fleet's; none of its launches may answer for it.
+    inner = replace(ctx, caller=replace(ctx.caller, idempotency=None))
+
+    async def launch(fleet: Fleet, pool: Pool, lifecycle: Lifecycle, number: int) -> Launched:
+        whole, template_tags = templated(inner, _request(pool, lifecycle, number, tags))
+        wanted = launch_request(inner, _with_subnet(whole, pool))
+        system_tags = {**template_tags, FLEET_TAG: fleet.id}
+        launched = await ctx.app.instances.run(inner.caller, replace(wanted, system_tags=system_tags))
+        instances = [it.instance for it in launched]
+        return Launched(instance_type=instances[0].type, instance_ids=tuple(it.id for it in instances))
+
+    return launch
+
+
+def _request(pool: Pool, lifecycle: Lifecycle, number: int, tags: Mapping[str, Mapping[str, str]]) -> Request:
+    override = pool.override
+    spot_options = {"MaxPrice": override["MaxPrice"]} if "MaxPrice" in override else {}
+    specifications = [
+        {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in of_kind.items()]}
+        for kind, of_kind in tags.items()
+        if of_kind
+    ]
+    placement = dict(override.get("Placement") or {})
+    placement |= {name: override[name] for name in ("AvailabilityZone", "AvailabilityZoneId") if name in override}
+    request: Request = {
+        **{name: override[name] for name in _ALIKE if name in override},
+        "LaunchTemplate": dict(pool.template),
+        "MinCount": 1,
+        "MaxCount": number,
+        "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": spot_options} if lifecycle == "spot" else {},
+    }
+    return (
+        request
+        | ({"TagSpecifications": specifications} if specifications else {})
+        | ({"Placement": placement} if placement else {})
+    )
+
+
+def _with_subnet(request: Request, pool: Pool) -> Request:
+    """Return a request whose first network interface is in the override's subnet, if it has interfaces at all."""
+    interfaces = request.get("NetworkInterfaces")
+    if not interfaces or "SubnetId" not in pool.override:
+        return request
+    first = {**interfaces[0], "SubnetId": request["SubnetId"]}
+    moved = {**request, "NetworkInterfaces": [first, *interfaces[1:]]}
+    del moved["SubnetId"]
+    return moved
+
+
+def _deletion_code(refusal: Ec2Error) -> str:
+    codes = {
+        "InvalidFleetId.NotFound": "fleetIdDoesNotExist",
+        "InvalidFleetId.Malformed": "fleetIdMalformed",
+    }
+    return codes.get(refusal.code, "unexpectedError")
+
+
+def _activity(fleet: Fleet) -> str:
+    return "error" if fleet.errors else "fulfilled"
+
+
+def _made(fleet: Fleet) -> Response:
+    return {
+        "FleetId": fleet.id,
+        "Errors": [_error(fleet, it) for it in fleet.errors],
+        "Instances": [_launch(fleet, it) for it in fleet.launches],
+    }
+
+
+def _pool(pool: Pool) -> Mapping[str, Any]:
+    return {"LaunchTemplateSpecification": dict(pool.template), "Overrides": dict(pool.override)}
+
+
+def _error(fleet: Fleet, error: FleetError) -> Mapping[str, Any]:
+    return {
+        "LaunchTemplateAndOverrides": _pool(fleet.pools[error.pool]),
+        "Lifecycle": error.lifecycle,
+        "ErrorCode": error.code,
+        "ErrorMessage": error.message,
+    }
+
+
+def _launch(fleet: Fleet, launch: FleetLaunch) -> Mapping[str, Any]:
+    return {
+        "LaunchTemplateAndOverrides": _pool(fleet.pools[launch.pool]),
+        "Lifecycle": launch.lifecycle,
+        "InstanceIds": list(launch.instance_ids),
+        "InstanceType": launch.instance_type,
+    }
+
+
+def _view(fleet: Fleet, state: str) -> Mapping[str, Any]:
+    capacity = fleet.capacity
+    return {
+        **_made(fleet),
+        "ActivityStatus": _activity(fleet),
+        "CreateTime": fleet.created_at,
+        "FleetState": state,
+        "ClientToken": fleet.client_token,
+        "FulfilledCapacity": fleet.fulfilled("on-demand", "spot"),
+        "FulfilledOnDemandCapacity": fleet.fulfilled("on-demand"),
+        "LaunchTemplateConfigs": list(fleet.configs),
+        "TargetCapacitySpecification": {
+            "TotalTargetCapacity": capacity.total,
+            "OnDemandTargetCapacity": capacity.on_demand,
+            "SpotTargetCapacity": capacity.spot,
+            "DefaultTargetCapacityType": capacity.default,
+        },
+        "TerminateInstancesWithExpiration": False,
+        "Type": "instant",
+        "ReplaceUnhealthyInstances": False,
+        "Tags": tag_set(fleet.tags) or None,
+        **fleet.options,
+    }
