@@ -3,37 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.system.interfaces import attached, default_subnet, described, found
 from tests.system.networking import fabric_of, hypervisor_of, new_interface, new_subnet, new_vpc, tagged
 from tests.system.refusals import refused
 from tests.system.shop import Shop
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
-
-
-def default_subnet(client: "EC2Client", zone: str = "us-east-1a") -> str:
-    wanted: Any = [{"Name": "availability-zone", "Values": [zone]}]
-    return client.describe_subnets(Filters=wanted)["Subnets"][0]["SubnetId"]
-
-
-def described(client: "EC2Client", interface_id: str) -> Any:
-    (interface,) = client.describe_network_interfaces(NetworkInterfaceIds=[interface_id])["NetworkInterfaces"]
-    return interface
-
-
-def found(client: "EC2Client", name: str, value: str) -> list[str]:
-    wanted: Any = [{"Name": name, "Values": [value]}]
-    interfaces = client.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"]
-    return [interface["NetworkInterfaceId"] for interface in interfaces]
-
-
-def attached(shop: Shop, instance_id: str, device_index: int = 1, **members: Any) -> Any:
-    """Make an interface, attach it, and return it."""
-    interface = new_interface(shop.ec2, default_subnet(shop.ec2), **members)
-    shop.ec2.attach_network_interface(
-        NetworkInterfaceId=interface["NetworkInterfaceId"], InstanceId=instance_id, DeviceIndex=device_index
-    )
-    return described(shop.ec2, interface["NetworkInterfaceId"])
 
 
 def test_a_new_interface_is_free_and_has_what_was_asked_for(alice: "EC2Client") -> None:
@@ -282,110 +258,6 @@ def test_an_instance_with_one_interface_can_be_named_for_it(shop: Shop) -> None:
     attached(shop, instance_id)
     with refused("InvalidInstanceID"):
         shop.ec2.modify_instance_attribute(InstanceId=instance_id, SourceDestCheck={"Value": True})
-
-
-def test_secondary_addresses_are_assigned_and_taken_back(shop: Shop) -> None:
-    instance_id = shop.launch(Placement={"AvailabilityZone": "us-east-1a"})["InstanceId"]
-    interface_id = shop.describe(instance_id)["NetworkInterfaces"][0]["NetworkInterfaceId"]
-    other_id = attached(shop, instance_id)["NetworkInterfaceId"]
-
-    def addresses(of: str = interface_id) -> list[str]:
-        return [it["PrivateIpAddress"] for it in described(shop.ec2, of)["PrivateIpAddresses"]][1:]
-
-    assign: Any = shop.ec2.assign_private_ip_addresses
-    answer = assign(NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=1)
-    assert [it["PrivateIpAddress"] for it in answer["AssignedPrivateIpAddresses"]] == addresses()
-    (address,) = addresses()
-    told = fabric_of(shop.running).interfaces[interface_id].secondary_ips
-    assert [it.private_ip for it in told] == [address]
-    with refused("InvalidIPAddress.InUse"):
-        assign(NetworkInterfaceId=other_id, PrivateIpAddresses=[address])
-    assign(NetworkInterfaceId=other_id, PrivateIpAddresses=[address], AllowReassignment=True)
-    assert (addresses(), addresses(other_id)) == ([], [address])
-    shop.ec2.unassign_private_ip_addresses(NetworkInterfaceId=other_id, PrivateIpAddresses=[address])
-    assert addresses(other_id) == []
-    with refused("InvalidParameterValue"):
-        shop.ec2.unassign_private_ip_addresses(NetworkInterfaceId=other_id, PrivateIpAddresses=[address])
-    with refused("PrivateIpAddressLimitExceeded"):
-        assign(NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=50)
-
-
-def test_ipv6_addresses_are_assigned_and_taken_back(alice: "EC2Client") -> None:
-    vpc_id = new_vpc(alice, AmazonProvidedIpv6CidrBlock=True)
-    (association,) = alice.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
-    ipv6_cidr = association["Ipv6CidrBlock"].replace("/56", "/64")
-    subnet_id = new_subnet(alice, vpc_id, Ipv6CidrBlock=ipv6_cidr)
-    prefix = ipv6_cidr.removesuffix("::/64")
-
-    interface = new_interface(alice, subnet_id, Ipv6AddressCount=1)
-    interface_id = interface["NetworkInterfaceId"]
-    alice.assign_ipv6_addresses(NetworkInterfaceId=interface_id, Ipv6Addresses=[f"{prefix}::bee"])
-    both = [it["Ipv6Address"] for it in described(alice, interface_id)["Ipv6Addresses"]]
-    alice.unassign_ipv6_addresses(NetworkInterfaceId=interface_id, Ipv6Addresses=both[:1])
-
-    assert both == [f"{prefix}::4", f"{prefix}::bee"]
-    assert [it["Ipv6Address"] for it in described(alice, interface_id)["Ipv6Addresses"]] == both[1:]
-    assert found(alice, "ipv6-addresses.ipv6-address", f"{prefix}::bee") == [interface_id]
-    with refused("InvalidParameterValue"):
-        alice.assign_ipv6_addresses(NetworkInterfaceId=interface_id, Ipv6Addresses=["2001:db8::1"])
-
-
-def test_a_launch_takes_several_interfaces(shop: Shop) -> None:
-    subnet_id = default_subnet(shop.ec2)
-    existing = new_interface(shop.ec2, subnet_id)["NetworkInterfaceId"]
-    group_id = shop.ec2.create_security_group(GroupName="web", Description="d")["GroupId"]
-    wanted: Any = [
-        {"DeviceIndex": 2, "SubnetId": subnet_id, "DeleteOnTermination": False, "Description": "third"},
-        {"DeviceIndex": 0, "SubnetId": subnet_id, "Groups": [group_id], "SecondaryPrivateIpAddressCount": 1},
-        {"DeviceIndex": 1, "NetworkInterfaceId": existing},
-    ]
-
-    instance = shop.launch(InstanceType="t3.medium", NetworkInterfaces=wanted)
-    first, second, third = instance["NetworkInterfaces"]
-
-    assert (second["NetworkInterfaceId"], third["Description"]) == (existing, "third")
-    assert [group["GroupId"] for group in instance["SecurityGroups"]] == [group_id]
-    assert len(first["PrivateIpAddresses"]) == 2
-    assert [it["Attachment"]["DeleteOnTermination"] for it in (first, second, third)] == [True, False, False]
-    assert "PublicIpAddress" not in instance
-    ids = {it["NetworkInterfaceId"] for it in (first, second, third)}
-    assert set(fabric_of(shop.running).interfaces) >= ids
-    assert shop.found(("network-interface.network-interface-id", existing)) == [instance["InstanceId"]]
-    assert shop.found(("network-interface.attachment.device-index", "2")) == [instance["InstanceId"]]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "code"),
-    [
-        ([{"DeviceIndex": 0}, {"DeviceIndex": 0}], "InvalidParameterValue"),
-        ([{"DeviceIndex": 0}, {"SubnetId": "subnet-00000000000000000"}], "MissingParameter"),
-        ([{"DeviceIndex": 0, "NetworkInterfaceId": "eni-00000000000000000"}], "InvalidNetworkInterfaceID.NotFound"),
-        ([{"DeviceIndex": 0, "AssociatePublicIpAddress": True}, {"DeviceIndex": 1}], "InvalidParameterCombination"),
-        ([{"DeviceIndex": number} for number in range(3)], "AttachmentLimitExceeded"),
-        ([{"DeviceIndex": 0, "SecondaryPrivateIpAddressCount": 2}], "PrivateIpAddressLimitExceeded"),
-        ([{"DeviceIndex": 0, "InterfaceType": "efa"}], "UnsupportedOperation"),
-    ],
-)
-def test_interfaces_that_a_launch_cannot_have_are_refused(shop: Shop, wanted: Any, code: str) -> None:
-    with refused(code):
-        shop.launch(InstanceType="t3.nano", NetworkInterfaces=wanted)
-
-    assert shop.ec2.describe_network_interfaces()["NetworkInterfaces"] == []
-
-
-def test_one_interface_cannot_be_launched_twice(shop: Shop) -> None:
-    existing: Any = [
-        {
-            "DeviceIndex": 0,
-            "NetworkInterfaceId": new_interface(shop.ec2, default_subnet(shop.ec2))["NetworkInterfaceId"],
-        }
-    ]
-
-    with refused("InvalidParameterCombination"):
-        shop.launch_ids(MinCount=2, MaxCount=2, NetworkInterfaces=existing)
-    shop.launch(NetworkInterfaces=existing)
-    with refused("InvalidNetworkInterface.InUse"):
-        shop.launch(NetworkInterfaces=existing)
 
 
 def test_every_filter_finds_its_interface(shop: Shop) -> None:

@@ -61,7 +61,7 @@ from bakehouse.app.volumes import Volumes
 class App(NetworkUseCases):
     """Everything that a handler may call."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext) -> None:  # noqa: PLR0915 - a line for each noun
         """Make each noun's use cases over the same context."""
         super().__init__(context)
         self.accounts = Accounts(context)

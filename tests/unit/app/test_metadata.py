@@ -94,7 +94,8 @@ async def test_an_address_finds_its_instance(store: Store) -> None:
 async def test_the_interface_and_its_network_come_along(store: Store) -> None:
     metadata = await gathered(store)
 
-    assert (metadata.interface, metadata.subnet, metadata.vpc) == (interface(), SUBNET, VPC)
+    (found,) = metadata.interfaces
+    assert (found.interface, found.subnet, found.vpc) == (interface(), SUBNET, VPC)
 
 
 async def test_groups_come_in_the_interfaces_order(store: Store) -> None:

@@ -7,8 +7,11 @@ from tests.world import World
 
 from bakehouse.app.image_usage_reports import ReportRequest
 from bakehouse.app.images import ImageOfInstance
+from bakehouse.app.nat_gateways import NatGatewayRequest
+from bakehouse.app.prefix_lists import PrefixListRequest
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.image_usage_report import ReportedType
+from bakehouse.domain.prefix_list import AddressFamily
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.store import Store
 
@@ -30,6 +33,11 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
     await world.app.images.deregister(world.caller, world.instance(instance_id).image_id, delete_snapshots=False)
     (vpc,) = world.store.vpcs
     await world.app.egress_only_gateways.create(world.caller, vpc.id, {})
+    ranges = PrefixListRequest(name="offices", family=AddressFamily.IPV4, max_entries=1)
+    await world.app.prefix_lists.create(world.caller, ranges)
+    address = await world.app.elastic_addresses.allocate(world.caller, {})
+    outside = NatGatewayRequest(subnet_id=world.instance(instance_id).subnet_id, allocation_id=address.id)
+    await world.app.nat_gateways.create(world.caller, outside)
     await world.sagas.settle()
     before = contents(world.store)
     await world.stop_server()
