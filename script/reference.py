@@ -37,6 +37,8 @@ _WIDTH: Final = 120
 #: The services beside EC2: each has one heading for all its operations.
 _SERVICE_TITLES: Final = {
     "ebs": "EBS direct APIs",
+    "ec2-instance-connect": "EC2 Instance Connect",
+    "iam": "Identity and Access Management",
     "rbin": "Recycle Bin",
     "ssm": "Systems Manager",
     "sts": "Security Token Service",
