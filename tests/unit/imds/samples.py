@@ -94,19 +94,16 @@ SUBNET = Subnet(
 _OF_METADATA = ("data_devices", "ephemeral_devices", "interruption")
 
 
-def metadata(**changes: Any) -> InstanceMetadata:
-    """Return metadata in which some members of the instance or the interface differ."""
+def metadata(*, others: tuple[NetworkInterface, ...] = (), vpc: Vpc = VPC, **changes: Any) -> InstanceMetadata:
+    """Return metadata in which some members of the instance or the interface differ, with further interfaces."""
     of_interface = {name: changes.pop(name) for name in ("private_ip", "public_ip", "mac") if name in changes}
     of_metadata = {name: changes.pop(name) for name in _OF_METADATA if name in changes}
+    groups = (group(0, "web"), group(1, "ssh"))
     return InstanceMetadata(
         instance=instance(**changes),
-        interfaces=(
-            InterfaceMetadata(
-                interface=interface(**of_interface),
-                vpc=VPC,
-                subnet=SUBNET,
-                groups=(group(0, "web"), group(1, "ssh")),
-            ),
+        interfaces=tuple(
+            InterfaceMetadata(interface=it, vpc=vpc, subnet=SUBNET, groups=groups)
+            for it in (interface(**of_interface), *others)
         ),
         **of_metadata,
     )
