@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 #: Without the revisions of the database: each is as long as its change.
 PYTHON_FILES = sorted(
@@ -29,18 +27,23 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (function.end_lineno or 0) - first[0].lineno + 1 if first else 0
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=str)
-def test_a_file_has_at_most_400_lines(path: Path) -> None:
-    assert len((ROOT / path).read_text().splitlines()) <= 400
+def test_a_file_has_at_most_400_lines() -> None:
+    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in PYTHON_FILES}
+
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=str)
-def test_a_function_has_at_most_60_lines(path: Path) -> None:
-    assert [function.name for function in functions_of(path) if length(function) > 60] == []
+def test_a_function_has_at_most_60_lines() -> None:
+    long = [f"{path}: {it.name}" for path in PYTHON_FILES for it in functions_of(path) if length(it) > 60]
+
+    assert long == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
-def test_a_link_of_a_page_leads_to_a_file(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", (ROOT / page).read_text())
+def test_a_link_of_a_page_leads_to_a_file() -> None:
+    targets = [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", (ROOT / page).read_text())
+    ]
 
-    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
+    assert [f"{page}: {target}" for page, target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
