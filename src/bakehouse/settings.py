@@ -49,7 +49,7 @@ class Settings:
     bucket_folder: str | None = None
     """Folder whose subfolders are buckets for imports, exports and stored images; None is `buckets` in the home."""
     key_folder: str | None = None
-    """Folder of the keys that encrypt volumes; None is `keys` in the home. Elsewhere, the home alone shows nothing."""
+    """Folder of the keys that encrypt volumes; None is `volume-keys` in the home."""
     s3_endpoint: str | None = None
     """URL of the S3-compatible service that has all buckets which are no subfolder; None is no service."""
     s3_profile: str | None = None

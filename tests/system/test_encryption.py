@@ -374,7 +374,7 @@ def test_an_encrypted_snapshot_is_not_put_where_it_would_be_plain(owner: Owner) 
 def test_what_was_made_with_a_key_that_is_lost_is_refused(owner: Owner) -> None:
     snapshot = owner.snapshot()
     key = owner.key()
-    (owner.running.home / "keys" / f"{key.rpartition('/')[2]}.key").unlink()
+    (owner.running.home / "volume-keys" / f"{key.rpartition('/')[2]}.key").unlink()
 
     with pytest.raises(ClientError) as error:
         owner.volume(SnapshotId=snapshot["SnapshotId"], Encrypted=True, KmsKeyId=key)

@@ -103,3 +103,11 @@ def test_a_file_that_nobody_owns_is_found_and_removed(home: Home) -> None:
     repaired = home.run("storage", "check", "--repair")
 
     assert (found.returncode, repaired.returncode, stray.exists()) == (1, 0, False)
+
+
+def test_keys_are_made_and_listed(home: Home) -> None:
+    arn = home.run("key", "create", "payroll", "--description", "of the wages").stdout.strip()
+
+    (key,) = [key for key in home.json("key", "list") if key["arn"] == arn]
+    assert (key["aliases"], key["description"]) == (["alias/payroll"], "of the wages")
+    assert (home.path / "volume-keys" / f"{key['key_id']}.key").stat().st_mode & 0o777 == 0o600

@@ -48,7 +48,7 @@ def make_drivers(home: Path, settings: Settings) -> Drivers:
         s3=(settings.s3_endpoint, settings.region, settings.s3_profile),
         fetch_from_this_host=settings.fetch_from_this_host,
     )
-    keys = KeyDirectory(Path(settings.key_folder or home / "keys"))
+    keys = KeyDirectory(Path(settings.key_folder or home / "volume-keys"))
     if settings.simulate:
         simulated = home / "simulated"
         simulated.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from bakehouse.cli import (
     event_commands,
     image_commands,
     instance_commands,
+    key_commands,
     server_commands,
     spot_commands,
     ssh_commands,
@@ -44,6 +45,7 @@ app.command()(ssh_commands.forward)
 app.command()(ssh_commands.ssh_config)
 app.add_typer(image_commands.images, name="image")
 app.add_typer(account_commands.accounts, name="account")
+app.add_typer(key_commands.keys, name="key")
 app.add_typer(spot_commands.spot, name="spot")
 app.add_typer(storage_commands.storage, name="storage")
 app.add_typer(event_commands.events, name="event")

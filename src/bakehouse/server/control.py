@@ -27,6 +27,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.server import serial_socket
 from bakehouse.server.event_control import EventControl
+from bakehouse.server.key_control import KeyControl
 from bakehouse.server.storage_control import StorageControl
 
 Progress = Callable[[float], None]
@@ -65,6 +66,7 @@ class Control:
                 Route("/images/import", self._import_image, methods=["POST"]),
                 *StorageControl(self._app.storage).routes(),
                 *EventControl(self._app.instance_events).routes(),
+                *KeyControl(self._app.keys).routes(),
                 Route("/instances/{instance_id}/console", self._console),
                 WebSocketRoute("/instances/{instance_id}/serial", self._serial),
                 Route("/instances/{instance_id}/sysrq", self._sysrq, methods=["POST"]),
