@@ -11,7 +11,6 @@ from bakehouse.app.capacity import check_room_to_start
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.encryption import prepare_default_key
 from bakehouse.app.instance_changes import InstanceChange
-from bakehouse.app.encryption import prepare_default_key
 from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
 from bakehouse.app.launch import LaunchRequest, plan, reserve
 from bakehouse.app.networks import Networks
@@ -81,7 +80,6 @@ class Instances:
         """
         context = self._context
         await Networks(context).ensure_default(caller)
-        await prepare_default_key(context, caller)
         await prepare_default_key(context, caller)
         guests = (await context.hypervisor.capabilities()).guests
         async with context.store.transaction() as tx:
