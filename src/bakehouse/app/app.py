@@ -5,9 +5,7 @@ from bakehouse.app.allowed_images import AllowedImagesSettings
 from bakehouse.app.client_tokens import ClientTokens
 from bakehouse.app.consoles import Consoles
 from bakehouse.app.context import AppContext
-from bakehouse.app.encryption import Keys
 from bakehouse.app.export_tasks import ExportTasks
-from bakehouse.app.fast_snapshot_restores import FastSnapshotRestores
 from bakehouse.app.fleets import Fleets
 from bakehouse.app.host import Host
 from bakehouse.app.iam_policies import IamPolicies
@@ -41,34 +39,23 @@ from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.role_sessions import RoleSessions
-from bakehouse.app.root_replacements import RootReplacements
-from bakehouse.app.snapshot_blocks import SnapshotBlocks
-from bakehouse.app.snapshot_copies import SnapshotCopies
-from bakehouse.app.snapshot_locks import SnapshotLocks
-from bakehouse.app.snapshot_sizes import SnapshotSizes
-from bakehouse.app.snapshot_tiers import SnapshotTiers
-from bakehouse.app.snapshots import Snapshots
 from bakehouse.app.spot_requests import SpotRequests
-from bakehouse.app.storage import Storage
+from bakehouse.app.storage_use_cases import StorageUseCases
 from bakehouse.app.store_image_tasks import StoreImageTasks
 from bakehouse.app.tags import Tags
-from bakehouse.app.volume_copies import VolumeCopies
-from bakehouse.app.volume_io import VolumeIo
-from bakehouse.app.volume_modifications import VolumeModifications
-from bakehouse.app.volumes import Volumes
 
 
-class App(NetworkUseCases):
+class App(NetworkUseCases, StorageUseCases):
     """Everything that a handler may call."""
 
-    def __init__(self, context: AppContext) -> None:  # noqa: PLR0915 - a line for each noun
+    def __init__(self, context: AppContext) -> None:
         """Make each noun's use cases over the same context."""
-        super().__init__(context)
+        NetworkUseCases.__init__(self, context)
+        StorageUseCases.__init__(self, context)
         self.accounts = Accounts(context)
         self.allowed_images = AllowedImagesSettings(context)
         self.client_tokens = ClientTokens(context)
         self.consoles = Consoles(context)
-        self.fast_snapshot_restores = FastSnapshotRestores(context)
         self.host = Host(context)
         self.images = Images(context)
         self.export_tasks = ExportTasks(context, self.images)
@@ -90,7 +77,6 @@ class App(NetworkUseCases):
         self.import_tasks = ImportTasks(context)
         self.instances = Instances(context, self.public_addresses)
         self.fleets = Fleets(context, self.instances)
-        self.keys = Keys(context)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
         self.login_keys = LoginKeys(context)
@@ -103,18 +89,6 @@ class App(NetworkUseCases):
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
-        self.root_replacements = RootReplacements(context)
-        self.snapshot_blocks = SnapshotBlocks(context)
-        self.snapshot_copies = SnapshotCopies(context)
-        self.snapshots = Snapshots(context)
-        self.snapshot_locks = SnapshotLocks(context, self.snapshots)
         self.spot_requests = SpotRequests(context)
-        self.storage = Storage(context)
         self.store_image_tasks = StoreImageTasks(context, self.images)
-        self.snapshot_sizes = SnapshotSizes(context)
-        self.snapshot_tiers = SnapshotTiers(context, self.snapshots)
         self.tags = Tags(context)
-        self.volume_copies = VolumeCopies(context)
-        self.volume_io = VolumeIo(context)
-        self.volume_modifications = VolumeModifications(context)
-        self.volumes = Volumes(context)
