@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,18 @@ def test_an_image_is_imported_listed_and_launched_by_its_name(run: Run, disk: Pa
     (group,) = ec2.describe_security_groups(GroupNames=["bakehouse"])["SecurityGroups"]
     assert [entry["FromPort"] for entry in group["IpPermissions"]] == [22, 80]
     assert "fake" in run.data("console", instance_ids[0]) or run.data("console", instance_ids[0]) != ""
+
+
+def test_a_spot_instance_is_interrupted_when_its_guest_was_told(run: Run, disk: Path) -> None:
+    image_id = run.data("image", "import", str(disk), "--name", "for spot").strip()
+    spot_id, other_id = (run.data("launch", image_id, *options).strip() for options in (["--spot"], []))
+    ec2 = client(run.home)
+
+    told = datetime.fromisoformat(run.data("spot", "interrupt", spot_id, "--in", "0").strip())
+
+    assert abs(told - datetime.now(UTC)) < timedelta(minutes=5)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=[spot_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert "is not a running Spot Instance" in str(run.failure("spot", "interrupt", other_id))
 
 
 @pytest.mark.parametrize("file_format", ["qcow2", "raw", "vhd", "vmdk"])

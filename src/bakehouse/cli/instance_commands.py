@@ -22,6 +22,8 @@ def launch(
     user_data: Annotated[Path | None, typer.Option(help="A file with its user data.", exists=True)] = None,
     open_port: Annotated[list[int] | None, typer.Option("--open", help="A TCP port to open, beside 22.")] = None,
     count: Annotated[int, typer.Option(help="How many.", min=1)] = 1,
+    *,
+    spot: Annotated[bool, typer.Option("--spot", help="As spot instances, which can be interrupted.")] = False,
 ) -> None:
     """Launch instances and print their ids."""
     from bakehouse.cli.client import ec2_client
@@ -38,6 +40,8 @@ def launch(
     }
     if user_data is not None:
         request["UserData"] = user_data.read_bytes()
+    if spot:
+        request["InstanceMarketOptions"] = {"MarketType": "spot"}
     if name is not None:
         request["TagSpecifications"] = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}]
     instances = client.run_instances(**request)["Instances"]
