@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,13 @@ def test_sizes_are_those_of_the_spec() -> None:
 
     assert values(argv, "-m") == ["768M"]
     assert values(argv, "-smp") == ["cpus=4,sockets=1,cores=4,threads=1"]
+
+
+@pytest.mark.parametrize(("accelerator", "cores", "threads"), [("kvm", 2, 2), ("tcg", 4, 1)])
+def test_cores_have_the_threads_of_the_spec_where_the_processor_can(accelerator: str, cores: int, threads: int) -> None:
+    argv = build(machine(vcpus=4, threads_per_core=2), DESCRIPTORS, replace(HOST, accelerator=accelerator))
+
+    assert values(argv, "-smp") == [f"cpus=4,sockets=1,cores={cores},threads={threads}"]
 
 
 def test_qemu_may_start_no_program() -> None:

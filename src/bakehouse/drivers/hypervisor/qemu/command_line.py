@@ -95,7 +95,8 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host, waking: Place
     One that is `waking` has its devices in these places, and waits for its memory.
     """
     platform = host.platform
-    cores = spec.vcpus // spec.threads_per_core
+    # The processors that QEMU emulates have no threads: "This family of AMD CPU doesn't support hyperthreading".
+    threads = 1 if host.accelerator == "tcg" else spec.threads_per_core
     plugged = _plugged(spec)
     places = waking or places_of(spec)
     return [
@@ -108,7 +109,7 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host, waking: Place
         *machine_arguments(platform, host.firmware, descriptors.variables),
         "-accel", {"tcg": "tcg,thread=multi"}.get(host.accelerator, host.accelerator),
         "-cpu", platform.emulated_cpu if host.accelerator == "tcg" else "host",
-        "-smp", f"cpus={spec.vcpus},sockets=1,cores={cores},threads={spec.threads_per_core}",
+        "-smp", f"cpus={spec.vcpus},sockets=1,cores={spec.vcpus // threads},threads={threads}",
         "-m", f"{spec.memory_mib}M",
         "-rtc", "base=utc",
         # The process outlives the guest's power-off, so that its disks can be snapshotted at that moment.
