@@ -20,13 +20,6 @@ async def net(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[W
         yield made
 
 
-@pytest.fixture
-async def rootless(tmp_path: Path) -> AsyncIterator[World]:
-    """For what is the same in both modes."""
-    async with world(tmp_path, "rootless") as made:
-        yield made
-
-
 def with_further(spec: InterfaceSpec, net: World, public_number: int | None) -> InterfaceSpec:
     public_ip = None if public_number is None else str(public_pool(net.home)[public_number])
     return replace(spec, secondary_ips=(AddressSpec(private_ip=FURTHER, public_ip=public_ip),))
@@ -55,9 +48,7 @@ async def test_each_private_address_has_its_own_public_one(net: World) -> None:
     assert not await net.is_open_to_host(spec, 8080)
 
 
-@pytest.mark.vm
-async def test_a_further_address_comes_and_goes_with_its_description(rootless: World) -> None:
-    net = rootless
+async def test_a_further_address_comes_and_goes_with_its_description(net: World) -> None:
     spec = interface(10, WEB.group_id)
     guest, other = await net.guest(spec), await net.guest(interface(11, WEB.group_id))
     await guest.ask("second_address", ip=FURTHER, prefix=20)
@@ -74,9 +65,7 @@ async def test_a_further_address_comes_and_goes_with_its_description(rootless: W
     assert await other.ask("connect", ip=FURTHER, port=8080) != "open"
 
 
-@pytest.mark.vm
-async def test_a_further_address_moves_to_another_interface(rootless: World) -> None:
-    net = rootless
+async def test_a_further_address_moves_to_another_interface(net: World) -> None:
     first, second = interface(10, WEB.group_id), interface(11, WEB.group_id)
     await net.fabric.plug(with_further(first, net, None))
     heir, other = await net.guest(second), await net.guest(interface(12, WEB.group_id))
@@ -91,9 +80,7 @@ async def test_a_further_address_moves_to_another_interface(rootless: World) -> 
     assert await other.ask("connect", ip=FURTHER, port=8080) == "open"
 
 
-@pytest.mark.vm
-async def test_names_of_an_interface_lead_there_and_back(rootless: World) -> None:
-    net = rootless
+async def test_names_of_an_interface_lead_there_and_back(net: World) -> None:
     public_name = "ec2-127-16-0-10.compute-1.amazonaws.com"
     spec = interface(10, host_name="i-0123456789abcdef0", names=("ip-172-31-0-10", public_name))
     guest = await net.guest(spec)
@@ -112,9 +99,7 @@ async def test_names_of_an_interface_lead_there_and_back(rootless: World) -> Non
     assert await resolve("i-0123456789abcdef1.ec2.internal") == ""
 
 
-@pytest.mark.vm
-async def test_dhcp_offers_what_its_options_say_from_now_on(rootless: World) -> None:
-    net = rootless
+async def test_dhcp_offers_what_its_options_say_from_now_on(net: World) -> None:
     await net.fabric.plug(INTERFACE)
     guest = await net.bare_guest(INTERFACE)
     assert (await guest.ask("dhcp"))["domain"] == "ec2.internal"

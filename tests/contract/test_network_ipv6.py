@@ -1,4 +1,4 @@
-"""IPv6 in dual-stack subnets, between guests that are namespaces. The same in both modes, so tried in one."""
+"""IPv6 in dual-stack subnets, between guests that are namespaces."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.contract.network_guest import Guest
-from tests.contract.network_world import SEGMENT, WEB, World, group, interface, world
+from tests.contract.network_world import OWN_MODE, SEGMENT, WEB, World, group, interface, world
 
 from bakehouse.ports.network import AclRule, FirewallRule, InterfaceSpec, RouteSpec, SubnetSpec
 
@@ -25,7 +25,7 @@ ALL6 = replace(ALL, number=101, cidr=EVERYBODY)
 
 @pytest.fixture
 async def net(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, "rootless") as made:
+    async with world(tmp_path, OWN_MODE) as made:
         await made.fabric.ensure_segment(VPC)
         await made.fabric.apply_group(WEB6)
         yield made

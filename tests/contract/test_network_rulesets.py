@@ -13,6 +13,7 @@ from tests.contract.network_world import INTERFACE, WEB
 
 from bakehouse.drivers.network.linux import programs, ruleset
 from bakehouse.drivers.network.linux.borders import borders as draw
+from bakehouse.drivers.network.linux.borders import change_public, forwarding, with_public
 from bakehouse.drivers.network.linux.ways import Numbers
 from bakehouse.ports.network import (
     AclRule,
@@ -69,7 +70,7 @@ VPC = SegmentSpec(
 
 
 def borders(segment: SegmentSpec, *interfaces: InterfaceSpec) -> str:
-    return draw(segment, interfaces, Numbers())
+    return draw(segment, forwarding(interfaces), with_public(interfaces), Numbers())
 
 
 HOST = ruleset.host("bakehouse_0123456789ab", "bh0123456789ab")
@@ -131,6 +132,10 @@ def nft(text: str, *options: str) -> str:
         pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE), id="an interface changed"),
         pytest.param(PLUGGED + ruleset.plug(RICH, INTERFACE) + ruleset.unplug(RICH), id="a changed interface gone"),
         pytest.param(BASE + borders(replace(VPC, subnets=())), id="no subnets"),
+        pytest.param(
+            borders(VPC, INTERFACE) + change_public(frozenset({"172.31.0.10"}), frozenset({"172.31.0.20"})),
+            id="another address with a public one",
+        ),
         pytest.param(BASE + borders(VPC) + borders(VPC, INTERFACE, RICH), id="borders and others"),
         pytest.param(
             HOST

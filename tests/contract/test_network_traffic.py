@@ -1,6 +1,6 @@
 """What passes through Linux's network fabric and what does not, between guests that are namespaces.
 
-As root these run in both modes; as another user rootless, for which `/dev/net/tun` is mode 0666 (as on Debian).
+As root they run in the mode for root, else rootless, for which `/dev/net/tun` is mode 0666 (as on Debian).
 """
 
 import asyncio

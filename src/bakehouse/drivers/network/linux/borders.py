@@ -45,20 +45,23 @@ class _Subnet:
     is_open_to_host: bool
 
 
-def borders(segment: SegmentSpec, interfaces: Iterable[InterfaceSpec], numbers: Numbers) -> str:
+def borders(segment: SegmentSpec, forwarding: frozenset[str], public: frozenset[str], numbers: Numbers) -> str:
     """Return the transaction that puts a VPC's routes, ACLs and public addresses in the place of what was there.
+
+    Args:
+        segment: The VPC.
+        forwarding: What `forwarding` returns.
+        public: What `with_public` returns.
+        numbers: Gives marks and device groups.
 
     Raises:
         ValueError: A rule or route makes no sense.
     """
-    plugged = tuple(interfaces)
-    forwarding = frozenset(spec.interface_id for spec in plugged if not spec.source_dest_check)
     subnets = [
         _Subnet(numbers.of(spec.subnet_id), spec, is_open_to_host(segment, spec.subnet_id)) for spec in segment.subnets
     ]
     lines = [f"add table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
-    addresses = sorted({address for spec in plugged for address in public_addresses(spec).values()})
-    elements = f"elements = {{ {', '.join(addresses)} }};" if addresses else ""
+    elements = f"elements = {{ {', '.join(sorted(public))} }};" if public else ""
     lines.append(f"set public {{ type ipv4_addr; {elements} }}")
     for subnet in subnets:
         lines += _way_chain(segment, subnet, numbers, forwarding)
@@ -74,6 +77,26 @@ def borders(segment: SegmentSpec, interfaces: Iterable[InterfaceSpec], numbers: 
     lines += _base_chains(subnets, nats, numbers)
     lines.append("}")
     return "\n".join(line for line in lines if line) + "\n"
+
+
+def change_public(before: frozenset[str], after: frozenset[str]) -> str:
+    """Return the transaction that changes which private addresses have a public one, and nothing else."""
+    changes = (("delete", before - after), ("add", after - before))
+    return "".join(
+        f"{verb} element inet {TABLE} public {{ {', '.join(sorted(addresses))} }}\n"
+        for verb, addresses in changes
+        if addresses
+    )
+
+
+def forwarding(interfaces: Iterable[InterfaceSpec]) -> frozenset[str]:
+    """Return the interfaces to which routes may lead."""
+    return frozenset(spec.interface_id for spec in interfaces if not spec.source_dest_check)
+
+
+def with_public(interfaces: Iterable[InterfaceSpec]) -> frozenset[str]:
+    """Return the private addresses that have a public one."""
+    return frozenset(address for spec in interfaces for address in public_addresses(spec).values())
 
 
 def _way_chain(segment: SegmentSpec, subnet: _Subnet, numbers: Numbers, forwarding: frozenset[str]) -> list[str]:

@@ -66,8 +66,9 @@ class Segment:
         self._interfaces: dict[str, InterfaceSpec] = {}
         #: Private address to the hardware address that dnsmasq may have leased it to.
         self._leased: dict[str, str] = {}
-        #: The ruleset that holds now for routes and ACLs.
-        self._borders = ""
+        #: What the ruleset for routes and ACLs was made of that holds now, and the addresses that it lets outside.
+        self._borders: tuple[SegmentSpec, frozenset[str]] | None = None
+        self._public = frozenset[str]()
         self._metadata: socket.socket | None = None
 
     @property
@@ -112,10 +113,13 @@ class Segment:
 
     def _draw_borders(self, description: SegmentSpec, interfaces: Mapping[str, InterfaceSpec]) -> None:
         """Put routes, ACLs and public addresses into force, if they have changed."""
-        wanted = borders.borders(description, interfaces.values(), self._numbers)
-        if wanted != self._borders:
-            self._firewall.apply(wanted)
-            self._borders = wanted
+        plugged = tuple(interfaces.values())
+        shape, public = (description, borders.forwarding(plugged)), borders.with_public(plugged)
+        if shape != self._borders:
+            self._firewall.apply(borders.borders(*shape, public, self._numbers))
+        elif public != self._public:
+            self._firewall.apply(borders.change_public(self._public, public))
+        self._borders, self._public = shape, public
 
     def _prepare(self, description: SegmentSpec) -> None:
         loopback = self._links.index("lo")
