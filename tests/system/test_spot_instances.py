@@ -94,6 +94,7 @@ def test_a_request_is_tagged_at_launch_and_later(shop: Shop) -> None:
         ({"InstanceInterruptionBehavior": "hibernate"}, "InvalidParameterCombination"),
         ({"ValidUntil": datetime(2030, 1, 1, tzinfo=UTC)}, "InvalidParameterCombination"),
         ({"MaxPrice": "cheap"}, "InvalidParameterValue"),
+        ({"MaxPrice": "0"}, "SpotMaxPriceTooLow"),
         ({"BlockDurationMinutes": 60}, "UnsupportedOperation"),
     ],
 )
@@ -232,7 +233,7 @@ def test_requests_for_spot_instances_are_refused(alice: "EC2Client", how: Any, c
         ("launched-availability-zone-id", "use1-az1"),
         ("product-description", "Linux/UNIX"),
         ("spot-instance-request-id", "sir-*"),
-        ("spot-price", "0.000000"),
+        ("spot-price", "0.000001"),
         ("state", "active"),
         ("status-code", "fulfilled"),
         ("status-message", "Your spot request is fulfilled."),
@@ -272,14 +273,14 @@ def test_requests_that_are_not_there_are_refused(shop: Shop, bob: "EC2Client") -
             client.cancel_spot_instance_requests(SpotInstanceRequestIds=ids)
 
 
-def test_a_spot_hour_costs_nothing_here(alice: "EC2Client") -> None:
+def test_a_spot_hour_costs_next_to_nothing_here(alice: "EC2Client") -> None:
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     how: Any = {"InstanceTypes": ["t3.nano"], "ProductDescriptions": ["Linux/UNIX"], "StartTime": start}
 
     prices = alice.describe_spot_price_history(**how)["SpotPriceHistory"]
 
     assert sorted(it["AvailabilityZone"] for it in prices) == ["us-east-1a", "us-east-1b", "us-east-1c"]
-    assert {it["SpotPrice"] for it in prices} == {"0.000000"}
+    assert {it["SpotPrice"] for it in prices} == {"0.000001"}
     assert {it["Timestamp"] for it in prices} == {start}
 
 

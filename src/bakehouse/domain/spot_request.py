@@ -14,8 +14,9 @@ from typing import Final
 from bakehouse.domain.errors import Ec2Error, invalid_combination, not_honoured
 from bakehouse.domain.instance import Instance, InstanceState, StateReason
 
-#: What an hour costs here: a machine of one's own is not billed. In the form of EC2's spot prices.
-SPOT_PRICE: Final = "0.000000"
+#: What an hour costs here, in the form of EC2's spot prices: a machine of one's own is not billed, so it is the least
+#: that this form can say. Clients take nothing for no price at all (Packer: "No candidate spot prices found!").
+SPOT_PRICE: Final = "0.000001"
 
 #: How long before an interruption a guest is told.
 #: Source: EC2 User Guide, "Spot Instance interruption notices": two minutes.
@@ -173,6 +174,15 @@ def ended_at(request: SpotRequest, instance: Instance | None) -> datetime:
 def persistent_not_honoured() -> Ec2Error:
     """Refuse a request that would be opened again after an interruption: there is no market that gives it back."""
     return not_honoured("SpotInstanceType=persistent", "Only one-time Spot requests are honoured.")
+
+
+def price_too_low(price: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, SpotMaxPriceTooLow; wording as AWS answers it."""
+    return Ec2Error(
+        "SpotMaxPriceTooLow",
+        f"Your Spot request price of {price} is lower than the minimum required Spot request fulfillment price of "
+        f"{SPOT_PRICE}.",
+    )
 
 
 def interruption_needs_persistence(behavior: str) -> Ec2Error:

@@ -23,6 +23,15 @@ from bakehouse.ec2.tag_specifications import requested_tags, tag_set
 _ALIKE: Final = ("BlockDeviceMappings", "ImageId", "InstanceType", "SubnetId")
 _OVERRIDES: Final = (*_ALIKE, "AvailabilityZone", "AvailabilityZoneId", "MaxPrice", "Placement", "Priority")
 
+#: Members of which one value says what is so anyhow, and every other value is refused.
+_AS_IT_IS: Final[Mapping[str, Any]] = {
+    "ExcessCapacityTerminationPolicy": "no-termination",
+    "ReplaceUnhealthyInstances": False,
+    "SpotOptions.InstancePoolsToUseCount": 1,
+    "TargetCapacitySpecification.TargetCapacityUnitType": "units",
+    "TerminateInstancesWithExpiration": False,
+}
+
 _HONOURED: Final = " ".join(
     (
         "Type LaunchTemplateConfigs.LaunchTemplateSpecification.LaunchTemplateId",
@@ -33,6 +42,7 @@ _HONOURED: Final = " ".join(
         "TargetCapacitySpecification.SpotTargetCapacity TargetCapacitySpecification.DefaultTargetCapacityType",
         "SpotOptions.AllocationStrategy SpotOptions.InstanceInterruptionBehavior OnDemandOptions.AllocationStrategy",
         "TagSpecifications",
+        *_AS_IT_IS,
     )
 )
 
@@ -58,6 +68,8 @@ async def create_fleet(ctx: RequestContext, request: Request) -> Response:
     """Launch instances from templates; those that could not be launched are told as errors."""
     if request.get("Type", "maintain") != "instant":
         raise not_honoured(f"Type={request.get('Type', 'maintain')}", "Only fleets of type instant are honoured.")
+    for path, value in _AS_IT_IS.items():
+        _refuse_other_than(request, path, value)
     check_one_time(None, (request.get("SpotOptions") or {}).get("InstanceInterruptionBehavior"))
     tags = requested_tags(request, "fleet", "instance", "volume", "network-interface")
     order = FleetOrder(
@@ -97,6 +109,15 @@ async def delete_fleets(ctx: RequestContext, request: Request) -> Response:
     return {"SuccessfulFleetDeletions": gone, "UnsuccessfulFleetDeletions": kept}
 
 
+def _refuse_other_than(request: Request, path: str, value: object) -> None:
+    *outer, member = path.split(".")
+    given = request
+    for name in outer:
+        given = given.get(name) or {}
+    if member in given and given[member] != value:
+        raise not_honoured(f"{path}={given[member]}")
+
+
 def _configs(request: Request) -> tuple[dict[str, Any], ...]:
     configs = request["LaunchTemplateConfigs"]
     for config in configs:
@@ -113,8 +134,8 @@ def _launcher(ctx: RequestContext, tags: Mapping[str, Mapping[str, str]]) -> Lau
     inner = replace(ctx, caller=replace(ctx.caller, idempotency=None))
 
     async def launch(fleet: Fleet, pool: Pool, lifecycle: Lifecycle, number: int) -> Launched:
-        whole, template_tags = templated(inner, _request(pool, lifecycle, number, tags))
-        wanted = launch_request(inner, _with_subnet(whole, pool))
+        whole, template_tags = templated(inner, _request(pool, number, tags))
+        wanted = launch_request(inner, _with_market(_with_subnet(whole, pool), pool, lifecycle))
         system_tags = {**template_tags, FLEET_TAG: fleet.id}
         launched = await ctx.app.instances.run(inner.caller, replace(wanted, system_tags=system_tags))
         instances = [it.instance for it in launched]
@@ -123,9 +144,8 @@ def _launcher(ctx: RequestContext, tags: Mapping[str, Mapping[str, str]]) -> Lau
     return launch
 
 
-def _request(pool: Pool, lifecycle: Lifecycle, number: int, tags: Mapping[str, Mapping[str, str]]) -> Request:
+def _request(pool: Pool, number: int, tags: Mapping[str, Mapping[str, str]]) -> Request:
     override = pool.override
-    spot_options = {"MaxPrice": override["MaxPrice"]} if "MaxPrice" in override else {}
     specifications = [
         {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in of_kind.items()]}
         for kind, of_kind in tags.items()
@@ -138,13 +158,22 @@ def _request(pool: Pool, lifecycle: Lifecycle, number: int, tags: Mapping[str, M
         "LaunchTemplate": dict(pool.template),
         "MinCount": 1,
         "MaxCount": number,
-        "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": spot_options} if lifecycle == "spot" else {},
     }
     return (
         request
         | ({"TagSpecifications": specifications} if specifications else {})
         | ({"Placement": placement} if placement else {})
     )
+
+
+def _with_market(request: Request, pool: Pool, lifecycle: Lifecycle) -> Request:
+    """Return a request for the fleet's market; of the spot market the template says more, the override the price."""
+    if lifecycle == "on-demand":
+        return {**request, "InstanceMarketOptions": {}}
+    options = dict((request.get("InstanceMarketOptions") or {}).get("SpotOptions") or {})
+    if "MaxPrice" in pool.override:
+        options["MaxPrice"] = pool.override["MaxPrice"]
+    return {**request, "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": options}}
 
 
 def _with_subnet(request: Request, pool: Pool) -> Request:

@@ -10,6 +10,7 @@ from bakehouse.domain.spot_request import (
     SPOT_PRICE,
     interruption_needs_persistence,
     persistent_not_honoured,
+    price_too_low,
     valid_until_needs_persistence,
 )
 from bakehouse.ec2.registry import Request
@@ -57,4 +58,6 @@ def checked_price(text: str | None, member: str) -> str:
         return SPOT_PRICE
     if _PRICE.fullmatch(text) is None:
         raise invalid_parameter(f"Invalid value '{text}' for {member}.")
+    if float(text) < float(SPOT_PRICE):
+        raise price_too_low(text)
     return f"{float(text):.6f}"

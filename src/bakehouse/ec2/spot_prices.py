@@ -1,4 +1,4 @@
-"""DescribeSpotPriceHistory: one price that never changes, as nobody is billed here.
+"""DescribeSpotPriceHistory: one price that never changes, next to nothing, as nobody is billed here.
 
 EC2 answers every change of a price in the time asked for, and the one that was in force at its beginning; of a price
 that never changes, that is the latter alone. Source: EC2 API Reference, DescribeSpotPriceHistory.
@@ -52,7 +52,7 @@ FILTERS: Final[Filters[_Price]] = Filters(
     "MaxResults NextToken",
 )
 async def describe_spot_price_history(ctx: RequestContext, request: Request) -> Response:
-    """List what an hour of each instance type costs in each zone: nothing."""
+    """List what an hour of each instance type costs in each zone."""
     matches = FILTERS.compile(request)
     wanted_zones = _zones(ctx, request)
     at = _since(request)
