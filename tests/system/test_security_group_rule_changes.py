@@ -161,3 +161,29 @@ def test_a_description_of_no_rule_is_refused(
 ) -> None:
     with refused(code):
         alice.update_security_group_rule_descriptions_ingress(GroupId=group_id, **members)
+
+
+def test_a_rule_and_its_group_are_tagged_at_once(alice: "EC2Client", group_id: str, rule_id: str) -> None:
+    other = alice.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[tcp(81, ANYWHERE)])
+    other_id = other["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+
+    alice.create_tags(Resources=[rule_id, group_id, other_id], Tags=[{"Key": "Team", "Value": "a"}])
+
+    tags = alice.describe_tags(Filters=[{"Name": "key", "Values": ["Team"]}])["Tags"]
+    kinds = {(tag["ResourceId"], tag["ResourceType"]) for tag in tags}
+    rules = {(rule_id, "security-group-rule"), (other_id, "security-group-rule")}
+    assert kinds == {(group_id, "security-group"), *rules}
+
+
+def test_tags_of_a_rule_are_removed(alice: "EC2Client", group_id: str, rule_id: str) -> None:
+    alice.create_tags(Resources=[rule_id], Tags=[{"Key": "Team", "Value": "a"}, {"Key": "Kept", "Value": "b"}])
+
+    alice.delete_tags(Resources=[rule_id], Tags=[{"Key": "Team"}])
+
+    assert rule(alice, rule_id)["Tags"] == [{"Key": "Kept", "Value": "b"}]
+    assert "Tags" not in group(alice, group_id) or group(alice, group_id)["Tags"] == []
+
+
+def test_a_rule_of_another_account_is_not_tagged(bob: "EC2Client", rule_id: str) -> None:
+    with refused("InvalidSecurityGroupRuleId.NotFound"):
+        bob.create_tags(Resources=[rule_id], Tags=[{"Key": "Team", "Value": "a"}])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bakehouse.app.context import AppContext
+from bakehouse.app.context import AppContext, scope
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
@@ -12,6 +12,7 @@ from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
 from bakehouse.domain.retention_rule import RetainedType
+from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag
 from bakehouse.store.records import Records
 
@@ -46,6 +47,9 @@ _TAGGABLE: Final = {
     "vpc": "vpcs",
 }
 
+#: As DescribeTags names it; rules are kept with their group.
+_RULE: Final = "security-group-rule"
+
 #: What can be tagged in the Recycle Bin too. Source: EBS User Guide, "Considerations for Recycle Bin".
 _RECYCLED: Final = {
     RetainedType.IMAGE: "image",
@@ -75,10 +79,13 @@ class Tags:
         """Write tags on every resource, or on none: one missing resource refuses all."""
         check_tags(tags)
         async with self._context.store.transaction() as tx:
+            changes = []
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
                 if isinstance(record, Instance) and record.metadata_options.tags_enabled:
                     check_shown_tag_keys(tags)
-                tx.put(_tagged(record, merged(record.tags, tags)))
+                changes.append((record, merged(record.tags, tags)))
+            for changed in _tagged(changes):
+                tx.put(changed)
 
     async def delete(self, caller: Caller, resource_ids: Iterable[str], tags: Mapping[str, str | None] | None) -> None:
         """Remove tags: all when `tags` is None; a key with a value only when the tag has just that value."""
@@ -86,10 +93,13 @@ class Tags:
             if is_system_key(key):
                 raise system_tag()
         async with self._context.store.transaction() as tx:
+            changes = []
             for record in [self._resource(caller, resource_id) for resource_id in resource_ids]:
                 kept = {k: v for k, v in record.tags.items() if is_system_key(k) or not _named(tags, k, v)}
                 if kept != record.tags:
-                    tx.put(_tagged(record, kept))
+                    changes.append((record, kept))
+            for changed in _tagged(changes):
+                tx.put(changed)
 
     def describe(self, caller: Caller) -> Iterator[TagOfResource]:
         """Yield every tag of the caller's resources in the region, and of those in the Recycle Bin."""
@@ -98,6 +108,10 @@ class Tags:
             for record in records.by("scope")[caller.account_id, caller.region].values():
                 for key, value in record.tags.items():
                     yield TagOfResource(record.id, resource_type, key, value)
+        for group in scope(self._context.store.security_groups, caller):
+            for rule in group.rules:
+                for key, value in rule.tags.items():
+                    yield TagOfResource(rule.id, _RULE, key, value)
         for retained_type, resource_type in _RECYCLED.items():
             recycled = self._context.store.recycle_bin.by("kind")[caller.account_id, caller.region, retained_type]
             for it in recycled.values():
@@ -106,6 +120,8 @@ class Tags:
 
     def _resource(self, caller: Caller, resource_id: str) -> Any:  # noqa: ANN401 - a record of any taggable type
         resource_type = resource_type_of(resource_id)
+        if resource_type == _RULE:
+            return self._rule(caller, resource_id)
         if resource_type not in _TAGGABLE:
             raise Ec2Error("InvalidID", f"The ID '{resource_id}' is not valid")
         store = self._context.store
@@ -114,9 +130,42 @@ class Tags:
             raise not_found(resource_type, [resource_id])
         return record
 
+    def _rule(self, caller: Caller, rule_id: str) -> "_RuleOfGroup":
+        for group in scope(self._context.store.security_groups, caller):
+            for rule in group.rules:
+                if rule.id == rule_id:
+                    return _RuleOfGroup(group, rule)
+        raise not_found(_RULE, [rule_id])
 
-def _tagged(record: Any, tags: dict[str, str]) -> Any:  # noqa: ANN401 - a record of any taggable type
-    return record.tagged(tags) if isinstance(record, RecycledResource) else replace(record, tags=tags)
+
+@dataclass(frozen=True, slots=True)
+class _RuleOfGroup:
+    """A rule, which has no record but its group's."""
+
+    group: SecurityGroup
+    rule: SecurityGroupRule
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.rule.tags
+
+
+def _tagged(changes: Iterable[tuple[Any, dict[str, str]]]) -> Iterator[Any]:
+    """Yield records with other tags, each once: of a group that changes with its rules, one that has all of it."""
+    groups: dict[str, SecurityGroup] = {}
+    for record, tags in changes:
+        match record:
+            case _RuleOfGroup(group, rule):
+                group = groups.get(group.id, group)
+                rules = tuple(replace(it, tags=tags) if it.id == rule.id else it for it in group.rules)
+                groups[group.id] = replace(group, rules=rules)
+            case SecurityGroup(id=group_id):
+                groups[group_id] = replace(groups.get(group_id, record), tags=tags)
+            case RecycledResource():
+                yield record.tagged(tags)
+            case _:
+                yield replace(record, tags=tags)
+    yield from groups.values()
 
 
 def _named(tags: Mapping[str, str | None] | None, key: str, value: str) -> bool:
