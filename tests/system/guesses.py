@@ -73,6 +73,9 @@ OF_TYPE = {
 
 #: Kind of record to the members that take ids of it.
 KINDS = {
+    "dhcp_options": ("DhcpOptionsId", "DhcpOptionsIds"),
+    "egress_only_internet_gateways": ("EgressOnlyInternetGatewayId", "EgressOnlyInternetGatewayIds"),
+    "elastic_addresses": ("AllocationId", "AllocationIds"),
     "export_image_tasks": ("ExportImageTaskIds", "ExportTaskId"),
     "export_instance_tasks": ("ExportTaskId", "ExportTaskIds"),
     "image_usage_reports": ("ReportId", "ReportIds"),
@@ -80,9 +83,14 @@ KINDS = {
     "import_image_tasks": ("ImportTaskId", "ImportTaskIds"),
     "import_snapshot_tasks": ("ImportTaskId", "ImportTaskIds"),
     "instances": ("InstanceId", "InstanceIds"),
+    "internet_gateways": ("GatewayId", "InternetGatewayId", "InternetGatewayIds"),
     "key_pairs": ("KeyPairId", "KeyPairIds"),
+    "nat_gateways": ("NatGatewayId", "NatGatewayIds"),
+    "network_acls": ("NetworkAclId", "NetworkAclIds"),
     "network_interfaces": ("NetworkInterfaceId", "NetworkInterfaceIds"),
+    "prefix_lists": ("PrefixListId", "PrefixListIds"),
     "recycle_bin": ("ImageId", "ImageIds", "SnapshotId", "SnapshotIds", "VolumeId", "VolumeIds"),
+    "route_tables": ("RouteTableId", "RouteTableIds"),
     "security_groups": ("GroupId", "GroupIds", "Groups", "SecurityGroupIds"),
     "snapshots": ("SnapshotId", "SnapshotIds", "SourceSnapshotId"),
     "subnets": ("SubnetId", "SubnetIds"),
@@ -96,9 +104,14 @@ OF_SHAPE = {"ImageUsageResourceTypeName": ["ec2:Instance", "ec2:LaunchTemplate"]
 #: Texts that some member of this name could take. What is not here takes words.
 WORDS: dict[str, list[str]] = {
     "AvailabilityZone": ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1z", "eu-west-1a"],
+    "AddressFamily": ["IPv4", "IPv6"],
+    "Cidr": ["10.1.0.0/16", "192.0.2.0/24", "2001:db8::/32", "10.0.0.0"],
+    "CidrBlock": ["10.0.0.0/16", "10.0.1.0/24", "172.31.64.0/20", "172.31.0.0/20", "10.0.0.0/8", "10.0.0", "::/0"],
     "CidrIp": ["0.0.0.0/0", "10.1.2.3/8", "10.0.0.0", "::/0", "10.0.0.0/33"],
     "CidrIpv6": ["::/0", "2001:db8::/32", "0.0.0.0/0"],
     "ClientToken": ["one", "two", "three"],
+    "DestinationCidrBlock": ["0.0.0.0/0", "10.0.0.0/8", "172.31.0.0/16", "172.31.0.0/20", "172.31.0.0/28", "::/0"],
+    "DestinationIpv6CidrBlock": ["::/0", "2001:db8::/32", "0.0.0.0/0"],
     "Device": ["/dev/sdf", "/dev/sdg", "xvdh", "/dev/xvda", "/dev/sda1", "sdf"],
     "DeviceName": ["/dev/sdf", "/dev/sdg", "xvdh", "/dev/xvda", "/dev/sda1", "sdf"],
     "Group": ["all"],
@@ -111,6 +124,7 @@ WORDS: dict[str, list[str]] = {
     "InstanceCount": COUNTS,
     "MaxCount": COUNTS,
     "MinCount": COUNTS,
+    "PrivateIpAddresses": ["172.31.0.9", "172.31.0.10", "172.31.0.4", "10.0.0.1"],
     "PrivateIpAddress": ["172.31.0.4", "172.31.0.0", "172.31.5.6", "10.0.0.1", "172.31.0.300"],
     "RegionNames": ["us-east-1", "eu-west-1", "mars-1"],
     "RootDeviceName": ["/dev/xvda", "/dev/sda1"],
@@ -231,6 +245,14 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
     }
     rules = sorted(rule.id for group in contents["security_groups"].values() for rule in group.rules)[:40]
     watermarks = sorted({mark.key for image in contents["images"].values() for mark in image.watermarks})
+    associations = [
+        association_id
+        for subnet in list(contents["subnets"].values())[:20]
+        for association_id in (subnet.route_table_association_id, subnet.network_acl_association_id)
+        if association_id
+    ]
+    associations += [vpc.main_association_id for vpc in contents["vpcs"].values()]
+    interfaces = list(contents["network_interfaces"].values())
     resources = [resource_id for kind in KINDS for resource_id in ids[kind]]
     known: dict[str, list[str]] = {}
     for kind, members in KINDS.items():
@@ -238,8 +260,14 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
             known.setdefault(member, []).extend(ids[kind])
     return {
         "Any": resources,
+        "AssociationId": sorted(
+            {it.association_id for it in contents["elastic_addresses"].values() if it.association_id}
+        ),
+        "AttachmentId": sorted({it.attachment_id for it in interfaces if it.attachment_id}),
+        "PublicIp": sorted({it.public_ip for it in contents["elastic_addresses"].values()}),
         "Resources": resources,
         **known,
+        "AssociationId": associations,
         **dict.fromkeys(("AccountIds", "UserId", "UserIds"), sorted(everything["accounts"])),
         **dict.fromkeys(("GroupName", "GroupNames", "SecurityGroups"), names["security_groups"]),
         **dict.fromkeys(("KeyName", "KeyNames"), names["key_pairs"]),
