@@ -69,8 +69,9 @@ def _assert_addresses(store: Store) -> None:
 
 
 def _is_uploaded(snapshot: Snapshot) -> bool:
-    """Whether a client still writes it, or has given up."""
-    return snapshot.upload is not None and snapshot.state is not SnapshotState.COMPLETED
+    """Whether a client still writes it, or has given up; or a copy of it failed."""
+    has_failed = snapshot.state is SnapshotState.ERROR and snapshot.state_message is not None
+    return has_failed or (snapshot.upload is not None and snapshot.state is not SnapshotState.COMPLETED)
 
 
 def _assert_settled(store: Store) -> None:

@@ -19,6 +19,7 @@ from bakehouse.app.volume_copies import VolumeCopyRequest
 from bakehouse.app.volume_modifications import ModificationRequest
 from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.image import BlockDevice
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.sagas.catalogue import SAGAS
 
 
@@ -140,6 +141,20 @@ async def _copy_snapshot(world: World, snapshot_id: str) -> None:
     await world.app.snapshot_copies.copy(world.caller, request)
 
 
+async def _encrypt_image(world: World, image: Any) -> None:
+    request = ImageCopyRequest(
+        source_image_id=image.id, source_region=image.region, name="copied", encryption=Encryption(encrypted=True)
+    )
+    await world.app.images.copy(world.caller, request)
+
+
+async def _encrypt_snapshot(world: World, snapshot_id: str) -> None:
+    request = SnapshotCopyRequest(
+        source_snapshot_id=snapshot_id, source_region="us-east-1", encryption=Encryption(encrypted=True)
+    )
+    await world.app.snapshot_copies.copy(world.caller, request)
+
+
 async def _deregister(world: World, image: Any) -> None:
     await world.app.images.deregister(world.caller, image.id, delete_snapshots=True)
 
@@ -173,6 +188,8 @@ SCENARIOS = {
     "detach_volume": Scenario(_with_data_volume, lambda world, ids: world.app.volumes.detach(world.caller, ids[1])),
     "export_disk": Scenario(transferring.image, transferring.export_image),
     "export_disk, of an instance": Scenario(transferring.instance, transferring.export_instance),
+    "encrypt_image": Scenario(_image_of_two, _encrypt_image),
+    "encrypt_snapshot": Scenario(_snapshot, _encrypt_snapshot),
     "import_disks": Scenario(transferring.disks, transferring.import_image),
     "import_disks, one": Scenario(transferring.disks, transferring.import_snapshot),
     "modify_volume": Scenario(_free_volume, _modify),

@@ -410,3 +410,28 @@ def test_every_instance_type_can_have_encrypted_volumes(owner: Owner) -> None:
     (kind,) = owner.ec2.describe_instance_types(InstanceTypes=["t3.micro"], Filters=wanted)["InstanceTypes"]
 
     assert kind["EbsInfo"]["EncryptionSupport"] == "supported"
+
+
+def test_a_copy_whose_key_is_lost_says_so(owner: Owner) -> None:
+    snapshot, key = owner.snapshot(), owner.key()
+    (owner.running.home / "volume-keys" / f"{key.rpartition('/')[2]}.key").unlink()
+    wanted: dict[str, Any] = {"SourceRegion": "us-east-1", "SourceSnapshotId": snapshot["SnapshotId"]}
+
+    copy_id = owner.ec2.copy_snapshot(**wanted, Encrypted=True, KmsKeyId=key)["SnapshotId"]
+
+    failed = until(lambda: owner.shown(copy_id), lambda copy: copy["State"] == "error")
+    assert failed["StateMessage"] == "Given key ID is not accessible"
+
+
+def test_an_image_s_copy_whose_key_is_lost_fails_with_a_reason(shop: Shop) -> None:
+    owner = Owner(shop.running, shop.name)
+    key = owner.key()
+    (owner.running.home / "volume-keys" / f"{key.rpartition('/')[2]}.key").unlink()
+    wanted: dict[str, Any] = {"SourceImageId": shop.image_id, "SourceRegion": "us-east-1", "Name": "encrypted"}
+
+    image_id = shop.ec2.copy_image(**wanted, Encrypted=True, KmsKeyId=key)["ImageId"]
+
+    image = until(
+        lambda: shop.ec2.describe_images(ImageIds=[image_id])["Images"][0], lambda it: it["State"] == "failed"
+    )
+    assert image["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"

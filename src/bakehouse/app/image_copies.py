@@ -21,7 +21,7 @@ from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.tags import check_tags, merged
-from bakehouse.sagas.copy_image import COPY_IMAGE, CopyImage
+from bakehouse.sagas.copy_image import COPY_IMAGE, ENCRYPT_IMAGE, CopyImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +68,20 @@ class ImageCopies(ImageCatalogue):
             for snapshot in self._storage(caller, source)
         }
         image = self._image_copy(caller, source, image_id, copies, request)
+        is_encrypted_anew = any(
+            copy.kms_key_id != context.store.snapshots[source_id].kms_key_id for source_id, copy in copies.items()
+        )
         params = CopyImage(image_id=image_id, copies={copy.id: source_id for source_id, copy in copies.items()})
         async with context.store.transaction() as tx:
             tx.put(image)
             for copy in copies.values():
                 tx.put(copy)
             tx.remember(caller, image_id, context.now().timestamp())
-            saga_id = context.sagas.enlist(tx, COPY_IMAGE, params, subject_id=image_id)
+            saga = ENCRYPT_IMAGE if is_encrypted_anew else COPY_IMAGE
+            saga_id = context.sagas.enlist(tx, saga, params, subject_id=image_id)
         # Whether it failed is told by the image's state, as on EC2.
         copying = context.sagas.begin(saga_id)
-        if all(copy.kms_key_id == context.store.snapshots[it].kms_key_id for it, copy in copies.items()):
+        if not is_encrypted_anew:
             await asyncio.wait([copying])
         return image
 

@@ -15,7 +15,7 @@ from bakehouse.app.public_access import may_read
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.ids import new_id
-from bakehouse.domain.kms_key import Encryption
+from bakehouse.domain.kms_key import Encryption, key_unusable
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
 from bakehouse.domain.snapshot_block import (
     BLOCKS_PER_GIB,
@@ -36,6 +36,7 @@ from bakehouse.domain.snapshot_block import (
 )
 from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.tags import check_tags
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.snapshot_blocks import BlocksUnreadable, NoSuchUpload, UnrelatedSnapshots, WrongBlocks
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull
 from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT, CompleteSnapshot
@@ -204,6 +205,8 @@ class SnapshotBlocks:
             raise snapshot_not_written(snapshot.id) from err
         except WrongBlocks as err:
             raise parameter_invalid("The checksum is not that of the block's data.") from err
+        except KeyUnavailable as err:
+            raise snapshot_unreadable(snapshot.id) from err
         except StorageFull as err:
             raise host_full() from err
         finally:
@@ -236,6 +239,8 @@ class SnapshotBlocks:
             await self._seal(snapshot_id, changed_blocks)
         except NoSuchUpload as err:
             raise snapshot_not_written(snapshot_id) from err
+        except KeyUnavailable as err:
+            raise snapshot_unreadable(snapshot_id) from err
         except StorageFull as err:
             raise host_full() from err
         return self._own(caller, snapshot_id)
@@ -289,6 +294,8 @@ class SnapshotBlocks:
         except Exception as err:
             async with self._context.store.transaction() as tx:
                 tx.forget(caller)
+            if isinstance(err, KeyUnavailable):
+                raise parameter_invalid(key_unusable().message) from err
             if isinstance(err, StorageFull):
                 raise host_full() from err
             if isinstance(err, NoSuchSnapshot):

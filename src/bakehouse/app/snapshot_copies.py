@@ -16,6 +16,7 @@ from bakehouse.domain.tags import check_tags
 from bakehouse.domain.volume import storage_full
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull
 from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT, CopySnapshot
+from bakehouse.sagas.encrypt_snapshot import ENCRYPT_SNAPSHOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +63,13 @@ class SnapshotCopies:
             tags=request.tags,
         )
         params = CopySnapshot(source_id=source.id, snapshot_id=copy.id)
+        is_encrypted_anew = copy.kms_key_id != source.kms_key_id
         async with context.store.transaction() as tx:
             tx.put(copy)
-            saga_id = context.sagas.enlist(tx, COPY_SNAPSHOT, params, subject_id=copy.id)
-        if copy.kms_key_id != source.kms_key_id:
-            # Every byte is encrypted anew, which takes its time: that it failed is told by its state, as on EC2.
-            context.sagas.begin(saga_id)
+            saga = ENCRYPT_SNAPSHOT if is_encrypted_anew else COPY_SNAPSHOT
+            saga_id = context.sagas.enlist(tx, saga, params, subject_id=copy.id)
+        if is_encrypted_anew:
+            context.sagas.begin(saga_id)  # That it failed is told by its state, as on EC2.
             return copy
         try:
             await context.sagas.run(saga_id)

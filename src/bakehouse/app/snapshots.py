@@ -12,11 +12,13 @@ from bakehouse.domain.errors import auth_failure, incorrect_state, invalid_param
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import user_id_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
+from bakehouse.domain.kms_key import key_unusable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
 from bakehouse.domain.snapshot_lock import snapshot_locked
 from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags, merged
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeState, storage_full, volume_not_available
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
 from bakehouse.sagas import recycle_bin
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS, CreateSnapshots
@@ -160,6 +162,8 @@ class Snapshots:
             await self._context.sagas.run(saga_id)
         except StorageFull as err:
             raise storage_full() from err
+        except KeyUnavailable as err:
+            raise key_unusable() from err
         except (NoSuchVolume, VolumeInUse) as err:  # deleted, or attached elsewhere, before its turn came
             raise volume_not_available(", ".join(params.snapshots)) from err
 

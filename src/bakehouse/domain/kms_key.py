@@ -12,6 +12,10 @@ from bakehouse.domain.errors import Ec2Error, invalid_combination, operation_not
 #: Source: EBS User Guide, "How Amazon EBS encryption works".
 DEFAULT_ALIAS: Final = "alias/aws/ebs"
 
+#: What a snapshot says whose copy failed. Source: EBS User Guide, "Copy a snapshot", for a key that cannot be used.
+KEY_NOT_ACCESSIBLE: Final = "Given key ID is not accessible"
+COPY_FAILED: Final = "The snapshot could not be copied"
+
 _NAMES: Final = uuid.UUID("6b616b65-6b65-4000-8000-65627364656b")
 _KEY_ARN: Final = re.compile(r"arn:aws:kms:(?P<region>[a-z0-9-]+):(?P<account_id>\d{12}):(?P<name>(key|alias)/.+)")
 

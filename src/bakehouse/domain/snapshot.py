@@ -40,6 +40,8 @@ class Snapshot:
     encrypted: bool = False
     kms_key_id: str | None = None
     """ARN of the key that encrypts it."""
+    state_message: str | None = None
+    """Of a copy that failed, why."""
     create_volume_accounts: tuple[str, ...] = ()
     """Accounts that may make volumes from it; `all` for everybody."""
     transfer_type: str | None = None

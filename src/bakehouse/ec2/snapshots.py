@@ -110,6 +110,7 @@ def _info_view(snapshot: Snapshot) -> Response:
         "Description": snapshot.description,
         "Encrypted": snapshot.encrypted,
         "KmsKeyId": snapshot.kms_key_id,
+        "StateMessage": snapshot.state_message,
         "Tags": tag_set(snapshot.tags),
     }
 

@@ -9,7 +9,7 @@ from bakehouse.sagas.archive_snapshot import ARCHIVE_SNAPSHOT
 from bakehouse.sagas.attach_network_interface import ATTACH_NETWORK_INTERFACE
 from bakehouse.sagas.attach_volume import ATTACH_VOLUME
 from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT
-from bakehouse.sagas.copy_image import COPY_IMAGE
+from bakehouse.sagas.copy_image import COPY_IMAGE, ENCRYPT_IMAGE
 from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT
 from bakehouse.sagas.copy_volume import COPY_VOLUME
 from bakehouse.sagas.create_image import CREATE_IMAGE
@@ -20,6 +20,7 @@ from bakehouse.sagas.delete_snapshots import DELETE_SNAPSHOTS
 from bakehouse.sagas.delete_volume import DELETE_VOLUME
 from bakehouse.sagas.detach_network_interface import DETACH_NETWORK_INTERFACE
 from bakehouse.sagas.detach_volume import DETACH_VOLUME
+from bakehouse.sagas.encrypt_snapshot import ENCRYPT_SNAPSHOT
 from bakehouse.sagas.engine import Saga
 from bakehouse.sagas.export_disk import EXPORT_DISK
 from bakehouse.sagas.import_disks import IMPORT_DISKS
@@ -56,6 +57,8 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     DELETE_VOLUME,
     DETACH_NETWORK_INTERFACE,
     DETACH_VOLUME,
+    ENCRYPT_IMAGE,
+    ENCRYPT_SNAPSHOT,
     EXPORT_DISK,
     IMPORT_DISKS,
     MODIFY_VOLUME,

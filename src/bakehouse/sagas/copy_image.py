@@ -1,4 +1,4 @@
-"""Copy an image: a copy of each of its snapshots, and no byte of them.
+"""Copy an image: a copy of each of its snapshots, and no byte of them but under another key.
 
 Before it begins the copy is `pending`, with the new snapshots, `pending` too, in its mapping. Afterwards it is
 `available` and they are `completed`; or it is `failed` with its reason, and they are gone. The source is only read: it
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bakehouse.domain.image import ImageState
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull
 from bakehouse.sagas import volumes
 from bakehouse.sagas.context import SagaContext
@@ -19,7 +20,9 @@ from bakehouse.sagas.engine import Saga, Step
 #: Code and message. Source: EC2 API Reference, StateReason.
 _STORAGE_FULL: Final = "Server.InsufficientVolumeCapacity: The host has no space left for the snapshots"
 _SOURCE_GONE: Final = "Client.InvalidSnapshot.NotFound: A snapshot of the source image has been deleted"
+_KEY_GONE: Final = "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"
 _COPY_FAILED: Final = "Server.InternalError: The snapshots could not be copied"
+_REASONS: Final = {StorageFull: _STORAGE_FULL, NoSuchSnapshot: _SOURCE_GONE, KeyUnavailable: _KEY_GONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +38,11 @@ async def copy_snapshots(ctx: SagaContext, params: CopyImage) -> None:
     """Let the volume store copy the snapshots."""
     try:
         await volumes.copy_snapshots(ctx, params.copies)
-    except (NoSuchSnapshot, StorageFull) as err:
+    except (NoSuchSnapshot, StorageFull, KeyUnavailable) as err:
         async with ctx.store.transaction() as tx:
             image = ctx.store.images.get(params.image_id)
             if image is not None:
-                tx.put(replace(image, state_reason=_STORAGE_FULL if isinstance(err, StorageFull) else _SOURCE_GONE))
+                tx.put(replace(image, state_reason=_REASONS[type(err)]))
         raise
 
 
@@ -73,3 +76,6 @@ COPY_IMAGE: Final = Saga(
         Step("mark_available", do=mark_available),  # last, so it needs no undo
     ),
 )
+
+#: The same where every byte is encrypted anew, which takes its time.
+ENCRYPT_IMAGE: Final = Saga(name="encrypt_image", params=CopyImage, steps=COPY_IMAGE.steps, in_background=True)
