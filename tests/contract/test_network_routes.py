@@ -174,6 +174,23 @@ async def test_a_firewall_instance_stands_between_two_subnets(net: World) -> Non
     assert (before, after) == ("silent", "172.31.16.11 6")
 
 
+async def test_a_firewall_instance_stands_before_the_internet(net: World) -> None:
+    """What it lets out has the sender's own address, which has a public one."""
+    firewall_spec = interface(
+        10, OPEN.group_id, subnet_id=DATA.subnet_id, subnet_cidr=DATA.cidr, private_ip="172.31.32.10"
+    )
+    firewall_spec = replace(firewall_spec, source_dest_check=False)
+    by_firewall = RouteSpec(destination=EVERYBODY, target="interface", target_id=firewall_spec.interface_id)
+    await describe(net, replace(PUBLIC, routes=(by_firewall,)), replace(DATA, routes=(INTERNET,)))
+    firewall, guest = await net.guest(firewall_spec), await net.guest(public(net, 11))
+    without = await net.guest(replace(public(net, 12), public_ip=None))
+
+    assert not await reaches_outside(guest)
+    await firewall.ask("forward", translate=False)
+    assert await reaches_outside(guest)
+    assert not await reaches_outside(without)
+
+
 async def test_an_instance_that_forwards_is_still_asked_who_it_is(net: World) -> None:
     """Metadata goes by the sender's address, so nobody may borrow one there."""
     await describe(net)

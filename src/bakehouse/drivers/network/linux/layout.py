@@ -30,6 +30,10 @@ LINK_ADDRESS: Final = "100.127.0.2"
 UPLINK_NETWORK: Final = "100.127.1.0/24"
 UPLINK_RESOLVER: Final = "100.127.1.3"
 """slirp4netns answers there for the host's resolvers (its network's base plus three)."""
+FORWARDED_ADDRESS: Final = "100.127.1.101"
+"""By which slirp4netns sees what a guest forwards from others, besides its usual guest at 100.127.1.100."""
+FORWARDED_ZONE: Final = 1
+"""Where connections are tracked that a guest forwards from others: it has sent their packets once already."""
 
 #: Interfaces inside a segment: the link to the host (root only) and slirp4netns. Guests have `tap...`.
 HOST_LINK: Final = "up0"

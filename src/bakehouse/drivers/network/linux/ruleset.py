@@ -15,6 +15,8 @@ from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from bakehouse.drivers.network.linux.layout import (
+    FORWARDED_ADDRESS,
+    FORWARDED_ZONE,
     HOST_ADDRESS,
     HOST_LINK,
     IPV6_RESOLVER,
@@ -56,10 +58,12 @@ table inet {TABLE} {{
   map private {{ type ipv4_addr : ipv4_addr; }}
   chain antispoof {{
     type filter hook prerouting priority raw; policy drop;
+    iifname "{UPLINK}" ip daddr {FORWARDED_ADDRESS} ct zone set {FORWARDED_ZONE}
     iifname != "{TAP_PREFIX}*" accept
     iifname . ether saddr . ip saddr @sources accept
     iifname . ether saddr . ip6 saddr @sources6 accept
     ip6 saddr fe80::/10 iifname . ether saddr @dual_stack accept
+    iifname . ether saddr @forwarders fib daddr oifname "{UPLINK}" ct zone set {FORWARDED_ZONE} accept
     iifname . ether saddr @forwarders fib daddr type unicast accept
   }}
   chain arrive {{
@@ -68,6 +72,7 @@ table inet {TABLE} {{
   }}
   chain leave {{
     type nat hook postrouting priority srcnat;
+    oifname "{UPLINK}" ct zone {FORWARDED_ZONE} snat ip to {FORWARDED_ADDRESS}
     oifname "{UPLINK}" masquerade
   }}
   chain to_guest {{

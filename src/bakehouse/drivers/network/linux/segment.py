@@ -12,6 +12,7 @@ from typing import Final
 from bakehouse.drivers.network.linux import borders, ruleset
 from bakehouse.drivers.network.linux.host_link import HostLink
 from bakehouse.drivers.network.linux.layout import (
+    FORWARDED_ADDRESS,
     HOST_ADDRESS,
     IPV6_RESOLVER,
     LINK_LOCAL_RESOLVER,
@@ -124,7 +125,7 @@ class Segment:
     def _prepare(self, description: SegmentSpec) -> None:
         loopback = self._links.index("lo")
         self._links.set_up(loopback)
-        own = [METADATA_ADDRESS, LINK_LOCAL_RESOLVER, resolver(description.cidr)]
+        own = [METADATA_ADDRESS, LINK_LOCAL_RESOLVER, FORWARDED_ADDRESS, resolver(description.cidr)]
         if self._host_link is None:
             own.append(HOST_ADDRESS)  # the forwarder's connections come from it
         for address in own:
