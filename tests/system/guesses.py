@@ -252,6 +252,7 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
         if association_id
     ]
     associations += [vpc.main_association_id for vpc in contents["vpcs"].values()]
+    associations += [it.association_id for it in contents["elastic_addresses"].values() if it.association_id]
     interfaces = list(contents["network_interfaces"].values())
     resources = [resource_id for kind in KINDS for resource_id in ids[kind]]
     known: dict[str, list[str]] = {}
@@ -260,9 +261,6 @@ def known_ids(everything: Mapping[str, Mapping[str, Any]], account_id: str | Non
             known.setdefault(member, []).extend(ids[kind])
     return {
         "Any": resources,
-        "AssociationId": sorted(
-            {it.association_id for it in contents["elastic_addresses"].values() if it.association_id}
-        ),
         "AttachmentId": sorted({it.attachment_id for it in interfaces if it.attachment_id}),
         "PublicIp": sorted({it.public_ip for it in contents["elastic_addresses"].values()}),
         "Resources": resources,

@@ -60,3 +60,26 @@ def furnish(server: InProcess, disk: Path) -> None:
         ]:
             answer = server.ask(action, list(parameters.items()), account=account)
             assert answer.status == 200, answer
+        _furnish_network(server, account, launched[0])
+
+
+def _furnish_network(server: InProcess, account: str, instance_id: str) -> None:
+    """Give an account a second interface in its instance, a free one, an Elastic IP each, a gateway, a prefix list."""
+    described = server.ask("DescribeInstances", [("InstanceId.1", instance_id)], account=account)
+    subnet = {"SubnetId": described.texts("subnetId")[0]}
+    addresses = [server.ask("AllocateAddress", [], account=account).texts("allocationId")[0] for _ in range(3)]
+    interfaces = [
+        server.ask("CreateNetworkInterface", list(subnet.items()), account=account).texts("networkInterfaceId")[0]
+        for _ in range(2)
+    ]
+    attached = {"NetworkInterfaceId": interfaces[0], "InstanceId": instance_id, "DeviceIndex": "1"}
+    listed = {"PrefixListName": "word", "AddressFamily": "IPv4", "MaxEntries": "5", "Entry.1.Cidr": "10.1.0.0/16"}
+    for action, parameters in [
+        ("AttachNetworkInterface", attached),
+        ("AssociateAddress", {"AllocationId": addresses[0], "NetworkInterfaceId": interfaces[0]}),
+        ("AssociateAddress", {"AllocationId": addresses[1], "NetworkInterfaceId": interfaces[1]}),
+        ("CreateNatGateway", {**subnet, "AllocationId": addresses[2]}),
+        ("CreateManagedPrefixList", listed),
+    ]:
+        answer = server.ask(action, list(parameters.items()), account=account)
+        assert answer.status == 200, answer

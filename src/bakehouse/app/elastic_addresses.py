@@ -123,15 +123,15 @@ class ElasticAddresses:
         there = interface.association_of(private_ip)
         if there is not None and there.allocation_id == address.id:
             return there.id
-        if address.interface_id is not None:
-            if not request.allow_reassociation:
-                raise already_associated(address.id, address.association_id)
-            await self._take_away(address)
-        if there is not None and not request.allow_reassociation:
+        if not request.allow_reassociation and address.interface_id is not None:
+            raise already_associated(address.id, address.association_id)
+        if not request.allow_reassociation and there is not None:
             raise already_associated(interface.id, there.id)
+        await self._take_away(address)
         # What was awaited may have changed them.
         address = self._context.store.elastic_addresses[address.id]
         interface = self._context.store.network_interfaces[interface.id]
+        there = interface.association_of(private_ip)
         association = AddressAssociation(
             id=new_id("elastic-ip-association"),
             allocation_id=address.id,

@@ -8,6 +8,7 @@ from bakehouse.app.network_interfaces import NetworkInterfaces, address_count_li
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_combination, invalid_parameter, missing_parameter
+from bakehouse.domain.network import Subnet, address_in_use, address_outside_subnet, is_assignable
 from bakehouse.domain.network_interface import NetworkInterface, address_limit, address_not_of, disassociated
 
 
@@ -30,17 +31,22 @@ class InterfaceAddresses:
         self._interfaces = interfaces
 
     async def assign_private_ips(self, caller: Caller, interface_id: str, request: AddressRequest) -> tuple[str, ...]:
-        """Give an interface secondary IPv4 addresses and return them."""
+        """Give an interface secondary IPv4 addresses and return them.
+
+        An address that another interface has is refused (InvalidIPAddress.InUse), or taken from there if that is
+        allowed and it is a secondary one there.
+        """
         interface = self._interfaces.changeable(caller, interface_id)
-        count = _count(request)
-        self._check_room(interface, len(interface.private_ips) + count)
-        if request.allow_reassignment:
-            for address in request.addresses:
-                await self._take_away(interface, address)
-            interface = self._context.store.network_interfaces[interface.id]
+        self._check_room(interface, len(interface.private_ips) + _count(request))
         subnet = self._context.store.subnets[interface.subnet_id]
+        wanted = tuple(dict.fromkeys(it for it in request.addresses if it not in interface.secondary_ips))
+        holders = [self._holder(subnet, address, request) for address in wanted]
+        for address, holder in zip(wanted, holders, strict=True):
+            if holder is not None:
+                await self._unassign(self._context.store.network_interfaces[holder.id], [address])
+        # What was awaited may have changed it.
+        interface = self._context.store.network_interfaces[interface.id]
         addresses = PrivateAddresses(self._context.store)
-        wanted = tuple(address for address in request.addresses if address not in interface.secondary_ips)
         assigned = (
             addresses.take(subnet, wanted) if request.addresses else addresses.take_free(subnet, request.count or 0)
         )
@@ -89,12 +95,15 @@ class InterfaceAddresses:
         if count > most:
             raise address_limit(most)
 
-    async def _take_away(self, interface: NetworkInterface, address: str) -> None:
-        """Take an address from the interface that has it as a secondary one."""
-        holders = self._context.store.network_interfaces.by("address")[interface.vpc_id, address].values()
-        for holder in list(holders):
-            if holder.id != interface.id and address in holder.secondary_ips:
-                await self._unassign(holder, [address])
+    def _holder(self, subnet: Subnet, address: str, request: AddressRequest) -> NetworkInterface | None:
+        """Return the interface that an address is to be taken from; None when it is free."""
+        if not is_assignable(subnet.cidr, address):
+            raise address_outside_subnet(address)
+        holders = self._context.store.network_interfaces.by("address")[subnet.vpc_id, address]
+        holder = next(iter(holders.values()), None)
+        if holder is not None and not (request.allow_reassignment and address in holder.secondary_ips):
+            raise address_in_use(address)
+        return holder
 
     async def _unassign(self, interface: NetworkInterface, addresses: Sequence[str]) -> None:
         kept = tuple(address for address in interface.secondary_ips if address not in addresses)
