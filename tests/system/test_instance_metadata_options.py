@@ -118,6 +118,9 @@ def test_an_account_that_enforces_tokens_launches_nothing_without(shop: Shop) ->
         shop.ec2.modify_instance_metadata_defaults(HttpTokens="optional")
 
 
-def test_the_ipv6_endpoint_is_refused(shop: Shop) -> None:
+def test_the_ipv6_endpoint_stays_disabled(shop: Shop) -> None:
+    instance_id = shop.launch()["InstanceId"]
+
+    shop.ec2.modify_instance_metadata_options(InstanceId=instance_id, HttpProtocolIpv6="disabled")
     with refused("UnsupportedOperation"):
-        shop.ec2.modify_instance_metadata_options(InstanceId=shop.launch()["InstanceId"], HttpProtocolIpv6="enabled")
+        shop.ec2.modify_instance_metadata_options(InstanceId=instance_id, HttpProtocolIpv6="enabled")

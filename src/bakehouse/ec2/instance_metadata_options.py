@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakehouse.domain.account_settings import AccountSettings
+from bakehouse.domain.errors import not_honoured
 from bakehouse.domain.metadata_options import MetadataPreferences
 from bakehouse.ec2.instance_option_views import metadata_options_view
 from bakehouse.ec2.launch_options import metadata_preferences
@@ -16,10 +17,12 @@ _NO_HOP_LIMIT = -1
 
 @operation(
     "ModifyInstanceMetadataOptions",
-    honours="InstanceId HttpTokens HttpPutResponseHopLimit HttpEndpoint InstanceMetadataTags",
+    honours="InstanceId HttpTokens HttpPutResponseHopLimit HttpEndpoint HttpProtocolIpv6 InstanceMetadataTags",
 )
 async def modify_instance_metadata_options(ctx: RequestContext, request: Request) -> Response:
     """Change an instance's options. They hold at once; the answer says `pending`, as EC2's does."""
+    if request.get("HttpProtocolIpv6", "disabled") != "disabled":
+        raise not_honoured("HttpProtocolIpv6=enabled")
     instance = await ctx.app.instance_options.modify_metadata(
         ctx.caller, request["InstanceId"], metadata_preferences(request)
     )
