@@ -248,7 +248,9 @@ def test_the_world_has_more_than_a_page_of_what_can_be_made(world: World) -> Non
     }
 
     assert small == {
+        "DescribeCapacityReservations",
         "DescribeFastLaunchImages",
+        "DescribeHosts",
         "DescribePrefixLists",
         "DescribeStaleSecurityGroups",
         "DescribeVpcEndpointServices",

@@ -12,6 +12,20 @@ def test_guests_may_have_the_memory_of_the_host() -> None:
     assert capacity_of(Settings()).guest_memory_mib == host_memory_mib()
 
 
+def test_a_container_may_have_less(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("134217728\n")
+
+    assert host_memory_mib(limit) == 128
+
+
+def test_a_container_without_limit_has_the_memory_of_the_host(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("max\n")
+
+    assert host_memory_mib(limit) == host_memory_mib(tmp_path / "not there")
+
+
 def test_simulated_guests_have_as_much_as_they_like() -> None:
     assert capacity_of(Settings(simulate=True)).guest_memory_mib is None
 
