@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.server import RunningServer
-from tests.system.networking import new_vpc, of_vpc, tagged
+from tests.system.networking import new_gateway, new_subnet, new_vpc, of_vpc, tagged
 from tests.system.refusals import contents, refused
 from tests.system.shop import Shop
 
@@ -225,6 +225,25 @@ def test_host_names_need_dns(alice: "EC2Client") -> None:
         alice.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})
     with refused("InvalidParameterValue"):
         alice.modify_vpc_attribute(VpcId=ids(alice, ("is-default", "true"))[0], EnableDnsSupport={"Value": False})
+
+
+def test_only_a_vpc_with_host_names_has_public_ones(shop: Shop) -> None:
+    vpc_id = new_vpc(shop.ec2)
+    new_gateway(shop.ec2, vpc_id)
+    subnet_id = new_subnet(shop.ec2, vpc_id)
+    shop.ec2.modify_subnet_attribute(SubnetId=subnet_id, MapPublicIpOnLaunch={"Value": True})
+    instance = shop.launch(SubnetId=subnet_id)
+    address = instance["PublicIpAddress"]
+    assert (instance["PublicDnsName"], instance["NetworkInterfaces"][0]["Association"]["PublicDnsName"]) == ("", "")
+    assert shop.found(("dns-name", "*")) == []
+    (interface,) = shop.ec2.describe_network_interfaces(Filters=of_vpc(vpc_id))["NetworkInterfaces"]
+    assert interface["Association"]["PublicDnsName"] == ""
+
+    shop.ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})
+
+    named = shop.describe(instance["InstanceId"])
+    assert named["PublicDnsName"] == named["NetworkInterfaces"][0]["Association"]["PublicDnsName"] == address
+    assert shop.found(("dns-name", address)) == [instance["InstanceId"]]
 
 
 def test_a_vpc_gets_another_range_and_loses_it(alice: "EC2Client") -> None:

@@ -23,6 +23,8 @@ class InstanceDetails:
     """Those attached, the root first."""
     interface_groups: tuple[tuple[SecurityGroup, ...], ...]
     """For each interface its groups, in its order."""
+    has_public_names: bool = True
+    """Whether its VPC gives public addresses names."""
 
     @property
     def interface(self) -> NetworkInterface | None:
@@ -38,6 +40,7 @@ class InstanceDetails:
         """Tell whether both are made of the very same records."""
         return (
             self.instance is other.instance
+            and self.has_public_names == other.has_public_names
             and _same(self.interfaces, other.interfaces)
             and _same(self.volumes, other.volumes)
             and len(self.interface_groups) == len(other.interface_groups)
@@ -83,7 +86,9 @@ class InstanceGatherer:
         volumes = tuple(store.volumes.by("instance")[instance.id].values())
         if len(volumes) > 1:
             volumes = tuple(sorted(volumes, key=lambda volume: _device_order(volume, instance.root_device_name)))
-        return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)))
+        vpc = store.vpcs.get(instance.vpc_id)
+        has_names = vpc is not None and vpc.dns_hostnames
+        return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)), has_names)
 
     def _groups(self, interface: NetworkInterface) -> tuple[SecurityGroup, ...]:
         groups = (self._store.security_groups.get(group_id) for group_id in interface.group_ids)
@@ -96,6 +101,7 @@ class InstanceGatherer:
             store.network_interfaces.version,
             store.volumes.version,
             store.security_groups.version,
+            store.vpcs.version,
         )
 
     def _forget_gone(self) -> None:

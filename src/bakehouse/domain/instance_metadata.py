@@ -33,8 +33,10 @@ class InterfaceMetadata:
 
     @property
     def public_hostname(self) -> str | None:
-        """The public name, None without a public address."""
-        return None if self.interface.public_ip is None else public_name(self.interface.public_ip)
+        """The public name, None without a public address, and in a VPC without such names."""
+        if self.interface.public_ip is None or not self.vpc.dns_hostnames:
+            return None
+        return public_name(self.interface.public_ip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

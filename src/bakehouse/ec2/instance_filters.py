@@ -142,7 +142,7 @@ _VOLUMES: Final[Mapping[str, Values[InstanceDetails]]] = {
 }
 
 _NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
-    "dns-name": _interface(_public_name),
+    "dns-name": lambda details: _interface(_public_name)(details) if details.has_public_names else (),
     "group-id": _group_ids,
     "group-name": _group_names,
     "instance.group-id": _group_ids,

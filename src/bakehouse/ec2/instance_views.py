@@ -12,6 +12,7 @@ from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import Volume
 from bakehouse.ec2.instance_option_views import option_views, private_name_options_view
 from bakehouse.ec2.network_interface_views import group_view, instance_interface_view
+from bakehouse.ec2.public_names import without_public_names
 from bakehouse.ec2.rendered import View, Views
 from bakehouse.ec2.tag_specifications import tag_set
 
@@ -107,7 +108,8 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         **option_views(instance),
     }
     if details.interface is not None:
-        view |= _network(details, details.interface)
+        network = _network(details, details.interface)
+        view |= network if details.has_public_names else without_public_names(network)
     return view
 
 

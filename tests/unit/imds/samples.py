@@ -78,7 +78,7 @@ def group(number: int, name: str) -> SecurityGroup:
     )
 
 
-VPC = Vpc(id=VPC_ID, account_id=ACCOUNT, region=REGION, cidr="172.31.0.0/16", is_default=True)
+VPC = Vpc(id=VPC_ID, account_id=ACCOUNT, region=REGION, cidr="172.31.0.0/16", is_default=True, dns_hostnames=True)
 SUBNET = Subnet(
     id="subnet-0123456789abcdef0",
     account_id=ACCOUNT,
