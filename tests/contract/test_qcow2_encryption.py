@@ -300,3 +300,30 @@ async def test_an_imported_disk_is_encrypted_whole(store: Qcow2VolumeStore, root
     assert (taken.size_bytes, taken.source_format, await store.key_of("snap-1")) == (MIB, "raw", KEY)
     assert await snapshot_content(store, "snap-1", MIB, tmp_path) == text
     assert holds_secret(root) == []
+
+
+async def test_an_archived_snapshot_is_as_encrypted_and_comes_back(
+    store: Qcow2VolumeStore, root: Path, tmp_path: Path, keys: MemoryKeys
+) -> None:
+    written = await secret_volume(store, "vol-1", tmp_path)
+    await store.snapshot({"vol-1": "snap-0"}, machine_id=None)
+    await store.snapshot({"vol-1": "snap-1"}, machine_id=None)
+    (tmp_path / "archive").mkdir()
+    await store.files.archive(tmp_path / "archive" / "snap-1", "snap-1")
+    await store.delete("vol-1")
+    await store.delete_snapshot("snap-0")
+    await store.delete_snapshot("snap-1")
+    await store.sweep(remove=True)
+    assert [*(root / "layers").iterdir(), *(root / "data-keys").iterdir()] == []
+    assert holds_secret(tmp_path / "archive") == []
+    store = opened(root, keys)
+    await store.files.verify(tmp_path / "archive" / "snap-1")
+
+    for _ in range(2):
+        await store.files.unarchive(tmp_path / "archive" / "snap-1", "snap-1")
+
+    assert await snapshot_content(store, "snap-1", 4 * MIB, tmp_path) == written
+    assert await store.key_of("snap-1") == KEY
+    await store.sweep(remove=True)
+    assert (await store.upkeep.check(repair=False)).findings == ()
+    assert holds_secret(root) == []

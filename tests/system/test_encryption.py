@@ -362,13 +362,27 @@ def test_a_snapshot_is_written_by_blocks_with_a_key(owner: Owner) -> None:
     assert refusal(error) == "ValidationException"
 
 
-def test_an_encrypted_snapshot_is_not_put_where_it_would_be_plain(owner: Owner) -> None:
-    snapshot = owner.snapshot(Encrypted=True)
+def test_an_encrypted_snapshot_comes_back_from_the_archive_as_it_was(owner: Owner) -> None:
+    key = owner.key()
+    snapshot_id = owner.snapshot(Encrypted=True, KmsKeyId=key)["SnapshotId"]
+
+    owner.ec2.modify_snapshot_tier(SnapshotId=snapshot_id, StorageTier="archive")
+    until(lambda: owner.shown(snapshot_id), lambda shown: shown["StorageTier"] == "archive")
+    owner.ec2.restore_snapshot_tier(SnapshotId=snapshot_id, PermanentRestore=True)
+    restored = until(lambda: owner.shown(snapshot_id), lambda shown: shown["StorageTier"] == "standard")
+
+    assert key_of(restored) == key_of(owner.volume(SnapshotId=snapshot_id)) == key
+
+
+def test_an_encrypted_image_is_not_stored_where_it_would_be_plain(shop: Shop, bucket: Bucket) -> None:
+    wanted: dict[str, Any] = {"SourceImageId": shop.image_id, "SourceRegion": "us-east-1", "Name": "encrypted"}
+    image_id = shop.ec2.copy_image(**wanted, Encrypted=True)["ImageId"]
+    shop.ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1})
 
     with pytest.raises(ClientError) as error:
-        owner.ec2.modify_snapshot_tier(SnapshotId=snapshot["SnapshotId"], StorageTier="archive")
+        shop.ec2.create_store_image_task(ImageId=image_id, Bucket=bucket.name)
 
-    assert refusal(error) == "UnsupportedOperation"
+    assert refusal(error) == "InvalidParameterCombination"
 
 
 def test_what_was_made_with_a_key_that_is_lost_is_refused(owner: Owner) -> None:

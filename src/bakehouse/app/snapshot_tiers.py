@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from bakehouse.app.context import AppContext, scope
 from bakehouse.app.snapshots import Snapshots, images_using
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import incorrect_state, not_honoured
+from bakehouse.domain.errors import incorrect_state
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
 from bakehouse.domain.snapshot_tier import (
@@ -51,9 +51,6 @@ class SnapshotTiers:
             raise incorrect_state(f"Snapshot is in invalid state - {snapshot.state}")
         if snapshot.is_archived:
             raise snapshot_archived(snapshot_id)
-        if snapshot.encrypted:
-            # An archive is a file without a key: what is encrypted would lie in it in clear.
-            raise not_honoured("StorageTier", "A snapshot that is encrypted cannot be archived here.")
         images = self._context.store.images
         for image_id in images_using(self._context, snapshot.region, [snapshot_id])[snapshot_id]:
             if images[image_id].state is not ImageState.DISABLED:

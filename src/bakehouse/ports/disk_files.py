@@ -137,6 +137,25 @@ class DiskFiles(Protocol):
         """
         ...
 
+    async def archive(self, path: Path, snapshot_id: str, *, progress: Progress | None = None) -> int:
+        """Write one file of a snapshot, compressed, or as encrypted as the snapshot is; return its size in bytes.
+
+        Raises:
+            NoSuchSnapshot: There is none (`ports.volumes`).
+            StorageFull: There is no room for it (`ports.volumes`).
+            KeyUnavailable: It is encrypted, and its key is gone (`ports.keys`).
+        """
+        ...
+
+    async def unarchive(self, path: Path, snapshot_id: str, *, progress: Progress | None = None) -> None:
+        """Make a snapshot of what `archive` wrote here, encrypted as it was. There is one of this id: nothing happens.
+
+        Raises:
+            NotAPack: It is none, or damaged. Nothing was made.
+            StorageFull: Nothing was made (`ports.volumes`).
+        """
+        ...
+
     async def verify(self, path: Path, *, progress: Progress | None = None) -> None:
         """Read a packed image to its end and look whether it is what was packed. Nothing is made of it.
 

@@ -1,7 +1,7 @@
 """The snapshot archive port: a folder with one packed image for each snapshot.
 
 A packed image is compressed, leaves out what is empty and carries a digest of every block (`pack.py`), so that one that
-has gone bad in years of lying there is told from one that has not.
+has gone bad in years of lying there is told from one that has not. One that is encrypted lies there as encrypted.
 """
 
 import asyncio
@@ -33,9 +33,7 @@ class PackedArchive:
     async def put(self, snapshot_id: str, progress: Progress) -> None:
         """Pack a snapshot: see the port."""
         if snapshot_id not in self._known:
-            await self._disk_files.pack(
-                self._path(snapshot_id), {"snapshot_id": snapshot_id}, [snapshot_id], progress=progress
-            )
+            await self._disk_files.archive(self._path(snapshot_id), snapshot_id, progress=progress)
             self._known.add(snapshot_id)
 
     async def take_out(self, snapshot_id: str, progress: Progress) -> None:
@@ -43,7 +41,7 @@ class PackedArchive:
         if snapshot_id not in self._known:
             raise NoSuchArchive(snapshot_id)
         try:
-            await self._disk_files.unpack(self._path(snapshot_id), [snapshot_id], progress=progress)
+            await self._disk_files.unarchive(self._path(snapshot_id), snapshot_id, progress=progress)
         except NotAPack as err:
             raise ArchiveDamaged(str(err)) from err
 

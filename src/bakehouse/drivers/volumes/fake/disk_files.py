@@ -88,6 +88,22 @@ class FakeDiskFiles:
         if progress is not None:
             progress(1.0)
 
+    async def archive(self, path: Path, snapshot_id: str, *, progress: Callable[[float], None] | None = None) -> int:
+        """Write the size, and the key: see the port."""
+        self._size(snapshot_id)
+        document = {"key_id": await self._volumes.key_of(snapshot_id)}
+        return await self.pack(path, document, [snapshot_id], progress=progress)
+
+    async def unarchive(self, path: Path, snapshot_id: str, *, progress: Callable[[float], None] | None = None) -> None:
+        """Make a snapshot of that size: see the port."""
+        contents = await self.contents(path)
+        if self._volumes.snapshot_size(snapshot_id) is None:
+            self._volumes.put_snapshot(
+                snapshot_id, contents.disk_sizes_bytes[0], key_id=contents.document.get("key_id")
+            )
+        if progress is not None:
+            progress(1.0)
+
     def _size(self, snapshot_id: str) -> int:
         size_bytes = self._volumes.snapshot_size(snapshot_id)
         if size_bytes is None:

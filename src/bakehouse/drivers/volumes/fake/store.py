@@ -173,14 +173,16 @@ class FakeVolumeStore:
             found, part = await asyncio.to_thread(_looked_at, path, disk, expected_format)
             snapshot = _Snapshot(size_bytes=part.disk.size_bytes, source_format=found.format)
             await self._require_key(key_id)
-            self._encrypt(snapshot_id, key_id)
-            self.put_snapshot(snapshot_id, snapshot.size_bytes, snapshot.source_format)
+            self.put_snapshot(snapshot_id, snapshot.size_bytes, snapshot.source_format, key_id=key_id)
             if progress is not None:
                 progress(1.0)
         return ImportedDisk(size_bytes=snapshot.size_bytes, source_format=snapshot.source_format)
 
-    def put_snapshot(self, snapshot_id: str, size_bytes: int, source_format: str = "raw") -> None:
+    def put_snapshot(
+        self, snapshot_id: str, size_bytes: int, source_format: str = "raw", *, key_id: str | None = None
+    ) -> None:
         """Take note of a snapshot that was made of a file."""
+        self._encrypt(snapshot_id, key_id)
         self._state.snapshots[snapshot_id] = _Snapshot(size_bytes=size_bytes, source_format=source_format)
         self._save()
 

@@ -58,6 +58,22 @@ class DataKeys:
         manifest = None if data_key_id is None else self._manifests.get(data_key_id)
         return None if manifest is None else manifest.key_id
 
+    def manifest(self, data_key_id: str) -> DataKeyManifest:
+        """Return a data key as it lies here.
+
+        Raises:
+            KeyUnavailable: It is gone.
+        """
+        manifest = self._manifests.get(data_key_id)
+        if manifest is None:
+            raise KeyUnavailable(f"the data key {data_key_id} is gone")
+        return manifest
+
+    async def keep(self, data_key_id: str, manifest: DataKeyManifest) -> None:
+        """Take a data key back that was here before. It is here still: nothing happens."""
+        if self._manifests.get(data_key_id) is None:
+            await self._manifests.save(data_key_id, manifest)
+
     async def make(self, key_id: str) -> LayerKey:
         """Make a data key. Afterwards it is on disk, encrypted.
 
@@ -75,9 +91,7 @@ class DataKeys:
         Raises:
             KeyUnavailable: It, or the key that it is encrypted with, is gone.
         """
-        manifest = self._manifests.get(data_key_id)
-        if manifest is None:
-            raise KeyUnavailable(f"the data key {data_key_id} is gone")
+        manifest = self.manifest(data_key_id)
         passphrase = await self._keys.unwrap(manifest.key_id, manifest.wrapped, purpose=data_key_id)
         return LayerKey(id=data_key_id, passphrase=passphrase.decode())
 

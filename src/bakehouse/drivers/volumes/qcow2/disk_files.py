@@ -9,13 +9,14 @@ from typing import Any, BinaryIO, Final
 from bakehouse.drivers.long_work import Work, in_thread
 from bakehouse.drivers.volumes import inspection, pack, sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import conversion, tools
+from bakehouse.drivers.volumes.qcow2 import conversion, sealing, tools
 from bakehouse.drivers.volumes.qcow2.conversion import Progress
 from bakehouse.drivers.volumes.qcow2.intake import Taken
-from bakehouse.drivers.volumes.qcow2.layers import RAW, LayerDirectory, format_of
+from bakehouse.drivers.volumes.qcow2.layers import RAW, LayerDirectory, data_key_of, format_of
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.sealing import Sealing
 from bakehouse.ports.disk_files import ExaminedFile, ExportFormat, NotAPack, PackContents
 from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull, UnsafeImage
 
@@ -43,6 +44,7 @@ class Qcow2DiskFiles:
         pins: Pins,
         threads: DiskThreads,
         scratch: Scratch,
+        sealing: Sealing,
         adopt: Callable[[str, Taken], Awaitable[object]],
         owner: tuple[int, int] | None,
     ) -> None:
@@ -52,6 +54,7 @@ class Qcow2DiskFiles:
         self._pins = pins
         self._threads = threads
         self._scratch = scratch
+        self._sealing = sealing
         self._adopt = adopt
         self._owner = owner
 
@@ -138,6 +141,20 @@ class Qcow2DiskFiles:
                         if target is not None
                     }
                 )
+
+    async def archive(self, path: Path, snapshot_id: str, *, progress: Progress | None = None) -> int:
+        """Write a snapshot as the archive keeps it: see the port, and `sealing` for those that are encrypted."""
+        snapshot = self._snapshot(snapshot_id)
+        if data_key_of(snapshot.layer) is None:
+            return await self.pack(path, {"snapshot_id": snapshot_id}, [snapshot_id], progress=progress)
+        return await self._sealing.seal(path, snapshot_id, snapshot, progress or (lambda _: None))
+
+    async def unarchive(self, path: Path, snapshot_id: str, *, progress: Progress | None = None) -> None:
+        """Make a snapshot of what `archive` wrote: see the port."""
+        if sealing.MEMBER in (await self.contents(path)).document:
+            await self._sealing.unseal(path, snapshot_id, progress or (lambda _: None))
+        else:
+            await self.unpack(path, [snapshot_id], progress=progress)
 
     async def _plain(self, snapshot: SnapshotManifest, stack: AsyncExitStack, progress: Progress) -> Path:
         """Return a raw file of a snapshot's disk: its layer, or a copy that is gone when the stack is left."""

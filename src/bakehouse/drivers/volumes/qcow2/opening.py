@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2.data_keys import DataKeys
+from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of, format_of
 from bakehouse.ports.volumes import FileBelow, LayerKey
 
@@ -61,6 +61,18 @@ class Opening:
             KeyUnavailable: It is gone.
         """
         return await self._data_keys.open(data_key_id)
+
+    def data_key(self, data_key_id: str) -> DataKeyManifest:
+        """Return a data key as it lies here, encrypted.
+
+        Raises:
+            KeyUnavailable: It is gone.
+        """
+        return self._data_keys.manifest(data_key_id)
+
+    async def keep_data_key(self, data_key_id: str, manifest: DataKeyManifest) -> None:
+        """Take a data key back that was here before."""
+        await self._data_keys.keep(data_key_id, manifest)
 
     async def key(self, name: str) -> LayerKey | None:
         """Return what opens one layer; None if it is not encrypted.

@@ -14,12 +14,12 @@ from weakref import WeakValueDictionary
 
 from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2 import sweeping, tools
+from bakehouse.drivers.volumes.qcow2 import removing, sweeping, tools
 from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys, NoKeys
 from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
 from bakehouse.drivers.volumes.qcow2.growing import Growing
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, LayerFile, prepare_directory
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
 from bakehouse.drivers.volumes.qcow2.opening import Opening
@@ -27,6 +27,7 @@ from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
 from bakehouse.drivers.volumes.qcow2.reencryption import Reencryption
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.sealing import Sealing
 from bakehouse.drivers.volumes.qcow2.snapshot_blocks import Qcow2SnapshotBlocks
 from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
 from bakehouse.ports.keys import KeyStore
@@ -93,6 +94,22 @@ class Qcow2VolumeStore:
         self._volumes.load()
         self._snapshots.load()
         scratch = Scratch(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
+        self._reencryption = Reencryption(
+            layers=self._layers,
+            opening=self._opening,
+            pins=self._pins,
+            threads=self._threads,
+            reserve_bytes=reserve_bytes,
+        )
+        sealing = Sealing(
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            scratch=scratch,
+            opening=self._opening,
+            reencryption=self._reencryption,
+        )
         self._intake = Intake(scratch, self._threads, owner=owner)
         #: Disks as files, in and out of this store.
         self.files = Qcow2DiskFiles(
@@ -101,6 +118,7 @@ class Qcow2VolumeStore:
             pins=self._pins,
             threads=self._threads,
             scratch=scratch,
+            sealing=sealing,
             adopt=self._adopt,
             owner=owner,
         )
@@ -142,13 +160,6 @@ class Qcow2VolumeStore:
             live=live,
             reserve_bytes=reserve_bytes,
             opening=self._opening,
-        )
-        self._reencryption = Reencryption(
-            layers=self._layers,
-            opening=self._opening,
-            pins=self._pins,
-            threads=self._threads,
-            reserve_bytes=reserve_bytes,
         )
 
     async def create(
@@ -312,7 +323,7 @@ class Qcow2VolumeStore:
         pinned = self._pins.names()
         layers = sweeping.garbage(files, self.upkeep.roots())
         scratch = [path for path in incoming if path.name not in pinned]
-        report = await self._threads.run(self._remove_garbage, layers, scratch, remove=remove)
+        report = await self._threads.run(removing.remove_garbage, self._layers, layers, scratch, remove=remove)
         if remove:
             left = await self._threads.run(self._layers.scan)
             await self._opening.forget_unused(self._pins.names(), (layer.name for layer in left))
@@ -358,21 +369,6 @@ class Qcow2VolumeStore:
                 await self._threads.run(self._layers.discard, [layer])
                 raise
         return manifest
-
-    def _remove_garbage(self, layers: list[LayerFile], scratch: list[Path], *, remove: bool) -> SweepReport:
-        bytes_freed = sum(layer.allocated_bytes for layer in layers)
-        names = [f"layers/{layer.name}" for layer in layers]
-        for path in scratch:
-            try:
-                bytes_freed += path.stat().st_blocks * 512
-            except FileNotFoundError:
-                continue
-            names.append(f"incoming/{path.name}")
-        if remove:
-            self._layers.discard(layer.name for layer in layers)
-            for path in scratch:
-                path.unlink(missing_ok=True)
-        return SweepReport(files=tuple(sorted(names)), bytes_freed=bytes_freed)
 
     def _snapshot(self, snapshot_id: str) -> SnapshotManifest:
         snapshot = self._snapshots.get(snapshot_id)
