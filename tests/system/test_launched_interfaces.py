@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.system.interfaces import default_subnet
-from tests.system.networking import fabric_of, new_interface
+from tests.system.networking import fabric_of, new_interface, new_subnet, new_vpc
 from tests.system.refusals import refused
 from tests.system.shop import Shop
 
@@ -65,3 +65,32 @@ def test_one_interface_cannot_be_launched_twice(shop: Shop) -> None:
     shop.launch(NetworkInterfaces=existing)
     with refused("InvalidNetworkInterface.InUse"):
         shop.launch(NetworkInterfaces=existing)
+
+
+def test_a_launch_into_a_dual_stack_subnet_has_ipv6_addresses(shop: Shop) -> None:
+    vpc_id = new_vpc(shop.ec2, AmazonProvidedIpv6CidrBlock=True)
+    (association,) = shop.ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
+    ipv6_cidr = association["Ipv6CidrBlock"].replace("/56", "/64")
+    subnet_id = new_subnet(shop.ec2, vpc_id, Ipv6CidrBlock=ipv6_cidr)
+    prefix = ipv6_cidr.removesuffix("::/64")
+
+    counted = shop.launch(SubnetId=subnet_id, Ipv6AddressCount=1)
+    given = shop.launch(SubnetId=subnet_id, Ipv6Addresses=[{"Ipv6Address": f"{prefix}::bee"}])
+
+    assert (counted["Ipv6Address"], given["Ipv6Address"]) == (f"{prefix}::4", f"{prefix}::bee")
+    assert shop.found(("ipv6-address", f"{prefix}::bee")) == [given["InstanceId"]]
+    told = fabric_of(shop.running).interfaces[given["NetworkInterfaces"][0]["NetworkInterfaceId"]]
+    assert told.ipv6_addresses == (f"{prefix}::bee",)
+
+
+def test_a_primary_interface_that_is_to_stay_survives_its_instance(shop: Shop) -> None:
+    wanted: Any = [{"DeviceIndex": 0, "DeleteOnTermination": False}]
+    instance = shop.launch(NetworkInterfaces=wanted)
+    interface_id = instance["NetworkInterfaces"][0]["NetworkInterfaceId"]
+
+    shop.ec2.terminate_instances(InstanceIds=[instance["InstanceId"]], SkipOsShutdown=True)
+    shop.ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance["InstanceId"]], WaiterConfig={"Delay": 1})
+    again = shop.launch(NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": interface_id}])
+
+    assert again["PrivateIpAddress"] == instance["PrivateIpAddress"]
+    assert shop.describe(instance["InstanceId"])["NetworkInterfaces"] == []

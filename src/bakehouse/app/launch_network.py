@@ -59,12 +59,22 @@ class PlaceRequest:
     group_ids: tuple[str, ...] = ()
     group_names: tuple[str, ...] = ()
     private_ip: str | None = None
+    ipv6_addresses: tuple[str, ...] = ()
+    ipv6_count: int | None = None
     interfaces: tuple[InterfaceRequest, ...] = ()
 
     def wanted(self) -> tuple[InterfaceRequest, ...]:
         """Return the interfaces by device index, the first at 0."""
         if not self.interfaces:
-            return (InterfaceRequest(subnet_id=self.subnet_id, group_ids=self.group_ids, private_ip=self.private_ip),)
+            return (
+                InterfaceRequest(
+                    subnet_id=self.subnet_id,
+                    group_ids=self.group_ids,
+                    private_ip=self.private_ip,
+                    ipv6_addresses=self.ipv6_addresses,
+                    ipv6_count=self.ipv6_count,
+                ),
+            )
         return tuple(sorted(self.interfaces, key=lambda it: it.device_index))
 
 

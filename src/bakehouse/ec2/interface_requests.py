@@ -49,11 +49,19 @@ def interface_request(entry: Mapping[str, Any], **launched: Any) -> InterfaceReq
         private_ip=private_ip,
         secondary_ips=secondary_ips,
         secondary_count=entry.get("SecondaryPrivateIpAddressCount", 0),
-        ipv6_addresses=tuple(it.get("Ipv6Address", "") for it in entry.get("Ipv6Addresses") or ()),
+        ipv6_addresses=requested_ipv6(entry),
         ipv6_count=entry.get("Ipv6AddressCount"),
         description=entry.get("Description", ""),
         **launched,
     )
+
+
+def requested_ipv6(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the IPv6 addresses that a structure names."""
+    given = entry.get("Ipv6Addresses") or ()
+    if any("Ipv6Address" not in it for it in given):
+        raise missing_parameter("ipv6Addresses.ipv6Address")
+    return tuple(it["Ipv6Address"] for it in given)
 
 
 def _private_ips(entry: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:

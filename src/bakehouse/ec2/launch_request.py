@@ -18,7 +18,7 @@ from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.region import zone_id, zones
 from bakehouse.ec2.block_devices import HONOURED_OF_LAUNCHES, requested_block_devices
 from bakehouse.ec2.interface_requests import HONOURED as INTERFACES_HONOURED
-from bakehouse.ec2.interface_requests import launched_interfaces
+from bakehouse.ec2.interface_requests import launched_interfaces, requested_ipv6
 from bakehouse.ec2.launch_options import HONOURED as OPTIONS_HONOURED
 from bakehouse.ec2.launch_options import launch_options
 from bakehouse.ec2.registry import Request, RequestContext
@@ -40,6 +40,7 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
 HONOURED: Final = " ".join(
     (
         "ImageId MinCount MaxCount InstanceType KeyName SecurityGroupIds SecurityGroups SubnetId PrivateIpAddress",
+        "Ipv6AddressCount Ipv6Addresses",
         "LaunchTemplate.LaunchTemplateId LaunchTemplate.LaunchTemplateName LaunchTemplate.Version",
         "UserData DisableApiTermination DisableApiStop InstanceInitiatedShutdownBehavior EbsOptimized",
         "TagSpecifications.ResourceType TagSpecifications.Tags",
@@ -100,12 +101,16 @@ def _place(ctx: RequestContext, request: Request) -> PlaceRequest:
             group_ids=tuple(request.get("SecurityGroupIds") or ()),
             group_names=tuple(request.get("SecurityGroups") or ()),
             private_ip=request.get("PrivateIpAddress"),
+            ipv6_addresses=requested_ipv6(request),
+            ipv6_count=request.get("Ipv6AddressCount"),
         )
     for member, words in (
         ("SubnetId", "subnet ID"),
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
         ("PrivateIpAddress", "private address"),
+        ("Ipv6Addresses", "IPv6 addresses"),
+        ("Ipv6AddressCount", "IPv6 address count"),
     ):
         if request.get(member):
             raise invalid_combination(

@@ -46,13 +46,13 @@ class Index(Generic[R]):
         old_key = None if old is None else self._key(old)
         new_key = None if new is None else self._key(new)
         if old is not None and old_key is not None and (new is None or new_key != old_key):
-            for key in old_key if isinstance(old_key, Each) else (old_key,):
+            for key in set(old_key) if isinstance(old_key, Each) else (old_key,):
                 entries = self._entries[key]
                 del entries[old.id]
                 if not entries:
                     del self._entries[key]
         if new is not None and new_key is not None:
-            for key in new_key if isinstance(new_key, Each) else (new_key,):
+            for key in set(new_key) if isinstance(new_key, Each) else (new_key,):
                 self._entries.setdefault(key, {})[new.id] = new
 
 

@@ -65,3 +65,24 @@ def test_a_document_of_an_earlier_version_is_read_with_defaults(disk: Disk) -> N
 
     assert store.vpcs["vpc-1"].tags == {}
     store.close()
+
+
+def test_an_interface_of_the_version_that_had_one_for_each_instance_is_read(disk: Disk) -> None:
+    engine = open_engine(disk.url)
+    document = (
+        b'{"id":"eni-1","account_id":"1","region":"us-east-1","vpc_id":"vpc-1","subnet_id":"subnet-1",'
+        b'"availability_zone":"us-east-1a","instance_id":"i-1","mac":"02:00:00:00:00:01","private_ip":"172.31.0.4",'
+        b'"public_ip":"127.16.0.1","wants_public_ip":true,"group_ids":["sg-1"],"attachment_id":"eni-attach-1",'
+        b'"attached_at":"2026-11-23T06:18:09Z","delete_on_termination":true,"description":"","source_dest_check":true,'
+        b'"tags":{}}'
+    )
+    with engine.begin() as connection:
+        connection.execute(TABLES["network_interfaces"].insert(), {"id": "eni-1", "document": document})
+    engine.dispose()
+
+    store = Store(Database(disk.url))
+
+    (interface,) = store.network_interfaces.by("instance")["i-1"].values()
+    assert (interface.status, interface.device_index, interface.automatic_public_ip) == ("in-use", 0, "127.16.0.1")
+    assert interface.private_ips == ("172.31.0.4",)
+    store.close()

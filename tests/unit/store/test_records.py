@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakehouse.store.records import Records
+from bakehouse.store.records import Each, Records
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,19 @@ def test_clearing_empties_the_indexes_too() -> None:
 
     assert len(records) == 0
     assert records.by("colour")["red"] == {}
+
+
+@given(st.lists(st.tuples(IDS, st.booleans(), st.lists(st.sampled_from(["red", "green", "blue"]))), max_size=40))
+def test_an_index_of_several_keys_finds_what_a_search_finds(changes: list[tuple[str, bool, list[str]]]) -> None:
+    records: Records[Thing] = Records(colour=lambda thing: Each((thing.colour or "").split()))
+    plain: dict[str, Thing] = {}
+    for thing_id, kept, colours in changes:
+        thing = Thing(thing_id, " ".join(colours)) if kept else None
+        records.replace(thing_id, thing)
+        plain.pop(thing_id, None)
+        if thing is not None:
+            plain[thing_id] = thing
+
+    for colour in ("red", "green", "blue"):
+        searched = {thing.id: thing for thing in plain.values() if colour in (thing.colour or "").split()}
+        assert records.by("colour")[colour] == searched
