@@ -23,6 +23,7 @@ from bakehouse.ports.network import (
     FirewallRule,
     GroupSpec,
     InterfaceSpec,
+    RouteSpec,
     SegmentSpec,
     SubnetSpec,
 )
@@ -30,10 +31,12 @@ from bakehouse.ports.network import (
 EVERYBODY = "0.0.0.0/0"
 ALL_OUT = (FirewallRule(protocol="-1", from_port=None, to_port=None, cidr=EVERYBODY),)
 
+INTERNET = RouteSpec(destination=EVERYBODY, target="internet")
+
 SEGMENT = SegmentSpec(
     vpc_id="vpc-0123456789abcdef0",
     cidr="172.31.0.0/16",
-    subnets=(SubnetSpec(subnet_id="subnet-0123456789abcdef0", cidr="172.31.0.0/20"),),
+    subnets=(SubnetSpec(subnet_id="subnet-0123456789abcdef0", cidr="172.31.0.0/20", routes=(INTERNET,)),),
     domain="ec2.internal",
 )
 

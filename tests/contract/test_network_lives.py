@@ -13,6 +13,7 @@ import pytest
 from tests.contract.network_world import (
     EVERYBODY,
     INTERFACE,
+    INTERNET,
     REAL_MODES,
     SEGMENT,
     WEB,
@@ -171,8 +172,7 @@ async def test_killed_helpers_are_replaced_at_the_next_plug(net: World) -> None:
 async def test_all_is_there_again_when_everything_of_a_segment_was_killed(net: World) -> None:
     """As after a reboot: agent, dnsmasq and slirp4netns are gone, and the namespace with them."""
     hole = RouteSpec(destination="100.127.0.1/32", target="blackhole")
-    internet = RouteSpec(destination=EVERYBODY, target="internet")
-    closed = SubnetSpec(subnet_id="subnet-closed", cidr="172.31.16.0/20", routes=(internet, hole))
+    closed = SubnetSpec(subnet_id="subnet-closed", cidr="172.31.16.0/20", routes=(INTERNET, hole))
     vpc = replace(SEGMENT, subnets=(*SEGMENT.subnets, closed), extra_cidrs=("10.77.0.0/16",))
     await net.fabric.ensure_segment(vpc)
     further = AddressSpec(private_ip="172.31.0.110", public_ip=str(public_pool(net.home)[110]))

@@ -9,6 +9,7 @@ import pytest
 from tests.contract.network_guest import Guest
 from tests.contract.network_world import (
     EVERYBODY,
+    INTERNET,
     REAL_MODES,
     SEGMENT,
     World,
@@ -21,7 +22,6 @@ from tests.contract.network_world import (
 from bakehouse.ports.network import FirewallRule, InterfaceSpec, NatGatewaySpec, RouteSpec, SubnetSpec
 
 OPEN = group("sg-0000000000000000d", FirewallRule(protocol="-1", from_port=None, to_port=None, cidr=EVERYBODY))
-INTERNET = RouteSpec(destination=EVERYBODY, target="internet")
 NAT = RouteSpec(destination=EVERYBODY, target="nat", target_id="nat-1")
 GATEWAY = NatGatewaySpec(
     nat_gateway_id="nat-1", subnet_id="subnet-public", private_ip="172.31.0.9", public_ip="127.16.3.9"

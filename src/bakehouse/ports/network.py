@@ -62,9 +62,9 @@ class SubnetSpec:
     cidr: str
     ipv6_cidr: str | None = None
     """A /64 of the VPC's `ipv6_cidr`, when the subnet is dual-stack."""
-    routes: tuple[RouteSpec, ...] | None = None
-    """The routes of its route table (its own, else the VPC's main one), without `local`. () is a subnet that reaches
-    the VPC only. None stands for the one route of a default VPC: 0.0.0.0/0 to `internet`."""
+    routes: tuple[RouteSpec, ...] = ()
+    """The routes of its route table (its own, else the VPC's main one), without `local`. With none it reaches the VPC
+    only."""
     acl: tuple[AclRule, ...] | None = None
     """Entries of its network ACL, in any order; () denies everything. None allows everything and costs nothing."""
 

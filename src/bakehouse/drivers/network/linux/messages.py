@@ -234,11 +234,11 @@ def _segment(fields: Mapping[str, Any]) -> SegmentSpec:
 
 
 def _subnet(fields: Mapping[str, Any]) -> SubnetSpec:
-    routes, acl = fields["routes"], fields["acl"]
+    acl = fields["acl"]
     return SubnetSpec(
         **dict(fields)
         | {
-            "routes": None if routes is None else tuple(RouteSpec(**route) for route in routes),
+            "routes": tuple(RouteSpec(**route) for route in fields["routes"]),
             "acl": None if acl is None else tuple(AclRule(**rule) for rule in acl),
         }
     )

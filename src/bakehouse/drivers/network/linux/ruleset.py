@@ -63,6 +63,7 @@ table inet {TABLE} {{
     iifname . ether saddr . ip saddr @sources accept
     iifname . ether saddr . ip6 saddr @sources6 accept
     ip6 saddr fe80::/10 iifname . ether saddr @dual_stack accept
+    ip saddr {{ {RESERVED}, 127.0.0.0/8, 169.254.0.0/16 }} drop
     iifname . ether saddr @forwarders fib daddr oifname "{UPLINK}" ct zone set {FORWARDED_ZONE} accept
     iifname . ether saddr @forwarders fib daddr type unicast accept
   }}

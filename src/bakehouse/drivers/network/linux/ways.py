@@ -32,9 +32,6 @@ V6: Final = 6
 _NAT_SHIFT: Final = 16
 _FIRST_INTERFACE_TABLE: Final = 0x100
 
-#: What a subnet without described routes has: a default VPC's main table.
-_DEFAULT_ROUTES: Final = (RouteSpec(destination="0.0.0.0/0", target="internet"),)
-
 #: Never routed, whatever the table says: the segment answers there, or nobody. Source: VPC User Guide, "Subnet route
 #: tables", "Reserved route tables destinations" (169.254.168.0/22 and fd00:ec2::/32).
 _ALWAYS_LOCAL: Final[Mapping[int, tuple[Network, ...]]] = {
@@ -154,7 +151,7 @@ def _first_hops(
 ) -> list[Way]:
     own = subnet.cidr if version == V4 else subnet.ipv6_cidr
     networks: dict[Network, int] = {}
-    for route in _DEFAULT_ROUTES if subnet.routes is None else subnet.routes:
+    for route in subnet.routes:
         destination = ip_network(route.destination, strict=False)
         if destination.version != version or (own is not None and _is_within(destination, ip_network(own))):
             continue  # within a subnet nothing is routed
