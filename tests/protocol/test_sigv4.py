@@ -287,7 +287,7 @@ def test_a_wrong_secret_is_refused() -> None:
 
 
 @pytest.mark.parametrize("signer", [SigV4Auth, SigV4QueryAuth])
-def test_temporary_credentials_are_refused(signer: Any) -> None:
+def test_a_token_of_no_session_is_refused(signer: Any) -> None:
     request = signed(body="", credentials=Credentials(KEY_ID, SECRET, "a-session-token"), signer=signer)
 
     assert refusal(request).code == "AuthFailure"

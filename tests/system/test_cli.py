@@ -221,6 +221,18 @@ def test_a_spot_instance_is_interrupted_when_its_guest_was_told(run: Run, disk: 
     assert "is not a running Spot Instance" in str(run.failure("spot", "interrupt", other_id))
 
 
+def test_an_event_is_scheduled_and_canceled(run: Run, disk: Path) -> None:
+    image_id = run.data("image", "import", str(disk), "--name", "for events").strip()
+    instance_id = run.data("launch", image_id).strip()
+
+    event_id = run.data("event", "schedule", instance_id, "system-reboot", "--in", "7200").strip()
+    assert event_id.startswith("instance-event-")
+
+    assert run("event", "cancel", instance_id, event_id).exception is None
+    again = run("event", "cancel", instance_id, event_id)
+    assert isinstance(again.exception, CommandFailed)
+
+
 @pytest.mark.parametrize("file_format", ["qcow2", "raw", "vhd", "vmdk"])
 def test_an_exported_image_can_be_imported_again(run: Run, disk: Path, tmp_path: Path, file_format: str) -> None:
     image_id = run.data("image", "import", str(disk), "--name", f"to be {file_format}").strip()
