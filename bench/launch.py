@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bakehouse.bootstrap.drivers import machine_user
-from bakehouse.domain.instance_metadata import InstanceMetadata
+from bakehouse.domain.instance_metadata import InstanceMetadata, InterfaceMetadata
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.hypervisor.qemu.firmware import find
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
@@ -116,14 +116,14 @@ def recipe_of(server: RealServer, instance_id: str) -> Iterator[Recipe]:
     store = Store(Database(sqlite_url(server.home / "bakehouse.db")))
     try:
         instance = store.instances[instance_id]
-        interface = store.network_interfaces[instance.network_interface_id]
-        metadata = InstanceMetadata(
-            instance=instance,
+        (interface,) = interfaces_of(store, instance_id)
+        place = InterfaceMetadata(
             interface=interface,
             vpc=store.vpcs[interface.vpc_id],
             subnet=store.subnets[interface.subnet_id],
             groups=tuple(store.security_groups[group_id] for group_id in interface.group_ids),
         )
+        metadata = InstanceMetadata(instance=instance, interfaces=(place,))
         yield Recipe(tuple(server.machine_record(instance_id)["argv"]), metadata, store)
     finally:
         store.close()

@@ -1,7 +1,8 @@
 """What of a disk a layer has: read from our own files without a process for each block.
 
 A frozen layer never changes, so what was read of its tables stays true. Source: QEMU's `docs/interop/qcow2.rst`,
-sections "Cluster mapping" and "Standard Cluster Descriptor". `docs/decisions/0006` has the figures that spoke for this.
+sections "Cluster mapping", "Standard Cluster Descriptor" and "Extended L2 Entries": a cluster of a file with those has
+32 parts, and each of them is here, reads as zeros or is below. Figures that spoke for this: `docs/decisions/0006`.
 """
 
 import os
@@ -25,10 +26,17 @@ _HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQ")
 _FEATURES: Final = struct.Struct(">Q")
 #: A file that was not closed in good order; its tables are right, only its reference counts may not be.
 _DIRTY: Final = 1
+_EXTENDED: Final = 1 << 4
 
 _OFFSET: Final = 0x00FF_FFFF_FFFF_FE00
 _COMPRESSED: Final = 1 << 62
 _READS_AS_ZEROS: Final = 1
+
+#: Of an extended entry's bitmap: a bit for each of 32 parts that is here, and above them for each that reads as zeros.
+_PART_BITS: Final = 5
+_PARTS: Final = 1 << _PART_BITS
+_ALL_HERE: Final = (1 << _PARTS) - 1
+_ALL_ZEROS: Final = _ALL_HERE << _PARTS
 
 #: Tables of 64 KiB that are kept for each layer: they cover 32 GiB.
 _TABLES_KEPT: Final = 64
@@ -133,14 +141,15 @@ class Qcow2Layer:
             raise BlocksUnreadable(f"{self._path.name} is cut short")
         magic, version, _, _, cluster_bits, size_bytes, encryption, entries, table, *_ = _HEADER.unpack_from(data)
         features = _FEATURES.unpack_from(data, _HEADER.size)[0] if version > 2 else 0  # noqa: PLR2004
-        if magic != qcow2_header.MAGIC or features & ~_DIRTY:
+        if magic != qcow2_header.MAGIC or features & ~(_DIRTY | _EXTENDED):
             raise BlocksUnreadable(f"{self._path.name} has features {features:#x}")
         if encryption:
             self._cipher = self._unlocked()
         self.size_bytes: int = size_bytes
         self._cluster_bits: int = cluster_bits
         self._cluster = 1 << cluster_bits
-        self._entries = self._cluster // 8
+        self._words = 2 if features & _EXTENDED else 1
+        self._entries = self._cluster // 8 // self._words
         self._upper = _table(os.pread(self._fd, entries * 8, table))
         self._lower: dict[int, array[int]] = {}
 
@@ -157,15 +166,13 @@ class Qcow2Layer:
         """Yield what the tables have, neighbours of one kind as one."""
         start = end = 0
         kind = True
-        for cluster, entry in self._allocated():
-            is_data = not entry & _READS_AS_ZEROS
-            first = cluster << self._cluster_bits
+        for first, length, is_data in self._allocated():
             if first == end and is_data == kind:
-                end += self._cluster
+                end += length
                 continue
             if end > start:
                 yield start, min(end, self.size_bytes), kind
-            start, end, kind = first, first + self._cluster, is_data
+            start, end, kind = first, first + length, is_data
         if end > start:
             yield start, min(end, self.size_bytes), kind
 
@@ -174,7 +181,10 @@ class Qcow2Layer:
         first, count = start >> self._cluster_bits, -(-length >> self._cluster_bits)
         if start + length > self.size_bytes or start & (self._cluster - 1) or length & (self._cluster - 1):
             return SCATTERED
-        entries = [self._entry(first + number) for number in range(count)]
+        found = [self._entry((first + number) << self._cluster_bits) for number in range(count)]
+        if any(bits != self._cluster_bits for _, bits in found):
+            return SCATTERED
+        entries = [entry for entry, _ in found]
         if not any(entries):
             return BELOW
         offset = entries[0] & _OFFSET
@@ -192,9 +202,9 @@ class Qcow2Layer:
         position, end = start, start + len(into)
         run_at = run_from = run_length = 0  # a stretch to read: where in `into`, where in the file, how long
         while position < end:
-            length = min(end, (position | (self._cluster - 1)) + 1) - position
-            within = position & (self._cluster - 1)
-            entry = self._entry(position >> self._cluster_bits) if position < self.size_bytes else _READS_AS_ZEROS
+            entry, bits = self._entry(position)
+            length = min(end, (position >> bits) + 1 << bits) - position
+            within = position & ((1 << bits) - 1)
             if entry & _COMPRESSED:
                 into[position - start : position - start + length] = self._unpacked(entry)[within : within + length]
             elif not entry & _READS_AS_ZEROS:
@@ -219,20 +229,56 @@ class Qcow2Layer:
         """Let go of the file."""
         os.close(self._fd)
 
-    def _allocated(self) -> Iterator[tuple[int, int]]:
-        """Yield the number of each cluster that is not below this layer, and its entry."""
+    def _allocated(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield each cluster, or part of one, that is not below this layer: first byte, length, whether it has data."""
         for number, pointer in enumerate(self._upper):
-            if pointer & _OFFSET:
-                base = number * self._entries
-                for place, entry in enumerate(self._table_at(pointer & _OFFSET)):
-                    if entry:
-                        # A compressed cluster's lowest bit is a part of its offset.
-                        yield base + place, entry & ~_READS_AS_ZEROS if entry & _COMPRESSED else entry
+            if not pointer & _OFFSET:
+                continue
+            table, base = self._table_at(pointer & _OFFSET), number * self._entries
+            for place in range(self._entries):
+                # A compressed cluster's lowest bit is a part of its offset.
+                if entry := table[place * self._words]:
+                    first = (base + place) << self._cluster_bits
+                    if self._words == 1 or entry & _COMPRESSED:
+                        yield first, self._cluster, bool(entry & _COMPRESSED) or not entry & _READS_AS_ZEROS
+                    else:
+                        yield from self._parts(first, table[place * 2 + 1])
+                elif self._words > 1 and (bitmap := table[place * 2 + 1]):
+                    yield from self._parts((base + place) << self._cluster_bits, bitmap)
 
-    def _entry(self, cluster: int) -> int:
-        number, place = divmod(cluster, self._entries)
+    def _parts(self, first: int, bitmap: int) -> Iterator[tuple[int, int, bool]]:
+        """Yield the parts of a cluster that are not below this layer."""
+        if bitmap in {_ALL_HERE, _ALL_ZEROS}:
+            yield first, self._cluster, bitmap == _ALL_HERE
+            return
+        length = self._cluster >> _PART_BITS
+        for part in range(_PARTS):
+            if bitmap >> part & (1 | 1 << _PARTS):
+                yield first + part * length, length, bool(bitmap >> part & 1)
+
+    def _entry(self, position: int) -> tuple[int, int]:
+        """Return the entry of the cluster at a place, and how many bits the cluster has.
+
+        Where its parts are not of one kind, it is as if the part at that place were a cluster.
+        """
+        bits = self._cluster_bits
+        if position >= self.size_bytes:
+            return _READS_AS_ZEROS, bits
+        number, place = divmod(position >> bits, self._entries)
         pointer = self._upper[number] & _OFFSET if number < len(self._upper) else 0
-        return self._table_at(pointer)[place] if pointer else 0
+        table = self._table_at(pointer) if pointer else None
+        entry = 0 if table is None else table[place * self._words]
+        if table is None or self._words == 1 or entry & _COMPRESSED:
+            return entry, bits
+        bitmap = table[place * 2 + 1]
+        if bitmap not in {0, _ALL_HERE, _ALL_ZEROS}:
+            bits -= _PART_BITS
+            part = position >> bits & (_PARTS - 1)
+            entry += part << bits
+            bitmap >>= part
+        if bitmap >> _PARTS & 1:
+            return _READS_AS_ZEROS, bits
+        return entry if bitmap & 1 else 0, bits
 
     def _table_at(self, offset: int) -> "array[int]":
         table = self._lower.get(offset)

@@ -26,6 +26,8 @@ _COUNTS: Final = CLUSTER // 2
 #: Source: as above: bit 63 of an entry says that the cluster's reference count is one, bit 0 that it reads as zeros.
 _COPIED: Final = 1 << 63
 _READS_AS_ZEROS: Final = 1
+#: Source: as above, "Incompatible features bitmap": entries of 16 bytes.
+_EXTENDED: Final = 1 << 4
 
 _HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _HEADER_BYTES: Final = 104
@@ -51,6 +53,8 @@ class Plan:
     parent_format: str | None
     key_id: str | None = None
     """The data key of one that is encrypted."""
+    in_parts: bool = False
+    """Whether its clusters will have parts (`layers.py`). Only an empty file is made so."""
 
     @property
     def first_block(self) -> int:
@@ -73,7 +77,8 @@ class Tables:
     def write(self, fd: int) -> None:
         """Write tables, then the header."""
         end = max(self.end, self.plan.first_block)
-        upper = array("Q", bytes(8 * max(1, -(-self.plan.size_bytes // (CLUSTER * _ENTRIES)))))
+        reach = CLUSTER * _ENTRIES // (2 if self.plan.in_parts else 1)
+        upper = array("Q", bytes(8 * max(1, -(-self.plan.size_bytes // reach))))
         position = end
         for number, lower in self._lower_tables():
             pwrite(fd, _big_endian(lower), position)
@@ -140,7 +145,7 @@ class Tables:
         parent_at = _HEADER_BYTES + len(extensions) if parent else 0
         header = _HEADER.pack(
             qcow2_header.MAGIC, 3, parent_at, len(parent), 16, self.plan.size_bytes, method, upper_entries, upper_at,
-            counts_at, counts_clusters, 0, 0, 0, 0, 0, 4, _HEADER_BYTES,
+            counts_at, counts_clusters, 0, 0, _EXTENDED if self.plan.in_parts else 0, 0, 0, 4, _HEADER_BYTES,
         )  # fmt: skip
         return _padded(header + extensions + parent)
 
