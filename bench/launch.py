@@ -43,7 +43,9 @@ from bakehouse.drivers.hypervisor.qemu.firmware import find
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.imds.service import MetadataService
-from bakehouse.sagas.segment import group_spec, interface_spec, segment_spec
+from bakehouse.sagas.machine import interfaces_of
+from bakehouse.sagas.segment import group_spec, interface_spec
+from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.store import Store
 
@@ -141,7 +143,7 @@ async def network(recipe: Recipe, path: Path) -> AsyncIterator[tuple[int, Place]
     try:
         await fabric.ensure_segment(segment_spec(recipe.store, vpc_id))
         for group in recipe.metadata.groups:
-            await fabric.apply_group(group_spec(group))
+            await fabric.apply_group(group_spec(recipe.store, group))
         await metadata.open(vpc_id, await fabric.metadata_socket(vpc_id))
         await fabric.plug(replace(interface_spec(recipe.store, interface), public_ip=public_ip))
         tap = (await fabric.connect(interface.id)).fd

@@ -43,6 +43,7 @@ from bakehouse.__main__ import main as bakehouse
 from bakehouse.bootstrap.drivers import machine_user
 from bakehouse.drivers.hypervisor.qemu import block_nodes
 from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
+from bakehouse.ports.hypervisor import DiskBus
 from bakehouse.reconcile.host_storage import HostStorage
 
 _MIB: Final = 1 << 20
@@ -275,7 +276,7 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
             "-blockdev",
             json.dumps(block_nodes.node_options(name, raw, "raw", flush=True)),
             "-device",
-            json.dumps(block_nodes.disk_options(1, name)),
+            json.dumps(block_nodes.disk_options(1, name, DiskBus.VIRTIO)),
         ]
         qemu = subprocess.Popen(  # noqa: ASYNC220 - it is what is compared with
             arguments,
