@@ -4,27 +4,34 @@ from typing import Any
 
 import pytest
 from tests.vm.guest import Guest, Place, banner, wait_for
-from tests.vm.host import Host
+from tests.vm.host import GROUP_NAME, Host
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
 def guest(host: Host) -> Guest:
-    launched = host.launch()
+    """A guest that boots with two interfaces, and so without a public address: it is reached by an Elastic IP."""
+    subnet_id = host.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    group_id = host.ec2.describe_security_groups(GroupNames=[GROUP_NAME])["SecurityGroups"][0]["GroupId"]
+    interfaces = [{"DeviceIndex": number, "SubnetId": subnet_id, "Groups": [group_id]} for number in range(2)]
+    launched = host.launch(InstanceType="t2.small", NetworkInterfaces=interfaces, SecurityGroupIds=[])
+    allocation_id = host.ec2.allocate_address()["AllocationId"]
+    primary = launched.describe()["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    host.ec2.associate_address(AllocationId=allocation_id, NetworkInterfaceId=primary)
     launched.wait_for_ssh()
     return launched
 
 
 @pytest.fixture(scope="module")
 def interface(host: Host, guest: Guest) -> Any:
-    """A second interface, plugged into the running guest."""
-    shown = guest.describe()
+    """A third interface, plugged into the running guest."""
+    second = guest.describe()["NetworkInterfaces"][1]
     made = host.ec2.create_network_interface(
-        SubnetId=shown["SubnetId"], Groups=[group["GroupId"] for group in shown["SecurityGroups"]]
+        SubnetId=second["SubnetId"], Groups=[group["GroupId"] for group in second["Groups"]]
     )["NetworkInterface"]
     host.ec2.attach_network_interface(
-        NetworkInterfaceId=made["NetworkInterfaceId"], InstanceId=guest.instance_id, DeviceIndex=1
+        NetworkInterfaceId=made["NetworkInterfaceId"], InstanceId=guest.instance_id, DeviceIndex=2
     )
     return made
 
@@ -34,15 +41,25 @@ def metadata(guest: Guest, interface: Any, name: str) -> str:
     return guest.run(f"imds get meta-data/network/interfaces/macs/{mac}/{name} $(imds token)")
 
 
-def test_a_guest_sees_an_interface_that_is_plugged_in_and_gets_its_address(guest: Guest, interface: Any) -> None:
-    wait_for(
-        lambda: interface["PrivateIpAddress"] in guest.run("ip addr show eth1 2> /dev/null || true"),
-        "the guest has the second address",
-        timeout_s=60,
-    )
+def address_of(guest: Guest, name: str) -> str:
+    return guest.run(f"ip -o -4 addr show {name} 2> /dev/null | awk '{{ print $4 }}' | cut -d / -f 1")
 
-    assert guest.run("cat /sys/class/net/eth1/address") == interface["MacAddress"]
-    assert metadata(guest, interface, "device-number") == "1"
+
+def test_a_guest_configures_all_interfaces_that_it_boots_with(guest: Guest) -> None:
+    first, second = guest.describe()["NetworkInterfaces"]
+
+    assert guest.run("cat /sys/class/net/eth0/address /sys/class/net/eth1/address").split() == [
+        first["MacAddress"],
+        second["MacAddress"],
+    ]
+    wait_for(lambda: address_of(guest, "eth1") == second["PrivateIpAddress"], "the guest has the second address")
+
+
+def test_a_guest_sees_an_interface_that_is_plugged_in_and_gets_its_address(guest: Guest, interface: Any) -> None:
+    wait_for(lambda: address_of(guest, "eth2") == interface["PrivateIpAddress"], "the guest has the third address")
+
+    assert guest.run("cat /sys/class/net/eth2/address") == interface["MacAddress"]
+    assert metadata(guest, interface, "device-number") == "2"
     assert metadata(guest, interface, "local-ipv4s") == interface["PrivateIpAddress"]
 
 
@@ -65,4 +82,4 @@ def test_a_guest_lets_go_of_an_interface(host: Host, guest: Guest, interface: An
 
     host.ec2.detach_network_interface(AttachmentId=shown["Attachment"]["AttachmentId"])
 
-    assert guest.run("ls /sys/class/net").split() == ["eth0", "lo"]
+    assert guest.run("ls /sys/class/net").split() == ["eth0", "eth1", "lo"]
