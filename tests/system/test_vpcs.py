@@ -67,6 +67,7 @@ def test_the_default_vpc_leads_outside(alice: "EC2Client") -> None:
         ("10.0.0.0/15", "InvalidVpc.Range"),
         ("10.0.0.0/29", "InvalidVpc.Range"),
         ("127.0.0.0/16", "InvalidVpc.Range"),
+        ("100.127.0.0/20", "InvalidVpc.Range"),
         ("169.254.0.0/16", "InvalidVpc.Range"),
         ("10.0.0.0", "InvalidParameterValue"),
         ("10.0.0/16", "InvalidParameterValue"),

@@ -15,9 +15,10 @@ _SMALLEST: Final = 28
 #: Source: VPC User Guide, "IPv6 VPC CIDR blocks": Amazon provides a /56, and a subnet may have a /64 of it.
 _IPV6_SUBNET: Final = 64
 
-#: What this host uses for itself, and what routers do not forward.
+#: What routers do not forward, and what the host uses in every VPC (`docs/reference/network.md`).
 _UNUSABLE: Final = tuple(
-    ipaddress.IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+    ipaddress.IPv4Network(text)
+    for text in ("0.0.0.0/8", "100.127.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
 )
 
 
