@@ -206,6 +206,9 @@ async def test_a_long_chain_is_merged_and_reads_the_same(root: Path, keys: Memor
         await store.snapshot({"vol-1": f"snap-{number}"}, machine_id=None)
         write(await store.connect("vol-1"), number, at=number * 65536, length=2 * 65536)
         written[number * 65536 : (number + 2) * 65536] = bytes([number]) * (2 * 65536)
+        part = 15 * 65536 + number * 4096
+        write(await store.connect("vol-1"), number, at=part, length=4096)
+        written[part : part + 4096] = bytes([number]) * 4096
     qemu_io(await store.connect("vol-1"), f"discard {65536 * 14} {65536}")
     written[65536 * 14 : 65536 * 15] = bytes(65536)
     assert await store.depth("vol-1") == 14

@@ -133,7 +133,8 @@ class Merger:
         """
         directory, path = self._layers.directory, self._layers.path(name)
         written = await self._threads.run(_written, files)
-        plan = Plan(size_bytes=size, parent=None, parent_format=None, key_id=key.id)
+        # In parts, as the tops that it comes of: of a cluster they may hold only some.
+        plan = Plan(size_bytes=size, parent=None, parent_format=None, key_id=key.id, in_parts=True)
         await self._threads.run(create_encrypted, path, plan, key.passphrase, written)
         made = FileBelow(path=str(path), format=QCOW2, key=key)
         with opening.secrets_passed(files) as (secrets, descriptors):

@@ -28,6 +28,9 @@ _COPIED: Final = 1 << 63
 _READS_AS_ZEROS: Final = 1
 #: Source: as above, "Incompatible features bitmap": entries of 16 bytes.
 _EXTENDED: Final = 1 << 4
+#: Of each: a bit for each part that is here, and above them one for each that reads as zeros.
+_PARTS: Final = 32
+_PART: Final = CLUSTER // _PARTS
 
 _HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _HEADER_BYTES: Final = 104
@@ -54,7 +57,7 @@ class Plan:
     key_id: str | None = None
     """The data key of one that is encrypted."""
     in_parts: bool = False
-    """Whether its clusters will have parts (`layers.py`). Only an empty file is made so."""
+    """Whether its clusters will have parts (`layers.py`). Only a file without data is made so."""
 
     @property
     def first_block(self) -> int:
@@ -72,7 +75,7 @@ class Tables:
     end: int = 0
     """What lies behind the blocks."""
     zeros: Iterable[tuple[int, int]] = ()
-    """What else reads as zeros, whatever is below: first byte and byte behind the last, widened to clusters."""
+    """What else reads as zeros, whatever is below: first byte and byte behind the last, in whole clusters or parts."""
 
     def write(self, fd: int) -> None:
         """Write tables, then the header."""
@@ -102,12 +105,19 @@ class Tables:
                 entry = offset + cluster * CLUSTER | _COPIED if offset else _READS_AS_ZEROS
                 table[place * _PER_BLOCK + cluster] = entry
         for start, end in self.zeros:
-            for cluster in range(start // CLUSTER, -(-end // CLUSTER)):
-                number, place = divmod(cluster, _ENTRIES)
-                if number not in tables:
-                    tables[number] = array("Q", bytes(CLUSTER))
-                tables[number][place] = _READS_AS_ZEROS
+            self._mark_zeros(start, end, tables)
         return tables.items()
+
+    def _mark_zeros(self, start: int, end: int, tables: dict[int, "array[int]"]) -> None:
+        words = 2 if self.plan.in_parts else 1
+        for first in range(start - start % CLUSTER, end, CLUSTER):
+            number, place = divmod(first // CLUSTER, _ENTRIES // words)
+            table = tables.setdefault(number, array("Q", bytes(CLUSTER)))
+            if words == 1:
+                table[place] = _READS_AS_ZEROS
+            else:
+                begin, stop = max(start - first, 0) // _PART, -(-min(end - first, CLUSTER) // _PART)
+                table[2 * place + 1] |= (1 << stop) - (1 << begin) << _PARTS
 
     def _write_counts(self, fd: int, position: int, end: int) -> tuple[int, int]:
         """Write the reference counts: one for each cluster of the file but those of free slots."""
