@@ -8,7 +8,7 @@ from tests.clients.programs import python_environment
 from tests.system.shop import Shop
 from tests.vm.host import Host
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 PLAYBOOKS = Path(__file__).parent / "playbooks"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKRDgtzVR0GDNghfHARj5nMGdK6SSQnxU+wb5MNPePkw somebody"

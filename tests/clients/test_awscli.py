@@ -11,6 +11,8 @@ from tests.clients.programs import distribution_program, python_environment
 from tests.system.shop import Shop
 from tests.vm.host import Host
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @dataclass(frozen=True)
 class Aws:

@@ -7,7 +7,7 @@ from tests.clients.client import Client
 from tests.clients.programs import python_environment
 from tests.system.shop import Shop
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 POLICIES = """
 policies:

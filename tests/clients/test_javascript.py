@@ -9,7 +9,7 @@ from tests.clients.client import Client
 from tests.clients.programs import distribution_program, node_modules
 from tests.vm.host import GROUP_NAME, KEY_NAME, Host
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 FLOW = Path(__file__).parent / "flows" / "javascript_flow.mjs"
 

@@ -8,7 +8,7 @@ from tests.clients.programs import python_environment
 from tests.system.shop import Shop
 from tests.vm.host import GROUP_NAME, KEY_NAME, Host
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FLOW = Path(__file__).parent / "flows" / "libcloud_flow.py"
 #: In this order, on one node.
