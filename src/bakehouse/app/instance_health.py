@@ -10,7 +10,7 @@ import structlog
 from bakehouse.app.context import AppContext, owned
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
-from bakehouse.domain.instance_health import has_answered, heard, unheard
+from bakehouse.domain.instance_health import has_answered, heard, machine_unheard, unheard
 from bakehouse.ports.network import NetworkUnavailable
 
 _log: Final = structlog.get_logger(__name__)
@@ -29,9 +29,20 @@ class InstanceHealth:
         self._asked_at = float("-inf")
         self._silent_since: dict[str, datetime] = {}
         """When a guest was first found silent, of those that were so the last time."""
+        self._mute_since: dict[str, datetime] = {}
+        """The same of machines."""
 
     async def look(self) -> None:
-        """Ask every guest whether it is there, and write down what has changed by that."""
+        """Ask every machine and every guest whether it is there, and write down what has changed by that."""
+        machines = await self._context.hypervisor.observe()
+        now = self._context.now()
+        mute = {it.machine_id for it in machines if not it.answers}
+        self._mute_since = {it: self._mute_since.get(it, now) for it in mute}
+        async with self._context.store.transaction() as tx:
+            for instance in self._running():
+                changed = machine_unheard(instance, self._mute_since.get(instance.id), now)
+                if changed is not instance:
+                    tx.put(changed)
         async with self._asking:
             await self._look()
 
@@ -58,7 +69,7 @@ class InstanceHealth:
 
     async def _look(self) -> None:
         context = self._context
-        if all(it.state is not InstanceState.RUNNING for it in context.store.instances):
+        if not self._running():
             return
         try:
             status = await context.network.observe(ask_guests=True)
@@ -67,7 +78,7 @@ class InstanceHealth:
             return
         self._asked_at = asyncio.get_running_loop().time()
         now = context.now()
-        running = [it for it in context.store.instances if it.state is InstanceState.RUNNING]
+        running = self._running()
         silent = {it.id for it in running if it.network_interface_id not in status.answering}
         self._silent_since = {it: self._silent_since.get(it, now) for it in silent}
         async with context.store.transaction() as tx:
@@ -76,3 +87,6 @@ class InstanceHealth:
                 changed = heard(instance, now) if since is None else unheard(instance, since, now)
                 if changed is not instance:
                     tx.put(changed)
+
+    def _running(self) -> list[Instance]:
+        return [it for it in self._context.store.instances if it.state is InstanceState.RUNNING]

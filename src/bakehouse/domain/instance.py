@@ -197,6 +197,8 @@ class Instance:
     """When its guest was first heard of since it was started, or was heard of again."""
     silent_since: datetime | None = None
     """Since when its guest does not answer, if that is too long; see `instance_health.py`."""
+    machine_silent_since: datetime | None = None
+    """Since when its machine runs and does not answer the server; None while all is well."""
     recovered_at: tuple[datetime, ...] = ()
     """When it was recovered, within a day of the last time."""
     events: tuple[ScheduledEvent, ...] = ()

@@ -17,6 +17,9 @@ _SILENT: Final = timedelta(minutes=2)
 #: How long a guest may take to begin. Emulated ones take up to a minute; EC2 calls them `initializing` for as long.
 _BEGINNING: Final = timedelta(minutes=5)
 
+#: How long a machine may be silent: a busy host keeps one waiting for a few seconds.
+_SILENT_MACHINE: Final = timedelta(seconds=30)
+
 #: How often an instance is recovered in a day. Source: EC2 User Guide, "Troubleshoot instance recovery failures".
 _RECOVERIES_MAX: Final = 3
 _RECOVERIES_IN: Final = timedelta(days=1)
@@ -42,8 +45,11 @@ def guest_health(instance: Instance) -> tuple[Health, datetime | None]:
 
 
 def host_health(instance: Instance) -> tuple[Health, datetime | None]:
-    """Return how the host serves it: a machine that ends is noticed at once, so that leaves a full disk."""
-    return volume_health(instance)
+    """Return how the host serves it: whether its machine answers, and has room for what it writes."""
+    if instance.state is not InstanceState.RUNNING:
+        return Health.NOT_APPLICABLE, None
+    since = instance.storage_full_since or _of_this_start(instance, instance.machine_silent_since)
+    return (Health.OK if since is None else Health.IMPAIRED), since
 
 
 def volume_health(instance: Instance) -> tuple[Health, datetime | None]:
@@ -72,6 +78,16 @@ def unheard(instance: Instance, silent_since: datetime, now: datetime) -> Instan
         return instance
     patience = _SILENT if has_answered(instance) else _BEGINNING
     return instance if now - silent_since < patience else replace(instance, silent_since=silent_since)
+
+
+def machine_unheard(instance: Instance, silent_since: datetime | None, now: datetime) -> Instance:
+    """Return the instance when its machine has not answered the server since then; None is that it answers."""
+    if silent_since is not None and now - silent_since < _SILENT_MACHINE:
+        return instance
+    known = instance.machine_silent_since
+    if (silent_since is None) == (_of_this_start(instance, known) is None):
+        return instance
+    return replace(instance, machine_silent_since=silent_since)
 
 
 def may_recover(instance: Instance, now: datetime) -> bool:

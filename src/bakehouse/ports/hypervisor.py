@@ -131,6 +131,8 @@ class MachineStatus:
     """Volumes the running machine holds; empty when GONE."""
     interface_ids: frozenset[str] = field(default_factory=frozenset)
     """Its network interfaces, those that were taken by force perhaps too; empty when GONE."""
+    answers: bool = True
+    """Whether its monitor answers: a machine that runs, and does not, is out of order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from bakehouse.domain.instance_health import (
     guest_health,
     heard,
     host_health,
+    machine_unheard,
     may_recover,
     recovered,
     unheard,
@@ -89,6 +90,17 @@ def test_a_host_without_room_impairs_itself_and_volumes() -> None:
 @pytest.mark.parametrize("check", [guest_health, host_health, volume_health])
 def test_checks_are_of_running_instances(check: Any) -> None:
     assert check(instance(state=InstanceState.STOPPED)) == (Health.NOT_APPLICABLE, None)
+
+
+def test_a_machine_that_does_not_answer_for_half_a_minute_impairs_its_host() -> None:
+    at_once = machine_unheard(instance(), SOON, SOON + timedelta(seconds=29))
+    later = machine_unheard(instance(), SOON, SOON + timedelta(seconds=30))
+    well = machine_unheard(later, None, SOON + MINUTE)
+
+    assert host_health(at_once)[0] is Health.OK
+    assert host_health(later) == (Health.IMPAIRED, SOON)
+    assert host_health(well)[0] is Health.OK
+    assert machine_unheard(later, SOON, SOON + MINUTE) is later
 
 
 def test_an_instance_is_recovered_three_times_a_day() -> None:

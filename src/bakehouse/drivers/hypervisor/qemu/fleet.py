@@ -124,7 +124,11 @@ class Fleet:
             volumes = frozenset(disk.volume_id for disk in record.spec.disks) if record else frozenset()
             interfaces = frozenset(it.interface_id for it in record.spec.interfaces) if record else frozenset()
             return MachineStatus(
-                machine_id=machine_id, state=MachineState.RUNNING, volume_ids=volumes, interface_ids=interfaces
+                machine_id=machine_id,
+                state=MachineState.RUNNING,
+                volume_ids=volumes,
+                interface_ids=interfaces,
+                answers=False,
             )
         if machine is None:
             return MachineStatus(machine_id=machine_id, state=MachineState.GONE)
@@ -132,9 +136,13 @@ class Fleet:
 
     async def _status(self, machine_id: str, state: MachineState) -> MachineStatus:
         machine = self.machines.get(machine_id)
-        volumes, interfaces = frozenset[str](), frozenset[str]()
+        volumes, interfaces, answers = frozenset[str](), frozenset[str](), True
         if machine is not None and machine.state is not MachineState.GONE:
-            with suppress(MonitorLost):
+            try:
                 volumes = frozenset((await live_disks.look(machine.monitor)).disks)
                 interfaces = frozenset(await live_interfaces.attached(machine.monitor))
-        return MachineStatus(machine_id=machine_id, state=state, volume_ids=volumes, interface_ids=interfaces)
+            except MonitorLost:
+                answers = False
+        return MachineStatus(
+            machine_id=machine_id, state=state, volume_ids=volumes, interface_ids=interfaces, answers=answers
+        )
