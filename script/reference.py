@@ -52,6 +52,11 @@ _NOUNS: Final = {
     "instance": "Instances",
     "snapshot": "Snapshots",
     "volume": "Volumes",
+    "dhcp_options": "DHCP options",
+    "nat_gateway": "NAT gateways",
+    "network_acl": "Network ACLs",
+    "vpc_endpoint": "VPC endpoints",
+    "vpcs": "VPCs",
 }
 
 #: What is done with images: with AMIs themselves, by VM import and export, in the Recycle Bin.
