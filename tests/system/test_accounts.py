@@ -124,7 +124,9 @@ def test_what_belongs_to_another_account_is_not_found(
 ) -> None:
     attempt, code = TRESPASSES[trespass]
     stranger = shared.ec2("stranger")
+    # An account's default network and its own key are made when they are first needed, whatever becomes of the request.
     stranger.describe_vpcs()
+    stranger.get_ebs_default_kms_key_id()
     before = contents(shared)
 
     with refused(code):
