@@ -28,11 +28,13 @@ from bakehouse.ports.volumes import FileBelow
 
 T = TypeVar("T")
 
-BLOCK = 64 << 10
-BLOCKS = 4
+#: A part of a cluster, so that layers have some parts of one.
+BLOCK = 16 << 10
+BLOCKS_A_CLUSTER = 4
+BLOCKS = 2 * BLOCKS_A_CLUSTER
 SIZE = BLOCKS * BLOCK
 #: A volume grows by a block at a time.
-MOST_BLOCKS = 8
+MOST_BLOCKS = 4 * BLOCKS_A_CLUSTER
 
 KEYS = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")
 SOME_KEY = st.none() | st.sampled_from(KEYS)
@@ -113,10 +115,12 @@ class VolumeHistory(RuleBasedStateMachine):
         self.qemu_io(volume_id, f"write -P {value} {block * BLOCK} {BLOCK}")
         self.volume_bytes[volume_id][block] = value
 
-    @rule(volume_id=volumes, block=st.integers(0, BLOCKS - 1))
-    def discard_a_block(self, volume_id: str, block: int) -> None:
-        self.qemu_io(volume_id, f"discard {block * BLOCK} {BLOCK}")
-        self.volume_bytes[volume_id][block] = 0
+    @rule(volume_id=volumes, cluster=st.integers(0, BLOCKS // BLOCKS_A_CLUSTER - 1))
+    def discard_a_cluster(self, volume_id: str, cluster: int) -> None:
+        """What is less is not discarded, and may be read as before."""
+        first = cluster * BLOCKS_A_CLUSTER
+        self.qemu_io(volume_id, f"discard {first * BLOCK} {BLOCKS_A_CLUSTER * BLOCK}")
+        self.volume_bytes[volume_id][first : first + BLOCKS_A_CLUSTER] = [0] * BLOCKS_A_CLUSTER
 
     @rule(volume_id=volumes, step=st.none() | st.integers(0, 8))
     def grow(self, volume_id: str, step: int | None) -> None:

@@ -8,6 +8,7 @@ from bakehouse.domain.block_device import performance
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import missing_parameter
 from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.kms_key import key_unusable
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.volume import VOLUME_TYPES, Volume, VolumeState, storage_full, volume_not_available
 from bakehouse.domain.volume_modification import (
@@ -20,6 +21,7 @@ from bakehouse.domain.volume_modification import (
     starts_that_count,
     volume_never_shrinks,
 )
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.volumes import StorageFull
 from bakehouse.sagas.modify_volume import MODIFY_VOLUME, ModifyVolume
 
@@ -71,6 +73,8 @@ class VolumeModifications:
             await sagas.run(saga_id)
         except StorageFull as err:
             raise storage_full() from err
+        except KeyUnavailable as err:
+            raise key_unusable() from err
         return modifying
 
     def describe(

@@ -122,6 +122,8 @@ class Volumes:
             await self._context.sagas.run(saga_id)
         except DeviceBusy as err:
             raise attachment_limit(instance.id) from err
+        except KeyUnavailable as err:
+            raise key_unusable() from err
         except MonitorLost as err:
             raise incorrect_state(f"Instance '{instance.id}' is not 'running'.") from err
         return attaching

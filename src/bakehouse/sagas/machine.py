@@ -67,7 +67,7 @@ async def recycle_volumes(ctx: SagaContext, instance_id: str) -> None:
         if _goes_with_instance(volume) and retained_until(ctx.store, volume, ctx.now()) is not None:
             async with held(ctx, [volume.id]):
                 with suppress(NoSuchVolume):  # this is a repetition, and a rule is new since its bytes were deleted
-                    await ctx.volumes.connect(volume.id)
+                    await ctx.volumes.key_of(volume.id)  # whether it can be opened or not
                     async with ctx.store.transaction() as tx:
                         keep(ctx.store, tx, ctx.store.volumes[volume.id], ctx.now())
 
