@@ -16,7 +16,7 @@ from tests.vm import boot_sector
 from tests.vm.boot_sector import COUNTED_SECTORS, bootable_disk, console_shows, counters, empty_disk, machine_spec
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu import QemuHypervisor, accelerator
+from bakehouse.drivers.hypervisor.qemu import QemuHypervisor, accelerator, monitor
 from bakehouse.drivers.hypervisor.qemu.live_disks import SwitchRefused
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused
 from bakehouse.drivers.hypervisor.qemu.run_directory import SOCKETS, ProcessName, RunDirectory
@@ -384,3 +384,14 @@ async def test_a_machine_killed_from_outside_is_gone(host: Host) -> None:
     os.kill(host.process().pid, signal.SIGKILL)
 
     assert await host.hypervisor.wait_powered_off(MACHINE, DEADLINE_S)
+
+
+async def test_a_machine_whose_monitor_is_silent_runs_and_does_not_answer(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.started()
+    monkeypatch.setattr(monitor, "ANSWER_DEADLINE_S", 0.2)
+
+    os.kill(host.process().pid, signal.SIGSTOP)
+
+    assert [(it.state, it.answers) for it in await host.hypervisor.observe()] == [(MachineState.RUNNING, False)]
