@@ -83,6 +83,17 @@ class Host:
             self.images[kind] = self.bakehouse("image", "build", recipe, "--arch", architecture).stdout.strip()
         return self.images[kind]
 
+    def image_by_nvme(self) -> str:
+        """Return an image whose guests have NVMe disks: of one that is registered nothing is known."""
+        image = self.ec2.describe_images(ImageIds=[self.image()])["Images"][0]
+        snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+        return self.ec2.register_image(
+            Name="by NVMe",
+            Architecture="x86_64",
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id}}],
+        )["ImageId"]
+
     def guest(self, instance_id: str) -> Guest:
         return Guest(self.home, self.ec2, instance_id)
 

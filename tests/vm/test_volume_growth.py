@@ -86,12 +86,7 @@ def test_a_guest_grows_its_root_while_it_runs(host: Host, guest: Guest) -> None:
 
 @pytest.mark.long
 def test_a_guest_of_nvme_disks_sees_a_larger_volume_with_its_next_attachment(host: Host) -> None:
-    image = host.ec2.describe_images(ImageIds=[host.image()])["Images"][0]
-    root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]}}
-    image_id = host.ec2.register_image(
-        Name="by NVMe", Architecture="x86_64", RootDeviceName="/dev/xvda", BlockDeviceMappings=[root]
-    )["ImageId"]
-    guest = host.launch(image_id)
+    guest = host.launch(host.image_by_nvme())
     guest.wait_for_ssh()
     volume_id = attached(host, guest)
     guest.run("echo kept > /dev/nvme1n1; sync")
