@@ -56,6 +56,16 @@ async def test_a_router_and_an_address_are_offered(net: World) -> None:
     assert await guest.ask("dhcp6") == "2600:1f18:0:1::10"
 
 
+async def test_an_ipv6_address_that_was_leased_can_be_another_guests(net: World) -> None:
+    spec = dual_stack(10)
+    assert await (await start(net, spec)).ask("dhcp6") == "2600:1f18:0:1::10"
+    await net.fabric.unplug(spec.vpc_id, spec.interface_id)
+
+    heir = await start(net, dual_stack(11, ipv6_addresses=spec.ipv6_addresses))
+
+    assert await heir.ask("dhcp6") == "2600:1f18:0:1::10"
+
+
 async def test_groups_let_ipv6_pass_or_not(net: World) -> None:
     one, other = await start(net, dual_stack(10)), await start(net, dual_stack(11, OTHER))
     neighbour = await start(net, dual_stack(12))

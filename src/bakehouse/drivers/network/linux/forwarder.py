@@ -38,6 +38,7 @@ class Forwarder:
         self._dial = dial
         self._most_listeners = most_listeners
         self._listeners: dict[str, dict[_Key, StreamPort | DatagramPort]] = {}
+        self._host_ports: dict[tuple[str, OpenPort], int] = {}
         #: Ports that are listened on no more, while their connections go on.
         self._closed: set[StreamPort] = set()
 
@@ -53,6 +54,7 @@ class Forwarder:
         wanted = {_Key(public_ip, port, private_ip) for public_ip, private_ip in addresses.items() for port in ports}
         for key in current.keys() - wanted:
             self._let_go(current.pop(key))
+            self._host_ports.pop((key.public_ip, key.port), None)
         room = self._most_listeners - sum(map(len, self._listeners.values()))
         missing = sorted(wanted - current.keys(), key=lambda key: (key.public_ip, key.port))
         if len(missing) > room:
@@ -64,6 +66,8 @@ class Forwarder:
                 current[key] = self._listen(interface_id, key)
             except NoHostPort as err:
                 _log.warning("%s", err)
+            else:
+                self._host_ports[key.public_ip, key.port] = current[key].host_port
         if not current:
             del self._listeners[interface_id]
 
@@ -73,11 +77,7 @@ class Forwarder:
 
     def host_port(self, public_ip: str, port: OpenPort) -> int | None:
         """Return where we listen for a port of a public address, or None when we do not."""
-        for listeners in self._listeners.values():
-            for key, listener in listeners.items():
-                if (key.public_ip, key.port) == (public_ip, port):
-                    return listener.host_port
-        return None
+        return self._host_ports.get((public_ip, port))
 
     async def close(self) -> None:
         """Listen no more, and end every connection."""

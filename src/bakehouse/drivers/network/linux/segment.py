@@ -65,7 +65,7 @@ class Segment:
         self._description: SegmentSpec | None = None
         self._groups: dict[str, GroupSpec] = {}
         self._interfaces: dict[str, InterfaceSpec] = {}
-        #: Private address to the hardware address that dnsmasq may have leased it to.
+        #: Address to the hardware address that dnsmasq may have leased it to.
         self._leased: dict[str, str] = {}
         #: What the ruleset for routes and ACLs was made of that holds now, and the addresses that it lets outside.
         self._borders: tuple[SegmentSpec, frozenset[str]] | None = None
@@ -236,11 +236,12 @@ class Segment:
         nobody else for that address. Its leases are in its memory only, so a new dnsmasq has none; guests that still
         have theirs get them again, since it is authoritative.
         """
-        if self._leased.get(interface.private_ip, interface.mac) != interface.mac:
+        if any(self._leased.get(address, interface.mac) != interface.mac for address in _offered(interface)):
             await self._names.stop()
             await self._names.serve(self._require_segment())
-            self._leased = {plugged.private_ip: plugged.mac for plugged in self._interfaces.values()}
-        self._leased[interface.private_ip] = interface.mac
+            plugged = self._interfaces.values()
+            self._leased = {address: each.mac for each in plugged for address in _offered(each)}
+        self._leased |= dict.fromkeys(_offered(interface), interface.mac)
 
     def _refuse_taken_addresses(self, interface: InterfaceSpec) -> None:
         for other in self._interfaces.values():
@@ -343,6 +344,11 @@ def _listen(metadata_fd: int | None) -> socket.socket:
         if err.errno != errno.EADDRINUSE or metadata_fd is None:
             raise
         return socket.socket(fileno=os.dup(metadata_fd))
+
+
+def _offered(interface: InterfaceSpec) -> tuple[str, ...]:
+    """Return the addresses that DHCP leases to an interface."""
+    return interface.private_ip, *interface.ipv6_addresses[:1]
 
 
 def _told(interface: InterfaceSpec) -> tuple[object, ...]:
