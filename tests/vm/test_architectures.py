@@ -82,10 +82,10 @@ def test_a_volume_is_plugged_into_the_running_guest(host: Host, guest: Guest) ->
     volume_id = host.ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
     host.ec2.attach_volume(InstanceId=guest.instance_id, VolumeId=volume_id, Device="/dev/sdf")
 
-    wait_for(lambda: guest.run("grep -c vd.$ /proc/partitions") == "2", "the guest sees the volume")
+    wait_for(lambda: guest.run("grep -cE '(vd.|nvme.n1)$' /proc/partitions") == "2", "the guest sees the volume")
 
     host.ec2.detach_volume(VolumeId=volume_id)
-    wait_for(lambda: guest.run("grep -c vd.$ /proc/partitions") == "1", "the guest let go of the volume")
+    wait_for(lambda: guest.run("grep -cE '(vd.|nvme.n1)$' /proc/partitions") == "1", "the guest let go of the volume")
 
 
 def test_an_image_of_it_launches_with_its_files(host: Host, guest: Guest, kind: Kind) -> None:

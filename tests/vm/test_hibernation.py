@@ -1,5 +1,6 @@
 """An instance that sleeps, watched from inside: its programs go on, its clock is right, and it is who it was."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ FACTS = (
     "cat /proc/sys/kernel/random/boot_id; ip -4 -o addr show eth0; cat /run/secret; "
     'imds get meta-data/instance-id "$(imds token)"'
 )
+EMULATORS = {"i386": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 SECRET = "what-only-memory-holds"
 COUNT = "setsid sh -c 'n=0; while :; do n=$((n + 1)); echo $n > /run/count; usleep 100000; done' > /dev/null 2>&1 &"
 
@@ -110,3 +112,36 @@ def test_a_guest_whose_memory_is_lost_boots(host: Host, guest: Guest) -> None:
     start(host, guest)
 
     assert guest.run("cat /root/file; ls /run/secret 2> /dev/null || true") == "written"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("architecture", "instance_type"), [("i386", "t2.micro"), ("arm64", "t4g.micro")])
+def test_guests_of_other_architectures_sleep_too(host: Host, architecture: str, instance_type: Any) -> None:
+    if shutil.which(EMULATORS[architecture]) is None:
+        pytest.skip(f"there is no {EMULATORS[architecture]} here")
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 1}}
+    members: Any = {**SLEEPY, "BlockDeviceMappings": [root], "InstanceType": instance_type}
+    other = host.launch(host.image(architecture=architecture), **members)
+    other.wait_for_ssh()
+    other.run(f"echo {SECRET} > /run/secret")
+
+    hibernate(host, other)
+    start(host, other)
+
+    assert other.run("cat /run/secret") == SECRET
+
+
+@pytest.mark.long
+def test_a_guest_with_an_agent_is_told_the_time(host: Host) -> None:
+    members: Any = {**SLEEPY, "InstanceType": "t3.micro"}
+    debian = host.launch(host.image("debian-12"), **members)
+    debian.wait_for_ssh(timeout_s=240)
+    wait_for(lambda: debian.try_to_run("systemctl is-active qemu-guest-agent").returncode == 0, "the agent runs")
+    debian.run(f"echo {SECRET} > /run/secret")
+
+    hibernate(host, debian)
+    time.sleep(10)
+    start(host, debian)
+
+    assert abs(time.time() - int(debian.run("date +%s"))) < CLOCK_ERROR_S
+    assert debian.run("cat /run/secret") == SECRET
