@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tests.system.networking import fabric_of, new_interface, tagged
+from tests.system.networking import fabric_of, new_interface, new_subnet, new_vpc, tagged
 from tests.system.refusals import refused
 from tests.system.shop import Shop
 
@@ -163,6 +163,9 @@ def test_what_makes_no_sense_is_refused(shop: Shop) -> None:
         )
     with refused("InvalidInstanceID.NotFound"):
         shop.ec2.associate_address(AllocationId=allocation_id, InstanceId="i-00000000000000000")
+    closed = new_interface(shop.ec2, new_subnet(shop.ec2, new_vpc(shop.ec2)))["NetworkInterfaceId"]
+    with refused("Gateway.NotAttached"):
+        shop.ec2.associate_address(AllocationId=allocation_id, NetworkInterfaceId=closed)
     with refused("MissingParameter"):
         shop.ec2.disassociate_address()
     with refused("InvalidParameterValue"):

@@ -152,6 +152,16 @@ def test_what_cannot_be_attached_is_refused(shop: Shop) -> None:
         attach(new_interface(shop.ec2, default_subnet(shop.ec2))["NetworkInterfaceId"], 2, on=other)
 
 
+def test_a_type_that_allows_fewer_interfaces_is_refused(shop: Shop) -> None:
+    instance_id = shop.launch(InstanceType="t3.medium", Placement={"AvailabilityZone": "us-east-1a"})["InstanceId"]
+    attached(shop, instance_id)
+    attached(shop, instance_id, 2)
+    shop.stop(instance_id)
+
+    with refused("AttachmentLimitExceeded"):
+        shop.ec2.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": "t3.micro"})
+
+
 def test_what_cannot_be_detached_is_refused(shop: Shop) -> None:
     instance_id = shop.launch()["InstanceId"]
     (primary,) = shop.describe(instance_id)["NetworkInterfaces"]

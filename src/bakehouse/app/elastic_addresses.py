@@ -14,6 +14,7 @@ from bakehouse.domain.elastic_address import (
     address_not_yours,
     already_associated,
     association_not_found,
+    gateway_not_attached,
 )
 from bakehouse.domain.errors import Ec2Error, invalid_combination, malformed_id, missing_parameter
 from bakehouse.domain.ids import is_well_formed, new_id
@@ -113,13 +114,16 @@ class ElasticAddresses:
         """Let an address lead to an interface and return the association's id; it does when this returns.
 
         It replaces the interface's automatic public address, and an address that led there before. Refuses one that
-        leads elsewhere unless that is allowed: Resource.AlreadyAssociated.
+        leads elsewhere unless that is allowed (Resource.AlreadyAssociated), and an interface of a VPC without an
+        internet gateway (Gateway.NotAttached).
         """
         address = self.one(caller, request.allocation_id, request.public_ip)
         interface = self._wanted_interface(caller, request)
         private_ip = request.private_ip or interface.private_ip
         if private_ip not in interface.private_ips:
             raise address_not_of(private_ip, interface.id)
+        if not self._context.store.internet_gateways.by("vpc")[interface.vpc_id]:
+            raise gateway_not_attached(interface.vpc_id)
         there = interface.association_of(private_ip)
         if there is not None and there.allocation_id == address.id:
             return there.id

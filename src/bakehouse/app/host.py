@@ -7,7 +7,6 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.capacity import used_memory_mib
 from bakehouse.domain.errors import not_found
 from bakehouse.domain.instance import Instance
-from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.ports.hypervisor import HypervisorCapabilities
 from bakehouse.ports.network import NetworkCapabilities, ReachablePort
 from bakehouse.sagas.machine import interfaces_of
@@ -62,18 +61,16 @@ class Host:
         return await self._context.hypervisor.console_output(self._instance(instance_id).id)
 
     async def reach(self, instance_id: str, port: int) -> ReachablePort | None:
-        """Return where the host reaches a port of an instance; None when it has no public address now."""
-        interface = self._interface(instance_id)
-        if interface is None or interface.public_ip is None:
-            return None
-        return await self._context.network.reachable_at(interface.public_ip, port)
+        """Return where the host reaches a port of an instance; None when it has no public address now.
+
+        That is at the primary private address of the first interface to which a public one leads.
+        """
+        interfaces = interfaces_of(self._context.store, self._instance(instance_id).id)
+        public_ip = next((it.public_ip for it in interfaces if it.public_ip is not None), None)
+        return None if public_ip is None else await self._context.network.reachable_at(public_ip, port)
 
     def _instance(self, instance_id: str) -> Instance:
         instance = self._context.store.instances.get(instance_id)
         if instance is None:
             raise not_found("instance", [instance_id])
         return instance
-
-    def _interface(self, instance_id: str) -> NetworkInterface | None:
-        instance = self._instance(instance_id)
-        return next(iter(interfaces_of(self._context.store, instance.id)), None)

@@ -1,11 +1,11 @@
 """Changes of an instance's attributes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_type
-from bakehouse.app.network_interfaces import only_interface, stage_interface, with_groups
+from bakehouse.app.network_interfaces import check_interfaces, only_interface, stage_interface, with_groups
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.hibernation import is_hibernated
@@ -13,7 +13,8 @@ from bakehouse.domain.image_boot import boot_mode_not_supported, tpm_not_support
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_options import checked_credits
 from bakehouse.domain.instance_type import INSTANCE_TYPES
-from bakehouse.sagas.machine import volumes_of
+from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.sagas.machine import interfaces_of, volumes_of
 from bakehouse.store.store import Transaction
 
 
@@ -52,7 +53,7 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
             saga_id = stage_interface(context, tx, interface)
         for device_name, deleted in change.delete_on_termination.items():
             _put_delete_on_termination(context, tx, instance, device_name, deleted=deleted)
-        changed = _changed(instance, change)
+        changed = _changed(instance, change, interfaces_of(store, instance.id))
         if changed != instance:
             tx.put(changed)
     if saga_id is not None:
@@ -69,10 +70,10 @@ def _put_delete_on_termination(
     raise Ec2Error("InvalidInstanceAttributeValue", f"No device is currently mapped at {device_name}")
 
 
-def _changed(instance: Instance, change: InstanceChange) -> Instance:
+def _changed(instance: Instance, change: InstanceChange, interfaces: Sequence[NetworkInterface]) -> Instance:
     changed = instance
     if change.instance_type is not None:
-        changed = _retyped(instance, change.instance_type)
+        changed = _retyped(instance, change.instance_type, interfaces)
     if change.user_data is not None:
         _must_be_stopped(instance)
         check_user_data(change.user_data)
@@ -91,7 +92,7 @@ def _changed(instance: Instance, change: InstanceChange) -> Instance:
     return changed
 
 
-def _retyped(instance: Instance, name: str) -> Instance:
+def _retyped(instance: Instance, name: str, interfaces: Sequence[NetworkInterface]) -> Instance:
     """Return the instance with another type, whose own processors and credits it gets.
 
     Source: EC2 User Guide, "CPU options for Amazon EC2 instances": another type begins with its own.
@@ -106,6 +107,7 @@ def _retyped(instance: Instance, name: str) -> Instance:
         raise tpm_not_supported(instance_type.name)
     if instance_type.name == instance.type:
         return instance
+    check_interfaces(instance_type, interfaces)
     return replace(
         instance, type=instance_type.name, cpu_options=None, cpu_credits=checked_credits(instance_type, None)
     )

@@ -9,8 +9,8 @@ from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.app.segments import segment_change
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.elastic_address import ElasticAddress, already_associated
-from bakehouse.domain.errors import Ec2Error, invalid_combination, missing_parameter
+from bakehouse.domain.elastic_address import ElasticAddress, already_associated, gateway_not_attached
+from bakehouse.domain.errors import invalid_combination, missing_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.nat_gateway import NatGateway, NatGatewayState
 from bakehouse.domain.network import Subnet
@@ -102,7 +102,7 @@ class NatGateways:
         if address.interface_id is not None:
             raise already_associated(address.id, address.association_id)
         if not store.internet_gateways.by("vpc")[subnet.vpc_id]:
-            raise Ec2Error("Gateway.NotAttached", f"Network {subnet.vpc_id} has no Internet gateway attached")
+            raise gateway_not_attached(subnet.vpc_id)
         return address
 
     def _planned(

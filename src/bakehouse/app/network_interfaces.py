@@ -1,6 +1,6 @@
 """Network interfaces: made, attached and detached while machines run, changed, deleted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext, owned, scope
@@ -17,7 +17,7 @@ from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, malformed_id, missing_parameter
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
-from bakehouse.domain.instance_type import INSTANCE_TYPES
+from bakehouse.domain.instance_type import INSTANCE_TYPES, InstanceType
 from bakehouse.domain.network_interface import (
     InterfaceAttachmentState,
     InterfaceType,
@@ -105,6 +105,15 @@ def with_groups(
         raise missing_parameter("groupId")
     groups = groups_in(context, caller, wanted, context.store.subnets[interface.subnet_id])
     return replace(interface, group_ids=tuple(group.id for group in groups))
+
+
+def check_interfaces(instance_type: InstanceType, interfaces: Sequence[NetworkInterface]) -> None:
+    """Refuse more interfaces, or more addresses on one, than an instance type allows."""
+    if len(interfaces) > instance_type.max_interfaces:
+        raise interface_limit(instance_type.name, instance_type.max_interfaces)
+    most = instance_type.addresses_per_interface
+    if any(max(len(it.private_ips), len(it.ipv6_addresses)) > most for it in interfaces):
+        raise address_limit(most)
 
 
 def address_count_limit(context: AppContext, interface: NetworkInterface) -> int:
@@ -271,9 +280,4 @@ class NetworkInterfaces:
         others = interfaces_of(self._context.store, instance.id)
         if any(other.device_index == device_index for other in others):
             raise device_index_taken(instance.id, device_index)
-        instance_type = INSTANCE_TYPES[instance.type]
-        if len(others) >= instance_type.max_interfaces:
-            raise interface_limit(instance_type.name, instance_type.max_interfaces)
-        most = instance_type.addresses_per_interface
-        if max(len(interface.private_ips), len(interface.ipv6_addresses)) > most:
-            raise address_limit(most)
+        check_interfaces(INSTANCE_TYPES[instance.type], [*others, interface])

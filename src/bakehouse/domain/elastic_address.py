@@ -48,3 +48,8 @@ def already_associated(allocation_id: str, association_id: str | None) -> Ec2Err
 def association_not_found(association_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidAssociationID.NotFound; wording as AWS answers it."""
     return Ec2Error("InvalidAssociationID.NotFound", f"The association ID '{association_id}' does not exist")
+
+
+def gateway_not_attached(vpc_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, Gateway.NotAttached."""
+    return Ec2Error("Gateway.NotAttached", f"Network {vpc_id} is not attached to any internet gateway")
