@@ -1,5 +1,6 @@
 """Encrypted volumes and snapshots, and the keys they are encrypted with, as boto3 sees them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -449,3 +450,34 @@ def test_an_image_s_copy_whose_key_is_lost_fails_with_a_reason(shop: Shop) -> No
         lambda: shop.ec2.describe_images(ImageIds=[image_id])["Images"][0], lambda it: it["State"] == "failed"
     )
     assert image["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
+
+
+def test_a_launch_template_can_ask_for_encryption(shop: Shop) -> None:
+    key = Owner(shop.running, shop.name).key()
+    data: Any = {"BlockDeviceMappings": [device("/dev/xvda", Encrypted=True, KmsKeyId=key)]}
+    shop.ec2.create_launch_template(LaunchTemplateName="encrypted", LaunchTemplateData=data)
+
+    instance = shop.launch(LaunchTemplate={"LaunchTemplateName": "encrypted"})
+
+    assert key_of(volumes_of(shop, instance)["/dev/xvda"]) == key
+
+
+def test_snapshots_of_an_instance_say_which_are_encrypted(shop: Shop) -> None:
+    instance = shop.launch(BlockDeviceMappings=[device("/dev/sdf", VolumeSize=1, Encrypted=True)])
+
+    taken = shop.ec2.create_snapshots(InstanceSpecification={"InstanceId": instance["InstanceId"]})["Snapshots"]
+
+    assert sorted(snapshot["Encrypted"] for snapshot in taken) == [False, True]
+
+
+def test_a_file_of_the_host_becomes_an_encrypted_image_where_all_is_encrypted(
+    shared: RunningServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    owner = Owner(shared, f"importer of {request.node.nodeid}")
+    owner.ec2.enable_ebs_encryption_by_default()
+    (tmp_path / "disk.raw").write_bytes(bytes(1 << 20))
+
+    shop = Shop(shared, owner.name, tmp_path / "disk.raw")
+
+    (image,) = owner.ec2.describe_images(ImageIds=[shop.image_id])["Images"]
+    assert image["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True

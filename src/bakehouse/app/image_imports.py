@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.app.image_catalogue import ImageCatalogue, check_new_image
 from bakehouse.app.image_registration import check_architecture
 from bakehouse.domain.block_device import check_device_name
@@ -15,6 +16,7 @@ from bakehouse.domain.ids import new_id
 from bakehouse.domain.image import DISK_BUSES, Image
 from bakehouse.domain.image_boot import check_boot_members
 from bakehouse.domain.import_task import DiskSource, ImportImageTask
+from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.public_parameter import check_public_parameter_name
 from bakehouse.domain.volume import storage_full
 from bakehouse.ports.volumes import StorageFull, UnsafeImage
@@ -62,6 +64,7 @@ class ImageImports(ImageCatalogue):
             raise invalid_value(order.disk_bus, "diskBus", "It can be nvme or virtio.")
         if order.public_parameter is not None:
             check_public_parameter_name(order.public_parameter)
+        await prepare_default_key(context, caller)
         task = self._task(caller, order)
         async with context.store.transaction() as tx:
             tx.put(task)
@@ -82,6 +85,7 @@ class ImageImports(ImageCatalogue):
             description=order.description,
             sources=(DiskSource(path=str(order.path), device_name=order.root_device_name),),
             started_at=self._context.now(),
+            kms_key_id=chosen_key(self._context, caller, Encryption()),
             image_id=new_id("image"),
             image_name=order.name,
             image_description=order.description,

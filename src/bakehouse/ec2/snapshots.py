@@ -109,8 +109,6 @@ def _info_view(snapshot: Snapshot) -> Response:
         "OwnerId": snapshot.account_id,
         "Description": snapshot.description,
         "Encrypted": snapshot.encrypted,
-        "KmsKeyId": snapshot.kms_key_id,
-        "StateMessage": snapshot.state_message,
         "Tags": tag_set(snapshot.tags),
     }
 
@@ -118,6 +116,8 @@ def _info_view(snapshot: Snapshot) -> Response:
 def _own_view(snapshot: Snapshot) -> Response:
     return {
         **_info_view(snapshot),
+        "KmsKeyId": snapshot.kms_key_id,
+        "StateMessage": snapshot.state_message,
         "StorageTier": snapshot.tier,
         "RestoreExpiryTime": snapshot.tiering and snapshot.tiering.restore_expires_at,
         "CompletionTime": snapshot.completed_at,
