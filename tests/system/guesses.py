@@ -34,13 +34,29 @@ OFTEN_NEEDED = {
         "InstanceId",
         "IpPermissions",
         "KeyName",
+        "LaunchSpecification",
+        "LaunchTemplateId",
         "Name",
         "ResourceTypes",
         "Size",
         "SnapshotId",
         "Tags",
     },
-    True: {"CidrIp", "FromPort", "IpProtocol", "IpRanges", "Key", "Name", "ResourceType", "ToPort", "Value", "Values"},
+    True: {
+        "CidrIp",
+        "FromPort",
+        "ImageId",
+        "IpProtocol",
+        "IpRanges",
+        "Key",
+        "LaunchTemplateId",
+        "LaunchTemplateSpecification",
+        "Name",
+        "ResourceType",
+        "ToPort",
+        "Value",
+        "Values",
+    },
 }
 NUMBERS = [
     "0",
@@ -62,6 +78,8 @@ NUMBERS = [
 ]
 #: Of instances: few, or more than any quota, as a launch of a thousand would be a launch of a thousand.
 COUNTS = ["0", "1", "1", "1", "2", "3", "-1", "2147483647"]
+#: Of launch templates.
+VERSIONS = ["1", "1", "2", "$Latest", "$Default", "0", "one"]
 BLOBS = [b64encode(blob).decode() for blob in (b"#!/bin/sh\n", b"ssh-ed25519 AAAA", PUBLIC_KEY, b"x" * 20_000)]
 OF_TYPE = {
     "blob": BLOBS,
@@ -78,6 +96,7 @@ KINDS = {
     "elastic_addresses": ("AllocationId", "AllocationIds"),
     "export_image_tasks": ("ExportImageTaskIds", "ExportTaskId"),
     "export_instance_tasks": ("ExportTaskId", "ExportTaskIds"),
+    "fleets": ("FleetIds",),
     "image_usage_reports": ("ReportId", "ReportIds"),
     "images": ("ImageId", "ImageIds", "SourceImageId"),
     "import_image_tasks": ("ImportTaskId", "ImportTaskIds"),
@@ -85,21 +104,27 @@ KINDS = {
     "instances": ("InstanceId", "InstanceIds"),
     "internet_gateways": ("GatewayId", "InternetGatewayId", "InternetGatewayIds"),
     "key_pairs": ("KeyPairId", "KeyPairIds"),
+    "launch_templates": ("LaunchTemplateId", "LaunchTemplateIds"),
     "nat_gateways": ("NatGatewayId", "NatGatewayIds"),
     "network_acls": ("NetworkAclId", "NetworkAclIds"),
     "network_interfaces": ("NetworkInterfaceId", "NetworkInterfaceIds"),
+    "placement_groups": ("GroupId", "GroupIds"),
     "prefix_lists": ("PrefixListId", "PrefixListIds"),
     "recycle_bin": ("ImageId", "ImageIds", "SnapshotId", "SnapshotIds", "VolumeId", "VolumeIds"),
     "route_tables": ("RouteTableId", "RouteTableIds"),
     "security_groups": ("GroupId", "GroupIds", "Groups", "SecurityGroupIds"),
     "snapshots": ("SnapshotId", "SnapshotIds", "SourceSnapshotId"),
+    "spot_requests": ("SpotInstanceRequestIds",),
     "subnets": ("SubnetId", "SubnetIds"),
     "volumes": ("SourceVolumeId", "VolumeId", "VolumeIds"),
     "vpcs": ("VpcId", "VpcIds"),
 }
 
 #: Texts of a shape that some of its members could take, where the model does not say which.
-OF_SHAPE = {"ImageUsageResourceTypeName": ["ec2:Instance", "ec2:LaunchTemplate"]}
+OF_SHAPE = {
+    "FleetType": ["instant", "instant", "maintain"],
+    "ImageUsageResourceTypeName": ["ec2:Instance", "ec2:LaunchTemplate"],
+}
 
 #: Texts that some member of this name could take. What is not here takes words.
 WORDS: dict[str, list[str]] = {
@@ -110,6 +135,7 @@ WORDS: dict[str, list[str]] = {
     "CidrIp": ["0.0.0.0/0", "10.1.2.3/8", "10.0.0.0", "::/0", "10.0.0.0/33"],
     "CidrIpv6": ["::/0", "2001:db8::/32", "0.0.0.0/0"],
     "ClientToken": ["one", "two", "three"],
+    "DefaultVersion": VERSIONS,
     "DestinationCidrBlock": ["0.0.0.0/0", "10.0.0.0/8", "172.31.0.0/16", "172.31.0.0/20", "172.31.0.0/28", "::/0"],
     "DestinationIpv6CidrBlock": ["::/0", "2001:db8::/32", "0.0.0.0/0"],
     "Device": ["/dev/sdf", "/dev/sdg", "xvdh", "/dev/xvda", "/dev/sda1", "sdf"],
@@ -119,6 +145,8 @@ WORDS: dict[str, list[str]] = {
     "InstanceTypes": ["t2.micro", "t3.small", "p5.48xlarge"],
     "IpProtocol": ["tcp", "udp", "icmp", "icmpv6", "-1", "47", "all", "256"],
     "Key": TAG_KEYS,
+    "MaxVersion": VERSIONS,
+    "MinVersion": VERSIONS,
     "OptionValues": ["running", "stopped", "10", "0"],
     "Owners": ["self", "amazon", "aws-marketplace", "123456789012"],
     "InstanceCount": COUNTS,
@@ -129,8 +157,11 @@ WORDS: dict[str, list[str]] = {
     "RegionNames": ["us-east-1", "eu-west-1", "mars-1"],
     "RootDeviceName": ["/dev/xvda", "/dev/sda1"],
     "SourceRegion": ["us-east-1", "us-east-1", "eu-west-1", "mars-1"],
+    "SourceVersion": VERSIONS,
     "SupportedInstanceTypes": ["t3.*", "*.micro", "m5.large", "**"],
     "UnsupportedInstanceTypes": ["t3.*", "t2.nano", "*", "**"],
+    "Version": VERSIONS,
+    "Versions": VERSIONS,
     "WatermarkName": ["approved", "checked", "a:b"],
     "ZoneIds": ["use1-az1", "use1-az9"],
     "ZoneNames": ["us-east-1a", "us-east-1z"],

@@ -176,3 +176,49 @@ def test_ten_images_can_be_asked_for_at_once(shop: Shop) -> None:
 def test_an_id_that_is_none_is_refused(alice: "EC2Client") -> None:
     with refused("InvalidAMIID.Malformed"):
         references(alice, "i-0123456789abcdef0")
+
+
+def template(shop: Shop, *image_ids: str) -> str:
+    """Make a launch template with a version for each image, and return its ARN."""
+    made = shop.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": image_ids[0]})
+    template_id = made["LaunchTemplate"]["LaunchTemplateId"]
+    for image_id in image_ids[1:]:
+        data: Any = {"ImageId": image_id}
+        shop.ec2.create_launch_template_version(LaunchTemplateId=template_id, LaunchTemplateData=data)
+    return f"arn:aws:ec2:us-east-1:{shop.account_id}:launch-template/{template_id}"
+
+
+def test_a_launch_template_refers_to_the_image_that_it_names(shop: Shop) -> None:
+    arn = template(shop, shop.image_id, shop.image_id)
+    client: Any = shop.ec2
+
+    for types in ({"IncludeAllResourceTypes": True}, {"ResourceTypes": [{"ResourceType": "ec2:LaunchTemplate"}]}):
+        (reference,) = client.describe_image_references(ImageIds=[shop.image_id], **types)["ImageReferences"]
+        assert (reference["ResourceType"], reference["Arn"]) == ("ec2:LaunchTemplate", arn)
+
+
+def test_an_old_version_of_a_launch_template_counts_no_more(shop: Shop) -> None:
+    template(shop, shop.image_id, *["ami-0123456789abcdef0"] * 2)
+    client: Any = shop.ec2
+
+    def found(depth: int) -> int:
+        option = {"OptionName": "version-depth", "OptionValues": [str(depth)]}
+        types = [{"ResourceType": "ec2:LaunchTemplate", "ResourceTypeOptions": [option]}]
+        return len(client.describe_image_references(ImageIds=[shop.image_id], ResourceTypes=types)["ImageReferences"])
+
+    assert (found(2), found(3)) == (0, 1)
+
+
+def test_a_report_counts_launch_templates(shop: Shop) -> None:
+    template(shop, shop.image_id)
+    client: Any = shop.ec2
+
+    types = [{"ResourceType": "ec2:LaunchTemplate"}]
+    report_id = client.create_image_usage_report(ImageId=shop.image_id, ResourceTypes=types)["ReportId"]
+
+    (entry,) = client.describe_image_usage_report_entries(ReportIds=[report_id])["ImageUsageReportEntries"]
+    assert (entry["ResourceType"], entry["UsageCount"], entry["AccountId"]) == (
+        "ec2:LaunchTemplate",
+        1,
+        shop.account_id,
+    )

@@ -52,6 +52,9 @@ def furnish(server: InProcess, disk: Path) -> None:
         for action, parameters in [
             ("CreateKeyPair", {"KeyName": "word", "KeyType": "ed25519"}),
             ("CreateSecurityGroup", {"GroupName": "web", "GroupDescription": "d"}),
+            ("CreateLaunchTemplate", {"LaunchTemplateName": "word", "LaunchTemplateData.ImageId": image_id}),
+            ("CreatePlacementGroup", {"GroupName": "web", "Strategy": "partition"}),
+            ("RequestSpotInstances", {"LaunchSpecification.ImageId": image_id}),
             ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "1"}),
             ("StopInstances", {"InstanceId.1": launched[1], "Force": "true"}),
             ("CreateImage", {"InstanceId": launched[1], "Name": "made"}),

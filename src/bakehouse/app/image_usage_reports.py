@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.image_catalogue import ImageCatalogue
+from bakehouse.app.image_references import templates_naming
 from bakehouse.app.snapshots import checked_account_id
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image_usage_report import (
-    INSTANCE,
     ImageUsageReport,
     ReportedType,
     ReportState,
@@ -42,7 +42,8 @@ class ImageUsageReports:
     async def create(self, caller: Caller, request: ReportRequest) -> ImageUsageReport:
         """Count who uses an image of the caller's, its owner too, and keep that: the report is `available`.
 
-        Every instance counts that DescribeInstances shows, as in references to images; launch templates there are none.
+        Every instance counts that DescribeInstances shows, as in references to images, and every launch template with
+        the image in so many of its newest versions.
         """
         check_resource_types(request.resource_types)
         check_tags(request.tags)
@@ -94,14 +95,19 @@ class ImageUsageReports:
                 tx.delete(report)
 
     def _count(self, image_id: str, types: Iterable[ReportedType], accounts: Collection[str]) -> tuple[UsageEntry, ...]:
-        if not any(it.name == INSTANCE for it in types):
-            return ()
-        instances = self._context.store.instances.by("image")[image_id].values()
-        counts = Counter(it.account_id for it in instances if not accounts or it.account_id in accounts)
         return tuple(
-            UsageEntry(account_id=account_id, resource_type=INSTANCE, count=count)
-            for account_id, count in sorted(counts.items())
+            UsageEntry(account_id=account_id, resource_type=it.name, count=count)
+            for it in types
+            for account_id, count in sorted(Counter(self._users(image_id, it)).items())
+            if not accounts or account_id in accounts
         )
+
+    def _users(self, image_id: str, reported: ReportedType) -> list[str]:
+        """Return the account of each resource of a type that uses an image."""
+        store = self._context.store
+        if reported.version_depth is None:
+            return [it.account_id for it in store.instances.by("image")[image_id].values()]
+        return [it.account_id for it in templates_naming(store, image_id, reported.version_depth)]
 
 
 def _checked_image_id(image_id: str) -> str:

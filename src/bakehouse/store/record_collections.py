@@ -124,7 +124,11 @@ class RecordCollections:
         default_factory=lambda: Records(scope=_scope, vpc=lambda it: it.vpc_id, subnet=lambda it: it.subnet_id)
     )
     launch_template_versions: Records[LaunchTemplateVersion] = field(
-        default_factory=lambda: Records(scope=_scope, template=lambda version: version.template_id)
+        default_factory=lambda: Records(
+            scope=_scope,
+            template=lambda version: version.template_id,
+            image=lambda version: version.data.get("ImageId"),
+        )
     )
     launch_templates: Records[LaunchTemplate] = field(
         default_factory=lambda: Records(
