@@ -150,6 +150,30 @@ async def test_two_addresses_have_the_same_port(forward: Callable[[int], Forward
     assert forwarder.host_port("127.15.0.2", OpenPort("tcp", 20080)) == 20080
 
 
+async def test_very_many_ports_are_listened_on_by_and_by(forward: Callable[[int], Forwarder], echo_port: int) -> None:
+    forwarder = forward(echo_port)
+    forwarder._most_listeners = 1000
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(*range(30000, 30600)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert await ask(30599, b"bread") == b"bread"
+
+
+async def test_what_is_not_wanted_any_more_is_not_listened_on_later(
+    forward: Callable[[int], Forwarder], echo_port: int
+) -> None:
+    forwarder = forward(echo_port)
+    forwarder._most_listeners = 1000
+    forwarder.publish("eni-0", {PUBLIC: PRIVATE}, tcp(*range(30000, 30600)))
+    forwarder.withdraw("eni-0")
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert forwarder.host_port(PUBLIC, OpenPort("tcp", 30599)) is None
+    assert not forwarder._listeners
+
+
 async def test_it_does_not_listen_on_more_than_it_may(forward: Callable[[int], Forwarder], echo_port: int) -> None:
     forwarder = forward(echo_port)
     forwarder._most_listeners = 2

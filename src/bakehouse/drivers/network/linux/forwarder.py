@@ -4,7 +4,9 @@ A connection into the segment starts there from 100.127.0.1 and passes the guest
 What is different from root's translation: a port that nothing listens on inside is accepted first and then reset.
 """
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +15,9 @@ from bakehouse.drivers.network.linux.datagrams import DatagramPort
 from bakehouse.drivers.network.linux.host_ports import OpenPort
 from bakehouse.drivers.network.linux.public_port import Dial, Guest, NoHostPort
 from bakehouse.drivers.network.linux.streams import StreamPort
+
+#: How many sockets are made in one go: some 10 ms.
+_AT_ONCE: Final = 256
 
 _log: Final = logging.getLogger(__name__)
 
@@ -39,37 +44,52 @@ class Forwarder:
         self._most_listeners = most_listeners
         self._listeners: dict[str, dict[_Key, StreamPort | DatagramPort]] = {}
         self._host_ports: dict[tuple[str, OpenPort], int] = {}
+        #: What is still to be listened on, by interface, and when that goes on.
+        self._missing: dict[str, deque[_Key]] = {}
+        self._next: dict[str, asyncio.Handle] = {}
         #: Ports that are listened on no more, while their connections go on.
         self._closed: set[StreamPort] = set()
 
     def publish(self, interface_id: str, addresses: Mapping[str, str], ports: frozenset[OpenPort]) -> None:
-        """Listen on exactly these ports for an interface. Connections of TCP that stand are not touched.
+        """Listen on exactly these ports for an interface; of very many, on some a little later.
+
+        Connections of TCP that stand are not touched.
 
         Args:
             interface_id: The interface.
             addresses: Its public addresses, and the private one to which each leads.
             ports: What its groups open.
         """
+        if (following := self._next.pop(interface_id, None)) is not None:
+            following.cancel()
         current = self._listeners.setdefault(interface_id, {})
         wanted = {_Key(public_ip, port, private_ip) for public_ip, private_ip in addresses.items() for port in ports}
         for key in current.keys() - wanted:
             self._let_go(current.pop(key))
             self._host_ports.pop((key.public_ip, key.port), None)
-        room = self._most_listeners - sum(map(len, self._listeners.values()))
+        room = max(self._most_listeners - sum(map(len, self._listeners.values())), 0)
         missing = sorted(wanted - current.keys(), key=lambda key: (key.public_ip, key.port))
         if len(missing) > room:
-            _log.warning(
-                "%s: not listening on %d ports, to keep files for connections", interface_id, len(missing) - room
-            )
-        for key in missing[: max(room, 0)]:
+            left_out = len(missing) - room
+            _log.warning("%s: not listening on %d ports, to keep files for connections", interface_id, left_out)
+        self._missing[interface_id] = deque(missing[:room])
+        self._open_some(interface_id)
+
+    def _open_some(self, interface_id: str) -> None:
+        """Listen on what is still missing for an interface, by and by: others want to run too."""
+        missing, current = self._missing[interface_id], self._listeners[interface_id]
+        for _ in range(min(_AT_ONCE, len(missing))):
+            key = missing.popleft()
             try:
                 current[key] = self._listen(interface_id, key)
             except NoHostPort as err:
                 _log.warning("%s", err)
             else:
                 self._host_ports[key.public_ip, key.port] = current[key].host_port
-        if not current:
-            del self._listeners[interface_id]
+        if missing:
+            self._next[interface_id] = asyncio.get_running_loop().call_soon(self._open_some, interface_id)
+        elif not current:
+            del self._listeners[interface_id], self._missing[interface_id]
 
     def withdraw(self, interface_id: str) -> None:
         """Listen no more for an interface."""
