@@ -224,8 +224,6 @@ def test_host_names_need_dns(alice: "EC2Client") -> None:
 
     with refused("InvalidParameterValue"):
         alice.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})
-    with refused("InvalidParameterValue"):
-        alice.modify_vpc_attribute(VpcId=ids(alice, ("is-default", "true"))[0], EnableDnsSupport={"Value": False})
 
 
 def test_only_a_vpc_with_host_names_has_public_ones(shop: Shop) -> None:

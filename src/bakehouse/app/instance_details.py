@@ -87,7 +87,7 @@ class InstanceGatherer:
         if len(volumes) > 1:
             volumes = tuple(sorted(volumes, key=lambda volume: _device_order(volume, instance.root_device_name)))
         vpc = store.vpcs.get(instance.vpc_id)
-        has_names = vpc is not None and vpc.dns_hostnames
+        has_names = vpc is not None and vpc.gives_public_names
         return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)), has_names)
 
     def _groups(self, interface: NetworkInterface) -> tuple[SecurityGroup, ...]:

@@ -96,8 +96,6 @@ class Vpcs:
     async def set_dns_support(self, caller: Caller, vpc_id: str, *, enabled: bool) -> None:
         """Let the VPC's resolver answer, or not."""
         vpc = self.one(caller, vpc_id)
-        if vpc.dns_hostnames and not enabled:
-            raise hostnames_need_support()
         async with segment_change(self._context, vpc.id) as tx:
             tx.put(replace(vpc, dns_support=enabled))
 

@@ -34,7 +34,7 @@ class InterfaceMetadata:
     @property
     def public_hostname(self) -> str | None:
         """The public name, None without a public address, and in a VPC without such names."""
-        if self.interface.public_ip is None or not self.vpc.dns_hostnames:
+        if self.interface.public_ip is None or not self.vpc.gives_public_names:
             return None
         return public_name(self.interface.public_ip)
 

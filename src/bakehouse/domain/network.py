@@ -47,6 +47,11 @@ class Vpc:
         return self.id.replace("vpc-", "vpc-cidr-assoc-")
 
     @property
+    def gives_public_names(self) -> bool:
+        """Whether public addresses have names. Source: VPC User Guide, "DNS attributes for your VPC": it wants both."""
+        return self.dns_support and self.dns_hostnames
+
+    @property
     def cidrs(self) -> tuple[str, ...]:
         """Its IPv4 ranges, the primary one first."""
         return (self.cidr, *(association.cidr for association in self.secondary_cidrs))

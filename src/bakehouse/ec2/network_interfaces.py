@@ -131,7 +131,7 @@ def _entry(ctx: RequestContext, interface: NetworkInterface) -> Entry:
 
 def _view(ctx: RequestContext, entry: Entry) -> dict[str, Any]:
     view = network_interface_view(entry)
-    has_names = ctx.app.vpcs.one(ctx.caller, entry[0].vpc_id).dns_hostnames
+    has_names = ctx.app.vpcs.one(ctx.caller, entry[0].vpc_id).gives_public_names
     return view if has_names else without_public_names(view)
 
 
