@@ -232,6 +232,15 @@ def test_an_attribute_that_is_as_it_was_can_be_reset(shop: Shop, attribute: Any)
     shop.ec2.reset_instance_attribute(InstanceId=shop.launch()["InstanceId"], Attribute=attribute)
 
 
+def test_the_check_of_source_and_destination_is_reset(shop: Shop) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    shop.ec2.modify_instance_attribute(InstanceId=instance_id, SourceDestCheck={"Value": False})
+
+    shop.ec2.reset_instance_attribute(InstanceId=instance_id, Attribute="sourceDestCheck")
+
+    assert shop.attribute(instance_id, "sourceDestCheck") == {"Value": True}
+
+
 def test_other_attributes_cannot_be_reset(shop: Shop) -> None:
     with refused("InvalidParameterValue"):
         shop.ec2.reset_instance_attribute(InstanceId=shop.launch()["InstanceId"], Attribute="userData")
