@@ -2,11 +2,13 @@
 
 The shape of a segment's table, the same with root and without:
 
-- `antispoof` (before everything) lets a packet of a tap pass only with that tap's MAC and address.
+- `antispoof` (before everything) lets a packet of a tap pass only with that tap's MAC and addresses; of one that may
+  forward, with others' too, though not those of the host and of the segment itself.
+- `borders` has its say next, about routes and network ACLs.
 - `forward` drops unless a connection is known, or the sender's groups (`egress`) and then the receiver's groups
   (`ingress`) accept it. Both are maps from tap to that interface's chain, so the cost does not grow with taps.
 - `output` puts what this namespace itself begins through `ingress`: the forwarder's connections start here.
-- `input` lets guests reach DHCP, DNS, the metadata service, and ping; nothing else.
+- `input` lets guests reach DHCP, DNS, the metadata service, ping, and find their IPv6 router; nothing else.
 - A group has a chain per direction, which interfaces jump to, and a set of its members' addresses, which other
   groups' rules name. So one group, or one interface, changes in one small transaction.
 """
