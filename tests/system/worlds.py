@@ -71,10 +71,9 @@ def _furnish_network(server: InProcess, account: str, instance_id: str) -> None:
     described = server.ask("DescribeInstances", [("InstanceId.1", instance_id)], account=account)
     subnet = {"SubnetId": described.texts("subnetId")[0]}
     addresses = [server.ask("AllocateAddress", [], account=account).texts("allocationId")[0] for _ in range(3)]
-    interfaces = [
-        server.ask("CreateNetworkInterface", list(subnet.items()), account=account).texts("networkInterfaceId")[0]
-        for _ in range(2)
-    ]
+    made = [server.ask("CreateNetworkInterface", list(subnet.items()), account=account) for _ in range(2)]
+    assert [answer.status for answer in made] == [200, 200], made
+    interfaces = [answer.texts("networkInterfaceId")[0] for answer in made]
     attached = {"NetworkInterfaceId": interfaces[0], "InstanceId": instance_id, "DeviceIndex": "1"}
     listed = {"PrefixListName": "word", "AddressFamily": "IPv4", "MaxEntries": "5", "Entry.1.Cidr": "10.1.0.0/16"}
     for action, parameters in [
