@@ -9,7 +9,7 @@ import pytest
 from tests.clients.client import Client
 from tests.clients.programs import distribution_program, python_environment
 from tests.system.shop import Shop
-from tests.vm.host import Host
+from tests.vm.host import KEY_NAME, Host
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -124,6 +124,48 @@ def test_a_launch_ends_in_a_shell_of_the_guest(
     aws.say("ec2", "wait", "instance-terminated", "--instance-ids", instance)
     aws.say("ec2", "delete-security-group", "--group-id", group)
     aws.say("ec2", "delete-key-pair", "--key-name", name)
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+def test_an_instance_in_a_network_of_its_own_is_reached(
+    version: Callable[[Client], Aws], real_client: Client, host: Host
+) -> None:
+    aws = version(real_client)
+    vpc = aws.text("Vpc.VpcId", "ec2", "create-vpc", "--cidr-block", "10.7.0.0/16")
+    aws.say("ec2", "wait", "vpc-available", "--vpc-ids", vpc)
+    in_vpc = ("--vpc-id", vpc)
+    subnet = aws.text("Subnet.SubnetId", "ec2", "create-subnet", *in_vpc, "--cidr-block", "10.7.1.0/24")
+    aws.say("ec2", "modify-subnet-attribute", "--subnet-id", subnet, "--map-public-ip-on-launch")
+    gateway = aws.text("InternetGateway.InternetGatewayId", "ec2", "create-internet-gateway")
+    aws.say("ec2", "attach-internet-gateway", "--internet-gateway-id", gateway, *in_vpc)
+    table = aws.text("RouteTable.RouteTableId", "ec2", "create-route-table", *in_vpc)
+    route = ("--destination-cidr-block", "0.0.0.0/0", "--gateway-id", gateway)
+    aws.say("ec2", "create-route", "--route-table-id", table, *route)
+    association = aws.text(
+        "AssociationId", "ec2", "associate-route-table", "--route-table-id", table, "--subnet-id", subnet
+    )
+    group = aws.text("GroupId", "ec2", "create-security-group", "--group-name", "g", "--description", "d", *in_vpc)
+    port = ("--protocol", "tcp", "--port", "22", "--cidr", "0.0.0.0/0")
+    aws.say("ec2", "authorize-security-group-ingress", "--group-id", group, *port)
+
+    launched = ("--image-id", host.image(), "--instance-type", "t2.nano", "--key-name", KEY_NAME)
+    where = ("--subnet-id", subnet, "--security-group-ids", group)
+    instance = aws.text("Instances[0].InstanceId", "ec2", "run-instances", *launched, *where)
+    aws.say("ec2", "wait", "instance-running", "--instance-ids", instance)
+    address = aws.text(
+        "Reservations[].Instances[].PublicIpAddress", "ec2", "describe-instances", "--instance-ids", instance
+    )
+
+    assert real_client.ssh(address, host.home / "test.pem", "hostname").startswith("ip-10-7-1-")
+    aws.say("ec2", "terminate-instances", "--instance-ids", instance)
+    aws.say("ec2", "wait", "instance-terminated", "--instance-ids", instance)
+    aws.say("ec2", "delete-security-group", "--group-id", group)
+    aws.say("ec2", "disassociate-route-table", "--association-id", association)
+    aws.say("ec2", "delete-route-table", "--route-table-id", table)
+    aws.say("ec2", "detach-internet-gateway", "--internet-gateway-id", gateway, *in_vpc)
+    aws.say("ec2", "delete-internet-gateway", "--internet-gateway-id", gateway)
+    aws.say("ec2", "delete-subnet", "--subnet-id", subnet)
+    aws.say("ec2", "delete-vpc", *in_vpc)
 
 
 def _user_data(path: Path) -> None:
