@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.context import AppContext, owned
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
@@ -303,11 +303,11 @@ def _subnet(context: AppContext, caller: Caller, subnet_id: str | None, zone: st
         (subnet,) = owned(context.store.subnets, caller, "subnet", [subnet_id])
         _check_zone(zone, subnet)
         return subnet
-    if not any(vpc.is_default for vpc in scope(context.store.vpcs, caller)):
+    place = caller.account_id, caller.region
+    if not context.store.vpcs.by("default")[place]:
         raise no_default_vpc()
-    defaults = [subnet for subnet in scope(context.store.subnets, caller) if subnet.default_for_az]
-    for subnet in sorted(defaults, key=lambda subnet: subnet.availability_zone):
-        if zone in (None, subnet.availability_zone):
+    for wanted in zones(caller.region) if zone is None else (zone,):
+        for subnet in context.store.subnets.by("default")[*place, wanted].values():
             return subnet
     raise no_default_subnet(zone or zones(caller.region)[0])
 

@@ -16,6 +16,7 @@ from bakehouse.app.route_tables import RouteTables
 from bakehouse.app.routes import Routes
 from bakehouse.app.security_group_rules import SecurityGroupRules
 from bakehouse.app.security_groups import SecurityGroups
+from bakehouse.app.subnet_reservations import SubnetReservations
 from bakehouse.app.subnets import Subnets
 from bakehouse.app.vpcs import Vpcs
 
@@ -40,5 +41,6 @@ class NetworkUseCases:
         self.routes = Routes(context)
         self.security_groups = SecurityGroups(context)
         self.security_group_rules = SecurityGroupRules(self.security_groups)
+        self.subnet_reservations = SubnetReservations(context)
         self.subnets = Subnets(context)
         self.vpcs = Vpcs(context)

@@ -19,6 +19,7 @@ class PrivateAddresses:
     def __init__(self, store: Store) -> None:
         """Look up what is taken in these records."""
         self._taken = store.network_interfaces.by("address")
+        self._reserved = store.subnet_cidr_reservations.by("subnet")
         self._given: set[tuple[str, str]] = set()
         self._free: dict[str, Iterator[str]] = {}
 
@@ -36,7 +37,8 @@ class PrivateAddresses:
     def take_free(self, subnet: Subnet, count: int) -> tuple[str, ...]:
         """Take as many, the lowest first: InsufficientFreeAddressesInSubnet when there are not so many."""
         if subnet.id not in self._free:
-            self._free[subnet.id] = free_addresses(subnet.cidr, ())
+            reserved = tuple(it.cidr for it in self._reserved[subnet.id].values())
+            self._free[subnet.id] = free_addresses(subnet.cidr, reserved)
         found: list[str] = []
         while len(found) < count:
             address = next(self._free[subnet.id], None)

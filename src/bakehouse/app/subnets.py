@@ -87,6 +87,8 @@ class Subnets:
             raise subnet_in_use(subnet.id)
         async with segment_change(self._context, subnet.vpc_id) as tx:
             tx.delete(subnet)
+            for reservation in list(self._context.store.subnet_cidr_reservations.by("subnet")[subnet.id].values()):
+                tx.delete(reservation)
 
     async def modify(self, caller: Caller, subnet_id: str, **attributes: Any) -> None:  # noqa: ANN401 - a field
         """Change what interfaces that are made here begin with."""

@@ -43,6 +43,7 @@ _TAGGABLE: Final = {
     "snapshot": "snapshots",
     "spot-instances-request": "spot_requests",
     "subnet": "subnets",
+    "subnet-cidr-reservation": "subnet_cidr_reservations",
     "volume": "volumes",
     "vpc": "vpcs",
 }

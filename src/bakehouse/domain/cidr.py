@@ -40,6 +40,11 @@ def subnet_range(text: str, vpc_ranges: Iterable[str], taken: Iterable[str]) -> 
     return str(network)
 
 
+def subnet_part(text: str) -> str:
+    """Return a part of a subnet in canonical form: of any size."""
+    return str(_ipv4(text, "cidr"))
+
+
 def ipv6_subnet_range(text: str, vpc_range: str | None, taken: Iterable[str]) -> str:
     """Return a subnet's IPv6 range in canonical form: a /64 of its VPC's, apart from the other subnets'."""
     try:

@@ -104,16 +104,18 @@ def public_name(public_ip: str) -> str:
     return public_ip
 
 
-def free_addresses(cidr: str, taken: Collection[str]) -> Iterator[str]:
-    """Yield the free addresses, lowest first; the first four and the last of a subnet are reserved.
+def free_addresses(cidr: str, reserved: Collection[str]) -> Iterator[str]:
+    """Yield the addresses that may be given, lowest first: the first four and the last of a subnet are its own.
 
-    Source: VPC User Guide, "Subnet CIDR reservations": network, router, DNS, future use and broadcast.
+    Those in reserved ranges are given by name only. Source: VPC User Guide, "Subnet CIDR blocks": network, router, DNS,
+    future use and broadcast; "Subnet CIDR reservations".
     """
     network = ipaddress.IPv4Network(cidr)
+    kept = [ipaddress.IPv4Network(text) for text in reserved]
     for number in range(int(network.network_address) + 4, int(network.broadcast_address)):
-        address = str(ipaddress.IPv4Address(number))
-        if address not in taken:
-            yield address
+        address = ipaddress.IPv4Address(number)
+        if not any(address in part for part in kept):
+            yield str(address)
 
 
 def is_assignable(cidr: str, address: str) -> bool:

@@ -37,6 +37,7 @@ from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier
 from bakehouse.domain.spot_request import SpotRequest
 from bakehouse.domain.store_image_task import StoreImageTask
+from bakehouse.domain.subnet_reservation import SubnetCidrReservation
 from bakehouse.domain.volume import Volume
 from bakehouse.store.records import Each, Records
 
@@ -187,6 +188,9 @@ class RecordCollections:
         )
     )
     store_image_tasks: Records[StoreImageTask] = field(default_factory=lambda: Records(scope=_scope))
+    subnet_cidr_reservations: Records[SubnetCidrReservation] = field(
+        default_factory=lambda: Records(scope=_scope, subnet=lambda it: it.subnet_id)
+    )
     subnets: Records[Subnet] = field(
         default_factory=lambda: Records(
             scope=_scope,

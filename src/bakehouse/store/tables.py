@@ -41,6 +41,7 @@ from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.spot_request import SpotRequest
 from bakehouse.domain.store_image_task import StoreImageTask
+from bakehouse.domain.subnet_reservation import SubnetCidrReservation
 from bakehouse.domain.volume import Volume
 
 METADATA: Final = MetaData()
@@ -86,6 +87,7 @@ RECORD_TYPES: Final[dict[str, type[Any]]] = {
     "snapshots": Snapshot,
     "spot_requests": SpotRequest,
     "store_image_tasks": StoreImageTask,
+    "subnet_cidr_reservations": SubnetCidrReservation,
     "subnets": Subnet,
     "volumes": Volume,
     "vpcs": Vpc,

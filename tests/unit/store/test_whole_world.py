@@ -63,5 +63,6 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
         "sagas",
         "spot_requests",
         "store_image_tasks",
+        "subnet_cidr_reservations",
     ]
     again.close()

@@ -38,6 +38,7 @@ _TABLES: Final = (
     "route_tables",
     "spot_requests",
     "store_image_tasks",
+    "subnet_cidr_reservations",
 )
 
 
