@@ -10,11 +10,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of, format_of
+from bakehouse.drivers.volumes.qcow2.manifests import Manifests
+from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.volumes import FileBelow, LayerKey
 
 
@@ -110,6 +113,17 @@ class Opening:
         data_key_id = data_key_of(name)
         key = None if data_key_id is None else keys[data_key_id]
         return FileBelow(path=str(self._layers.path(name)), format=format_of(name), key=key)
+
+
+def open_with(folder: Path, keys: KeyStore, layers: LayerDirectory, threads: DiskThreads) -> Opening:
+    """Open layers with the data keys in a folder, which a key store decrypts. Blocks; for the start of a server.
+
+    Raises:
+        RuntimeError: A data key cannot be read.
+    """
+    manifests = Manifests(folder, DataKeyManifest, threads)
+    manifests.load()
+    return Opening(layers, DataKeys(manifests, keys), threads)
 
 
 def image(files: Sequence[FileBelow], **options: Any) -> str:  # noqa: ANN401 - JSON

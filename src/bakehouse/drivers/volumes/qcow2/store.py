@@ -15,14 +15,14 @@ from weakref import WeakValueDictionary
 from bakehouse.drivers.volumes import sizes
 from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import removing, sweeping, tools
-from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys, NoKeys
+from bakehouse.drivers.volumes.qcow2.data_keys import NoKeys
 from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
 from bakehouse.drivers.volumes.qcow2.growing import Growing
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, prepare_directory
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
-from bakehouse.drivers.volumes.qcow2.opening import Opening
+from bakehouse.drivers.volumes.qcow2.opening import open_with
 from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
 from bakehouse.drivers.volumes.qcow2.reencryption import Reencryption
@@ -88,9 +88,7 @@ class Qcow2VolumeStore:
         self._layers = LayerDirectory(root / "layers", self._threads, owner=owner)
         self._volumes = Manifests(root / "volumes", VolumeManifest, self._threads)
         self._snapshots = Manifests(root / "snapshots", SnapshotManifest, self._threads)
-        data_keys = Manifests(root / "data-keys", DataKeyManifest, self._threads)
-        data_keys.load()
-        self._opening = Opening(self._layers, DataKeys(data_keys, keys or NoKeys()), self._threads)
+        self._opening = open_with(root / "data-keys", keys or NoKeys(), self._layers, self._threads)
         self._volumes.load()
         self._snapshots.load()
         scratch = Scratch(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
@@ -101,27 +99,9 @@ class Qcow2VolumeStore:
             threads=self._threads,
             reserve_bytes=reserve_bytes,
         )
-        sealing = Sealing(
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            scratch=scratch,
-            opening=self._opening,
-            reencryption=self._reencryption,
-        )
         self._intake = Intake(scratch, self._threads, owner=owner)
         #: Disks as files, in and out of this store.
-        self.files = Qcow2DiskFiles(
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            scratch=scratch,
-            sealing=sealing,
-            adopt=self._adopt,
-            owner=owner,
-        )
+        self.files = self._disk_files(scratch, owner)
         #: Blocks of snapshots, read and written one by one.
         self.blocks = Qcow2SnapshotBlocks(
             root=root,
@@ -132,15 +112,7 @@ class Qcow2VolumeStore:
             reserve_bytes=reserve_bytes,
             chains=self._opening,
         )
-        self._point_in_time = PointInTime(
-            volumes=self._volumes,
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            live=live,
-            opening=self._opening,
-        )
+        self._point_in_time = self._snapshotting(live)
         self._growing = Growing(
             volumes=self._volumes,
             layers=self._layers,
@@ -339,6 +311,38 @@ class Qcow2VolumeStore:
         if volume is None:
             raise NoSuchVolume(volume_id)
         return await self._threads.run(self._layers.depth, volume.top)
+
+    def _snapshotting(self, live: LiveDisks) -> PointInTime:
+        return PointInTime(
+            volumes=self._volumes,
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            live=live,
+            opening=self._opening,
+        )
+
+    def _disk_files(self, scratch: Scratch, owner: tuple[int, int] | None) -> Qcow2DiskFiles:
+        sealing = Sealing(
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            scratch=scratch,
+            opening=self._opening,
+            reencryption=self._reencryption,
+        )
+        return Qcow2DiskFiles(
+            snapshots=self._snapshots,
+            layers=self._layers,
+            pins=self._pins,
+            threads=self._threads,
+            scratch=scratch,
+            sealing=sealing,
+            adopt=self._adopt,
+            owner=owner,
+        )
 
     async def _make_volume(
         self, volume_id: str, top: str, backing: str | None, size_bytes: int, key: LayerKey | None
