@@ -97,7 +97,7 @@ OF_STRANGERS = [
         *((permission, "InvalidParameterValue") for permission in NONSENSE),
         *((permission, "MissingParameter") for permission in INCOMPLETE),
         *((permission, "InvalidGroup.NotFound") for permission in OF_STRANGERS),
-        ({"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-01234567"}]}, "UnsupportedOperation"),
+        ({"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-01234567"}]}, "InvalidPrefixListID.NotFound"),
     ],
 )
 def test_a_rule_that_says_nothing_useful_is_refused(
