@@ -24,7 +24,9 @@ def test_an_ec2_error_is_read_by_botocore() -> None:
 
 
 def test_an_sts_error_says_whose_fault_it_was() -> None:
-    document = error_document("InternalFailure", "oh", "request-1", namespace="https://sts.amazonaws.com/doc/2011-06-15/", http_status=500)
+    document = error_document(
+        "InternalFailure", "oh", "request-1", namespace="https://sts.amazonaws.com/doc/2011-06-15/", http_status=500
+    )
 
     parser: Any = QueryParser()
     parsed = parser.parse({"body": document, "headers": {}, "status_code": 500}, None)
