@@ -19,7 +19,9 @@ def _group() -> None:
 def interrupt(
     instance_id: str,
     home: HomeOption = None,
-    in_s: Annotated[float, typer.Option("--in", help="Seconds from the notice to the end.", min=0)] = 120,
+    in_s: Annotated[
+        float | None, typer.Option("--in", help="Seconds from the notice to the end; two minutes if left out.", min=0)
+    ] = None,
 ) -> None:
     """Tell a spot instance's guest that it is taken away, and do so when the time has come; print that time."""
     with control(home_of(home)) as server:

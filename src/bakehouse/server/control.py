@@ -25,6 +25,7 @@ from bakehouse.app.image_imports import ImportImage
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.spot_request import NOTICE
 from bakehouse.server import serial_socket
 from bakehouse.server.event_control import EventControl
 from bakehouse.server.key_control import KeyControl
@@ -134,7 +135,8 @@ class Control:
         return JSONResponse({})
 
     async def _interrupt(self, request: Request) -> Response:
-        after = timedelta(seconds=float((await request.json())["in_s"]))
+        wanted = (await request.json()).get("in_s")
+        after = NOTICE if wanted is None else timedelta(seconds=float(wanted))
         interruption = await self._app.spot_requests.interrupt(request.path_params["instance_id"], after)
         return JSONResponse({"at": interruption.at.isoformat(timespec="seconds")})
 
