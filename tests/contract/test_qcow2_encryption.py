@@ -186,14 +186,17 @@ async def test_an_encrypted_volume_grows(store: Qcow2VolumeStore, tmp_path: Path
     assert await volume_content(store, "vol-1", tmp_path) == written.ljust(8 * MIB, b"\0")
 
 
-async def test_a_sweep_forgets_data_keys_that_no_layer_needs(
-    store: Qcow2VolumeStore, root: Path, tmp_path: Path
+async def test_a_sweep_forgets_data_keys_that_no_layer_needs_but_not_new_ones(
+    store: Qcow2VolumeStore, root: Path, tmp_path: Path, keys: MemoryKeys
 ) -> None:
     await secret_volume(store, "vol-1", tmp_path)
     await store.delete("vol-1")
 
     await store.sweep(remove=True)
+    kept = list((root / "data-keys").iterdir())
+    await opened(root, keys).sweep(remove=True)
 
+    assert len(kept) == 1
     assert list((root / "data-keys").iterdir()) == []
 
 
@@ -316,7 +319,7 @@ async def test_an_archived_snapshot_is_as_encrypted_and_comes_back(
     await store.delete("vol-1")
     await store.delete_snapshot("snap-0")
     await store.delete_snapshot("snap-1")
-    await store.sweep(remove=True)
+    await opened(root, keys).sweep(remove=True)
     assert [*(root / "layers").iterdir(), *(root / "data-keys").iterdir()] == []
     assert holds_secret(tmp_path / "archive") == []
     store = opened(root, keys)

@@ -5,6 +5,7 @@ has the same, as EBS has one data key for a volume and its snapshots. Whatever n
 """
 
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,9 @@ import msgspec
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests
 from bakehouse.ports.keys import KeyStore, KeyUnavailable
 from bakehouse.ports.volumes import LayerKey
+
+#: A layer is made within milliseconds of its key. On a host a thousand times slower the key is there all the same.
+SETTLE_S: Final = 60.0
 
 #: As many random bits as the longest key has.
 _PASSPHRASE_BYTES: Final = 32
@@ -52,6 +56,7 @@ class DataKeys:
     def __init__(self, manifests: Manifests[DataKeyManifest], keys: KeyStore) -> None:
         self._manifests = manifests
         self._keys = keys
+        self._made_at: dict[str, float] = {}
 
     def key_id(self, data_key_id: str | None) -> str | None:
         """Return which key of the key store a data key is encrypted with; None when it is not known."""
@@ -82,6 +87,7 @@ class DataKeys:
         """
         made = LayerKey(id=f"dk-{secrets.token_hex(8)}", passphrase=secrets.token_hex(_PASSPHRASE_BYTES))
         wrapped = await self._keys.wrap(key_id, made.passphrase.encode(), purpose=made.id)
+        self._made_at[made.id] = time.monotonic()
         await self._manifests.save(made.id, DataKeyManifest(key_id=key_id, wrapped=wrapped))
         return made
 
@@ -103,9 +109,11 @@ class DataKeys:
         """
         return {it: await self.open(it) for it in dict.fromkeys(data_key_ids) if it is not None}
 
-    def ids(self) -> frozenset[str]:
-        """List them."""
-        return self._manifests.ids()
+    def settled(self) -> frozenset[str]:
+        """List those that were not made a moment ago: the layer of one that was may be on its way."""
+        now = time.monotonic()
+        self._made_at = {it: made_at for it, made_at in self._made_at.items() if made_at + SETTLE_S > now}
+        return self._manifests.ids() - self._made_at.keys()
 
     async def forget(self, data_key_id: str) -> None:
         """Remove a data key that no layer needs."""

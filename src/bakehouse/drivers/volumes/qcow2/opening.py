@@ -104,9 +104,9 @@ class Opening:
         return self._data_keys.key_id(data_key_of(name))
 
     async def forget_unused(self, needed: Iterable[str], names: Iterable[str]) -> None:
-        """Remove the data keys that none of these layers has, but those that are needed otherwise."""
+        """Remove the data keys that none of these layers has, but those that are needed otherwise, or new."""
         used = {*needed, *(data_key_of(name) for name in names)}
-        for data_key_id in self._data_keys.ids() - used:
+        for data_key_id in self._data_keys.settled() - used:
             await self._data_keys.forget(data_key_id)
 
     def _file(self, name: str, keys: Mapping[str, LayerKey]) -> FileBelow:
