@@ -93,6 +93,18 @@ def test_it_writes_to_its_disks_and_sleeps_again_with_one_more(host: Host, guest
 
 
 @pytest.mark.long
+def test_it_sees_what_grew_while_it_slept(host: Host, guest: Guest) -> None:
+    (root,) = (it for it in guest.describe()["BlockDeviceMappings"] if it["DeviceName"] == "/dev/xvda")
+    hibernate(host, guest)
+    host.ec2.modify_volume(VolumeId=root["Ebs"]["VolumeId"], Size=3)
+
+    start(host, guest)
+
+    wait_for(lambda: guest.run("blockdev --getsize64 /dev/vda") == str(3 << 30), "the guest sees the size")
+    assert guest.run("cat /run/secret") == SECRET
+
+
+@pytest.mark.long
 def test_a_server_that_was_killed_meanwhile_wakes_it_up(host: Host, guest: Guest) -> None:
     hibernate(host, guest)
 

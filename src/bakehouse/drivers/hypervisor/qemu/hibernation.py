@@ -83,6 +83,7 @@ async def go_on(machine: Machine) -> None:
     """Let the guest of a machine that has its memory go on, for good, and set its clock if it has an agent for that."""
     await asyncio.to_thread(machine.run.memory.remove)
     if await _status(machine) == "paused":
+        await _tell_sizes(machine)
         await machine.monitor.execute("cont")
         await machine.refresh()
         if await guest_agent.listens(machine.monitor):
@@ -143,6 +144,13 @@ def _fits(spec: MachineSpec) -> dict[str, object]:
         "bus": spec.disks[0].bus.value,
         "interface": None if first is None else [first.interface_id, first.mac],
     }
+
+
+async def _tell_sizes(machine: Machine) -> None:
+    """Let the guest look at the sizes of its disks anew: one may have grown while it slept."""
+    for disk in (await live_disks.look(machine.monitor)).disks.values():
+        with suppress(CommandRefused):
+            await machine.monitor.execute("block_resize", {"node-name": str(disk.top), "size": disk.size_bytes})
 
 
 async def _send(machine: Machine, transfer: MemoryTransfer) -> None:
