@@ -104,3 +104,19 @@ def answer(port: int) -> bytes:
             return content
     except OSError:
         return b""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(700)
+@pytest.mark.one_user
+def test_files_go_there_and_back(host: Host, tmp_path: Path) -> None:
+    debian = host.launch(host.image("debian-12"), InstanceType="t2.micro")
+    debian.wait_for_console(KEYS_PRINTED, timeout_s=500)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page").write_text("hello")
+
+    there = run(bakehouse(host, "scp", "-r", str(tmp_path / "site"), f"{debian.instance_id}:/tmp/there"))
+    back = run(bakehouse(host, "scp", f"{debian.instance_id}:/tmp/there/page", str(tmp_path / "back")))
+
+    assert (there.returncode, back.returncode) == (0, 0), there.stderr + back.stderr
+    assert (tmp_path / "back").read_text() == "hello"
