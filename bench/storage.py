@@ -42,7 +42,6 @@ from rich.table import Table
 from bakehouse.__main__ import main as bakehouse
 from bakehouse.bootstrap.drivers import machine_user
 from bakehouse.drivers.hypervisor.qemu import block_nodes
-from bakehouse.drivers.hypervisor.qemu.block_nodes import NodeName
 from bakehouse.ports.hypervisor import DiskBus
 from bakehouse.reconcile.host_storage import HostStorage
 
@@ -270,7 +269,7 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
         for file_path in (overlay.parent, overlay, raw):
             os.chown(file_path, *user[:2])
     async with network(recipe, path) as (tap, place):
-        name = NodeName("vol-0", 0)
+        name = block_nodes.NodeName("vol-0", 0)
         arguments = [
             *by_hand_arguments(recipe.argv, overlay.parent, overlay, tap),
             "-blockdev",
