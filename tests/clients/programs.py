@@ -15,8 +15,8 @@ from typing import Final
 
 _HERE: Final = Path(__file__).parent
 
-#: Where script/bootstrap looks for uv, and puts one of its own.
-_UV: Final = ("uv", "~/.local/bin/uv", "bakehouse/uv/bin/uv")
+#: As script/bootstrap has it: a company's proxy may be on no list but the system's.
+_ENVIRONMENT: Final = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
 _INSTALL_TIMEOUT_S: Final = 600
 
 
@@ -63,14 +63,10 @@ def distribution_program(name: str, directory: str | None = None) -> str:
 
 
 def _uv() -> str:
-    for candidate in _UV:
-        found = (
-            shutil.which(candidate)
-            or shutil.which(_cache().parent / candidate)
-            or shutil.which(Path(candidate).expanduser())
-        )
+    for candidate in ("uv", Path.home() / ".local" / "bin" / "uv", _cache() / "uv" / "bin" / "uv"):
+        found = shutil.which(candidate)
         if found:
-            return str(found)
+            return found
     raise ProgramMissing("`uv` is not installed: run script/bootstrap")
 
 
@@ -101,7 +97,10 @@ class _made:  # noqa: N801 - reads as what it does
 
 
 def _run(argv: list[str]) -> None:
-    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S)
+    environment = {**_ENVIRONMENT, **os.environ}
+    done = subprocess.run(
+        argv, env=environment, check=False, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S
+    )
     assert done.returncode == 0, f"{argv}:\n{done.stdout}{done.stderr}"
 
 
