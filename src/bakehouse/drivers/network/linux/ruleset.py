@@ -89,6 +89,13 @@ table inet {TABLE} {{
     ip daddr {RESERVED} drop
     iifname vmap @egress
   }}
+{_own_chains(vpc_resolver)}}}
+"""
+
+
+def _own_chains(vpc_resolver: str) -> str:
+    """Return the chains of what the segment itself sends, and of what is for itself."""
+    return f"""\
   chain output {{
     type filter hook output priority filter; policy accept;
     ct state established,related accept
@@ -111,7 +118,6 @@ table inet {TABLE} {{
     iifname "lo" accept
     iifname "{TAP_PREFIX}*" goto from_guest
   }}
-}}
 """
 
 
