@@ -18,6 +18,7 @@ from tests.contract.killing import Killed, killed_at
 
 from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore, block_maps, block_writing
 from bakehouse.drivers.volumes.qcow2.block_maps import open_layer
+from bakehouse.drivers.volumes.qcow2.block_reading import ChainReader
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, BlocksUnreadable, NoSuchUpload
 from bakehouse.ports.volumes import StorageFull
 
@@ -344,3 +345,15 @@ def test_tables_beyond_what_is_kept_are_read_again(tmp_path: Path, monkeypatch: 
             layer.read(number * 600 * MIB, memoryview(found))
             assert found == bytes([number + 1]) * 512
     layer.close()
+
+
+def test_a_layer_that_gave_way_to_another_is_not_read_with_what_the_other_stands_on(tmp_path: Path) -> None:
+    layer = tmp_path / "snap-0.1.raw"
+    layer.write_bytes(bytes(512))
+
+    def merged(_name: str) -> None:
+        (tmp_path / "merged").write_bytes(bytes(512))
+        (tmp_path / "merged").replace(layer)
+
+    with pytest.raises(FileNotFoundError):
+        ChainReader.open(tmp_path, layer.name, 512, merged, {})

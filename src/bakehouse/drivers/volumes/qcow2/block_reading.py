@@ -3,6 +3,7 @@
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -41,21 +42,24 @@ class ChainReader:
 
         Raises:
             BlocksUnreadable: Single blocks of one cannot be read.
-            OSError: One cannot be read.
+            OSError: One cannot be read; FileNotFoundError, too, when one gave way to another just now.
         """
         names: list[str] = []
         layers: list[LayerReader] = []
-        try:
+        with ExitStack() as opened:
             at: str | None = name
             while at is not None:
                 key = keys.get(data_key_of(at) or "")
-                layers.append(open_layer(directory / at, None if key is None else key.passphrase))
+                path = directory / at
+                before = path.stat().st_ino
+                layers.append(open_layer(path, None if key is None else key.passphrase))
+                opened.callback(layers[-1].close)
                 names.append(at)
                 at = below(at)
-        except BaseException:
-            for layer in layers:
-                layer.close()
-            raise
+                # What a merge puts in a layer's place stands on other layers than what was opened.
+                if path.stat().st_ino != before:
+                    raise FileNotFoundError(path)
+            opened.pop_all()
         return cls(names, layers, size_bytes)
 
     def close(self) -> None:
