@@ -115,7 +115,7 @@ class RawLayer:
 
 
 class Qcow2Layer:
-    """A qcow2 file: two levels of tables, never encrypted, lead to its clusters."""
+    """A qcow2 file: two levels of tables lead to its clusters."""
 
     def __init__(self, path: Path, passphrase: str | None = None) -> None:
         """Open the layer and read its upper table. Blocks.
