@@ -142,24 +142,3 @@ def test_guests_of_other_architectures_sleep_too(host: Host, architecture: str, 
 
     assert other.run("cat /run/secret") == SECRET
     host.ec2.terminate_instances(InstanceIds=[other.instance_id])
-
-
-@pytest.mark.long
-@pytest.mark.timeout(900)
-def test_a_guest_with_an_agent_is_told_the_time(host: Host) -> None:
-    members: Any = {**SLEEPY, "InstanceType": "t3.micro"}
-    debian = host.launch(host.image("debian-12"), **members)
-    debian.wait_for_ssh(timeout_s=500)
-    wait_for(
-        lambda: debian.try_to_run("systemctl is-active qemu-guest-agent").returncode == 0,
-        "the agent runs",
-        timeout_s=120,
-    )
-    debian.run(f"echo {SECRET} > /run/secret")
-
-    hibernate(host, debian)
-    time.sleep(10)
-    start(host, debian)
-
-    assert abs(time.time() - int(debian.run("date +%s"))) < CLOCK_ERROR_S
-    assert debian.run("cat /run/secret") == SECRET
