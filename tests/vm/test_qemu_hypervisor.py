@@ -282,7 +282,7 @@ async def test_a_machine_that_a_crash_kept_from_being_recorded_can_be_killed(hos
     assert not process.is_running(before.pid, before.start_time)
 
 
-async def test_a_machine_whose_monitor_is_taken_counts_as_running(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_whose_monitor_is_taken_runs_unanswering(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakehouse.drivers.hypervisor.qemu.fleet._ADOPT_DEADLINE_S", 0.2)
     await host.started()
     squatter = host.hypervisor
@@ -291,7 +291,9 @@ async def test_a_machine_whose_monitor_is_taken_counts_as_running(host: Host, mo
     (status,) = await host.hypervisor.observe()
 
     await squatter.close()
-    assert status == MachineStatus(machine_id=MACHINE, state=MachineState.RUNNING, volume_ids=frozenset({ROOT, DATA}))
+    assert status == MachineStatus(
+        machine_id=MACHINE, state=MachineState.RUNNING, volume_ids=frozenset({ROOT, DATA}), answers=False
+    )
 
 
 async def test_a_connection_that_broke_is_opened_again(host: Host) -> None:
