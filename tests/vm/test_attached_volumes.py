@@ -4,7 +4,7 @@ import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(240)]
 
 #: Writes a number to one disk, then to the other, and begins anew. Both file systems are mounted `sync`, so a number
 #: is on the first disk before it goes to the second. Opened for reading too: the file is not cut before it is written.

@@ -7,7 +7,7 @@ import pytest
 from tests.vm.guest import wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(240)]
 
 SECRET = "the starter dough is fed at dawn"
 

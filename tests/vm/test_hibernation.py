@@ -9,7 +9,7 @@ import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
 
 #: The guest's tolerance, and some for the host.
 CLOCK_ERROR_S = 3

@@ -12,7 +12,7 @@ from tests.vm.host import Host
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import BAKEHOUSE, GROUP_NAME, Host, free_port
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(240)]
 
 KEYS_PRINTED = "END SSH HOST KEY KEYS"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKRDgtzVR0GDNghfHARj5nMGdK6SSQnxU+wb5MNPePkw"
@@ -108,7 +108,6 @@ def answer(port: int) -> bytes:
 
 @pytest.mark.long
 @pytest.mark.timeout(700)
-@pytest.mark.one_user
 def test_files_go_there_and_back(host: Host, tmp_path: Path) -> None:
     debian = host.launch(host.image("debian-12"), InstanceType="t2.micro")
     debian.wait_for_console(KEYS_PRINTED, timeout_s=500)

@@ -28,7 +28,7 @@ from tests.vm.three_tier_cases import CASES, Case
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(240)]
 
 EVERYBODY = "0.0.0.0/0"
 TIERS = {"web": "10.20.0.0/24", "app": "10.20.1.0/24", "data": "10.20.2.0/24"}
