@@ -164,4 +164,7 @@ async def qemu_driver(tmp_path: Path) -> AsyncIterator[Driver]:
         await hypervisor.close()
 
 
-PARAMETERS = (pytest.param(fake_driver, id="fake"), pytest.param(qemu_driver, id="qemu", marks=pytest.mark.vm))
+PARAMETERS = (
+    pytest.param(fake_driver, id="fake"),
+    pytest.param(qemu_driver, id="qemu", marks=[pytest.mark.vm, pytest.mark.one_user]),
+)

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from tests.vm.guest import wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.one_user, pytest.mark.timeout(120)]
 
 BUCKET = "cancels"
 MIB = 1 << 20
