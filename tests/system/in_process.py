@@ -11,6 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from tests.soundness import assert_archived, assert_sound
+from tests.system.refusals import records_by_id
 from tests.system.wire import VERSION, Answer
 
 from bakehouse.app.image_imports import ImportImage
@@ -48,7 +49,7 @@ class InProcess:
         return {name: records.version for name, records in self.records.items()}
 
     def contents(self) -> dict[str, dict[str, Any]]:
-        return {name: {record.id: record for record in records} for name, records in self.records.items()}
+        return records_by_id(self.records)
 
     def key(self, account: str) -> AccessKey:
         if account not in self._keys:
