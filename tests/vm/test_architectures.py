@@ -88,6 +88,7 @@ def test_a_volume_is_plugged_into_the_running_guest(host: Host, guest: Guest) ->
     wait_for(lambda: guest.run("grep -cE '(vd.|nvme.n1)$' /proc/partitions") == "1", "the guest let go of the volume")
 
 
+@pytest.mark.long
 def test_an_image_of_it_launches_with_its_files(host: Host, guest: Guest, kind: Kind) -> None:
     guest.run("dd if=/dev/urandom of=/root/kept bs=64k count=4; sync")
     name = f"of {kind.architecture} {kind.boot_mode}"
@@ -100,6 +101,7 @@ def test_an_image_of_it_launches_with_its_files(host: Host, guest: Guest, kind: 
     assert again.run("uname -m") == kind.uname
 
 
+@pytest.mark.long
 def test_it_stops_by_its_power_button_and_starts_again(host: Host, guest: Guest) -> None:
     host.ec2.stop_instances(InstanceIds=[guest.instance_id])
     guest.wait_for_state("stopped")

@@ -17,7 +17,7 @@ from tests.vm.host import Host, running
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.one_user,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted, which only root may"),
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
@@ -28,7 +28,7 @@ LARGE = "1500m"
 WRITTEN_MIB = 400
 
 
-@pytest.fixture(scope="module", params=["virtio", pytest.param("nvme", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["virtio", "nvme"])
 def bus(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
-pytestmark = [pytest.mark.vm, pytest.mark.one_user, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.one_user, pytest.mark.timeout(300)]
 
 MODULE = "/sys/class/tpm/tpm0"
 
