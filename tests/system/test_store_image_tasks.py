@@ -105,6 +105,16 @@ def test_a_restored_image_can_be_launched(shop: Shop, bucket: Bucket) -> None:
     assert shop.launch(ImageId=image["ImageId"])["State"]["Name"] == "running"
 
 
+def test_nothing_is_restored_unencrypted_where_the_account_encrypts_all(shop: Shop, bucket: Bucket) -> None:
+    key = stored(shop, bucket)
+    shop.ec2.enable_ebs_encryption_by_default()
+
+    with refused("UnsupportedOperation"):
+        shop.ec2.create_restore_image_task(Bucket=bucket.name, ObjectKey=key, Name="restored")
+
+    assert shop.ec2.describe_images(Filters=[{"Name": "name", "Values": ["restored"]}], Owners=["self"])["Images"] == []
+
+
 def test_an_image_comes_back_under_its_own_name_when_that_is_free(shop: Shop, bucket: Bucket) -> None:
     key = stored(shop, bucket)
     shop.ec2.deregister_image(ImageId=shop.image_id, DeleteAssociatedSnapshots=True)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bakehouse.app.account_settings import settings_of
 from bakehouse.app.context import AppContext, scope
 from bakehouse.app.image_catalogue import check_new_image
 from bakehouse.app.images import Images
@@ -22,6 +23,7 @@ from bakehouse.domain.store_image_task import (
     StoreTaskState,
     check_object_tags,
     object_unusable,
+    restored_unencrypted,
     store_under_way,
 )
 from bakehouse.domain.tags import check_tags
@@ -110,8 +112,10 @@ class StoreImageTasks:
         """Begin to restore an image from an object, and return its id; it is `pending`.
 
         Refuses a name in use (InvalidAMIName.Duplicate), and an object that is not there (InvalidParameterValue). What
-        the object really holds is told by the image's state.
+        the object really holds is told by the image's state. Refuses all where the account encrypts by default.
         """
+        if settings_of(self._context, caller.account_id, caller.region).ebs_encrypted_by_default:
+            raise restored_unencrypted()
         check_tags(request.tags)
         check_tags(request.snapshot_tags)
         if request.name is not None:

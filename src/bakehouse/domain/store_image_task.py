@@ -74,3 +74,12 @@ def check_object_tags(tags: Mapping[str, str]) -> None:
             raise Ec2Error("InvalidParameterValue", f"'{key}' cannot be the key of an object's tag.")
         if len(value) > OBJECT_TAG_VALUE_MAX:
             raise Ec2Error("InvalidParameterValue", f"The value of the object tag '{key}' is too long.")
+
+
+def restored_unencrypted() -> Ec2Error:
+    """EC2 encrypts what it restores where the account encrypts by default; here that is refused, not left out."""
+    return Ec2Error(
+        "UnsupportedOperation",
+        "Encryption by default is enabled, and images are restored unencrypted here. Disable it, restore the image and "
+        "copy it encrypted.",
+    )
