@@ -81,7 +81,7 @@ async def test_a_further_address_moves_to_another_interface(net: World) -> None:
 
 
 async def test_names_of_an_interface_lead_there_and_back(net: World) -> None:
-    public_name = "ec2-127-16-0-10.compute-1.amazonaws.com"
+    public_name = "ec2-127-16-0-10.compute-1.bakehouse.internal"
     spec = interface(10, host_name="i-0123456789abcdef0", names=("ip-172-31-0-10", public_name))
     guest = await net.guest(spec)
 

@@ -124,7 +124,7 @@ def test_a_subnet_s_attributes_are_changed_one_at_a_time(alice: "EC2Client") -> 
     }
     with refused("InvalidParameterCombination"):
         alice.modify_subnet_attribute(SubnetId=made, **changes[0], **changes[1])
-    for unsupported in ("EnableDns64", "EnableResourceNameDnsAAAARecordOnLaunch"):
+    for unsupported in ("EnableDns64", "MapCustomerOwnedIpOnLaunch"):
         never: Any = {unsupported: {"Value": True}}
         with refused("UnsupportedOperation"):
             alice.modify_subnet_attribute(SubnetId=made, **never)

@@ -35,10 +35,12 @@ from bakehouse.app.network_use_cases import NetworkUseCases
 from bakehouse.app.placement_groups import PlacementGroups
 from bakehouse.app.profile_associations import ProfileAssociations
 from bakehouse.app.public_access import PublicAccessSettings
+from bakehouse.app.public_names import PublicNames
 from bakehouse.app.public_parameters import PublicParameters
 from bakehouse.app.recycle_bin import RecycleBin
 from bakehouse.app.retention_rules import RetentionRules
 from bakehouse.app.role_sessions import RoleSessions
+from bakehouse.app.serial_sessions import SerialSessions
 from bakehouse.app.spot_requests import SpotRequests
 from bakehouse.app.storage_use_cases import StorageUseCases
 from bakehouse.app.store_image_tasks import StoreImageTasks
@@ -86,9 +88,11 @@ class App(NetworkUseCases, StorageUseCases):
         self.profile_associations = ProfileAssociations(context)
         self.placement_groups = PlacementGroups(context)
         self.public_access = PublicAccessSettings(context)
+        self.public_names = PublicNames(context)
         self.public_parameters = PublicParameters(context)
         self.recycle_bin = RecycleBin(context)
         self.retention_rules = RetentionRules(context)
+        self.serial_sessions = SerialSessions(context, self.consoles)
         self.spot_requests = SpotRequests(context)
         self.store_image_tasks = StoreImageTasks(context, self.images)
         self.tags = Tags(context)

@@ -1,7 +1,7 @@
 """What the use cases work with."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Protocol, TypeVar
@@ -11,6 +11,7 @@ from bakehouse.domain.capacity import Capacity
 from bakehouse.domain.errors import malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed
 from bakehouse.ports.disk_files import DiskFiles
+from bakehouse.ports.host_names import HostNames, NoHostNames
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkFabric
@@ -46,6 +47,7 @@ class AppContext:
     transfers: Transfers
     """How far imports, exports, stores and restores are."""
     capacity: Capacity = Capacity()
+    host_names: HostNames = field(default_factory=NoHostNames)
 
 
 class Owned(Protocol):

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bakehouse.app.context import scope
+from bakehouse.app.context import AppContext, scope
+from bakehouse.app.public_names import naming_of
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.public_names import PublicNaming
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.volume import Volume
-from bakehouse.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -23,8 +24,8 @@ class InstanceDetails:
     """Those attached, the root first."""
     interface_groups: tuple[tuple[SecurityGroup, ...], ...]
     """For each interface its groups, in its order."""
-    has_public_names: bool = True
-    """Whether its VPC gives public addresses names."""
+    naming: PublicNaming = PublicNaming.ADDRESS
+    """What public addresses are called in its VPC."""
 
     @property
     def interface(self) -> NetworkInterface | None:
@@ -40,7 +41,7 @@ class InstanceDetails:
         """Tell whether both are made of the very same records."""
         return (
             self.instance is other.instance
-            and self.has_public_names == other.has_public_names
+            and self.naming is other.naming
             and _same(self.interfaces, other.interfaces)
             and _same(self.volumes, other.volumes)
             and len(self.interface_groups) == len(other.interface_groups)
@@ -51,9 +52,10 @@ class InstanceDetails:
 class InstanceGatherer:
     """Gathers details from the records."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, context: AppContext) -> None:
         """Read these records."""
-        self._store = store
+        self._context = context
+        self._store = context.store
         self._known: dict[str, InstanceDetails] = {}
         self._lists: dict[tuple[str, str], tuple[tuple[int, ...], list[InstanceDetails]]] = {}
 
@@ -86,9 +88,8 @@ class InstanceGatherer:
         volumes = tuple(store.volumes.by("instance")[instance.id].values())
         if len(volumes) > 1:
             volumes = tuple(sorted(volumes, key=lambda volume: _device_order(volume, instance.root_device_name)))
-        vpc = store.vpcs.get(instance.vpc_id)
-        has_names = vpc is not None and vpc.gives_public_names
-        return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)), has_names)
+        naming = naming_of(self._context, instance.vpc_id)
+        return InstanceDetails(instance, interfaces, volumes, tuple(map(self._groups, interfaces)), naming)
 
     def _groups(self, interface: NetworkInterface) -> tuple[SecurityGroup, ...]:
         groups = (self._store.security_groups.get(group_id) for group_id in interface.group_ids)
@@ -102,6 +103,7 @@ class InstanceGatherer:
             store.volumes.version,
             store.security_groups.version,
             store.vpcs.version,
+            self._context.host_names.proven,
         )
 
     def _forget_gone(self) -> None:

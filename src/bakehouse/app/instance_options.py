@@ -111,7 +111,13 @@ class InstanceOptions:
         return await self._put(replace(instance, cpu_options=options))
 
     async def modify_names(
-        self, caller: Caller, instance_id: str, *, hostname_type: HostnameType | None, a_record: bool | None
+        self,
+        caller: Caller,
+        instance_id: str,
+        *,
+        hostname_type: HostnameType | None,
+        a_record: bool | None,
+        aaaa_record: bool | None,
     ) -> None:
         """Choose how an instance is called. Its host name changes while it is stopped only: IncorrectInstanceState."""
         instance = self._living(caller, instance_id)
@@ -120,6 +126,7 @@ class InstanceOptions:
             before,
             hostname_type=hostname_type or before.hostname_type,
             resource_name_a_record=before.resource_name_a_record if a_record is None else a_record,
+            resource_name_aaaa_record=before.resource_name_aaaa_record if aaaa_record is None else aaaa_record,
         )
         if names.hostname_type != before.hostname_type and instance.state is not InstanceState.STOPPED:
             raise instance_must_be(instance.id, "stopped")

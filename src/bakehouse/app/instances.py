@@ -70,7 +70,7 @@ class Instances:
     def __init__(self, context: AppContext, public_addresses: PublicAddresses) -> None:
         """Work on these records."""
         self._context = context
-        self._details = InstanceGatherer(context.store)
+        self._details = InstanceGatherer(context)
         self._public_addresses = public_addresses
 
     async def run(self, caller: Caller, request: LaunchRequest) -> list[InstanceDetails]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from bakehouse.app.context import AppContext
 from bakehouse.app.login_keys import LoginKeys
+from bakehouse.app.public_names import naming_of
 from bakehouse.app.role_sessions import RoleSessions
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_event import shown_events
@@ -21,6 +22,7 @@ class Metadata:
 
     def __init__(self, context: AppContext, sessions: RoleSessions, login_keys: LoginKeys) -> None:
         """Read these records; `sessions` makes credentials, `login_keys` has the keys that were sent."""
+        self._context = context
         self._store = context.store
         self._now = context.now
         self._sessions = sessions
@@ -61,6 +63,7 @@ class Metadata:
             vpc=store.vpcs[interface.vpc_id],
             subnet=store.subnets[interface.subnet_id],
             groups=tuple(group for group in groups if group is not None),
+            naming=naming_of(self._context, interface.vpc_id),
         )
 
     def _data_devices(self, instance: Instance) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from bakehouse.domain.iam import InstanceCredentials
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_event import ScheduledEvent
 from bakehouse.domain.instance_type import INSTANCE_TYPES
-from bakehouse.domain.network import Subnet, Vpc, host_name_of, private_domain, public_name
+from bakehouse.domain.network import Subnet, Vpc, host_name_of, private_domain
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.public_names import PublicNaming
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.spot_request import Interruption
 
@@ -30,13 +31,13 @@ class InterfaceMetadata:
     subnet: Subnet
     groups: tuple[SecurityGroup, ...]
     """The interface's groups, in its order."""
+    naming: PublicNaming = PublicNaming.ADDRESS
+    """Of the VPC's public addresses."""
 
     @property
     def public_hostname(self) -> str | None:
         """The public name, None without a public address, and in a VPC without such names."""
-        if self.interface.public_ip is None or not self.vpc.gives_public_names:
-            return None
-        return public_name(self.interface.public_ip)
+        return self.naming.of(self.interface.public_ip, self.interface.region) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,8 @@ class PrivateNames:
     hostname_type: HostnameType = "ip-name"
     resource_name_a_record: bool = False
     """Whether `i-...` resolves to its private address."""
+    resource_name_aaaa_record: bool = False
+    """Whether `i-...` resolves to its IPv6 address."""
 
     def host_name(self, instance_id: str, ip_name: str) -> str:
         """Return the name that a guest has for itself, without domain."""
@@ -47,6 +49,10 @@ class PrivateNames:
         names = (ip_name, *((instance_id,) if self.resource_name_a_record else ()))
         return tuple(name for name in names if name != self.host_name(instance_id, ip_name))
 
+    def ipv6_names(self, instance_id: str) -> tuple[str, ...]:
+        """Return what resolves to its IPv6 address: its id, where that is asked for. IP names are of IPv4 alone."""
+        return (instance_id,) if self.resource_name_aaaa_record else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRequest:
@@ -54,13 +60,15 @@ class NameRequest:
 
     hostname_type: HostnameType | None = None
     resource_name_a_record: bool | None = None
+    resource_name_aaaa_record: bool | None = None
 
     def in_subnet(self, subnet: Subnet) -> PrivateNames:
         """Return how an instance of this subnet is called."""
-        a_record = self.resource_name_a_record
+        a_record, aaaa_record = self.resource_name_a_record, self.resource_name_aaaa_record
         return PrivateNames(
             hostname_type=self.hostname_type or subnet.hostname_type,
             resource_name_a_record=subnet.resource_name_a_record if a_record is None else a_record,
+            resource_name_aaaa_record=subnet.resource_name_aaaa_record if aaaa_record is None else aaaa_record,
         )
 
 

@@ -81,6 +81,8 @@ class Subnet:
     """How instances that are launched here are called."""
     resource_name_a_record: bool = False
     """Whether the ids of instances that are launched here resolve to their private addresses."""
+    resource_name_aaaa_record: bool = False
+    """Whether they resolve to their IPv6 addresses."""
     route_table_id: str | None = None
     """What it is associated with; None stands for the VPC's main table."""
     route_table_association_id: str | None = None
@@ -97,11 +99,6 @@ def host_name_of(private_ip: str) -> str:
 def private_domain(region: str) -> str:
     """Return the domain of private names. Source: VPC User Guide, "DNS attributes for your VPC"."""
     return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
-
-
-def public_name(public_ip: str) -> str:
-    """Return the name of a public address: its text, to which clients can connect. No DNS knows `ec2-...` names."""
-    return public_ip
 
 
 def free_addresses(cidr: str, reserved: Collection[str]) -> Iterator[str]:

@@ -9,15 +9,14 @@ from typing import Final
 
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.domain.instance import Membership
-from bakehouse.domain.network import public_name
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.profile_association import ProfileAssociation
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import VolumeAttachment
 from bakehouse.ec2.filters import Filters, Values, flag
 from bakehouse.ec2.instance_option_views import monitoring_state
-from bakehouse.ec2.instance_views import instance_name
-from bakehouse.ec2.network_interface_filters import OF_INSTANCES
+from bakehouse.ec2.instance_views import instance_name, interface_entries
+from bakehouse.ec2.network_interface_filters import OF_INSTANCES, primary_public_name
 from bakehouse.ec2.network_interface_views import Entry
 
 
@@ -33,11 +32,7 @@ def _interface(value: Callable[[NetworkInterface], str | None]) -> Values[Instan
 
 def _any_interface(values: Values[Entry]) -> Values[InstanceDetails]:
     """Return the values of all of an instance's interfaces."""
-
-    def of_all(details: InstanceDetails) -> Iterable[str | None]:
-        return [it for entry in zip(details.interfaces, details.interface_groups, strict=True) for it in values(entry)]
-
-    return of_all
+    return lambda details: [it for entry in interface_entries(details) for it in values(entry)]
 
 
 def _attachment(value: Callable[[VolumeAttachment], str]) -> Values[InstanceDetails]:
@@ -52,8 +47,8 @@ def _nothing(_details: InstanceDetails) -> Iterable[str]:
     return ()
 
 
-def _public_name(interface: NetworkInterface) -> str | None:
-    return public_name(interface.public_ip) if interface.public_ip else None
+def _public_name(details: InstanceDetails) -> Iterable[str | None]:
+    return [it for entry in interface_entries(details)[:1] for it in primary_public_name(entry)]
 
 
 def _group_ids(details: InstanceDetails) -> Iterable[str]:
@@ -116,7 +111,9 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "private-dns-name-options.enable-resource-name-dns-a-record": lambda it: (
         flag(it.instance.private_names.resource_name_a_record),
     ),
-    "private-dns-name-options.enable-resource-name-dns-aaaa-record": lambda _it: ("false",),
+    "private-dns-name-options.enable-resource-name-dns-aaaa-record": lambda it: (
+        flag(it.instance.private_names.resource_name_aaaa_record),
+    ),
     "private-dns-name-options.hostname-type": lambda it: (it.instance.private_names.hostname_type,),
     "reason": lambda it: (it.instance.transition_reason or None,),
     "reservation-id": lambda it: (it.instance.reservation_id,),
@@ -142,7 +139,7 @@ _VOLUMES: Final[Mapping[str, Values[InstanceDetails]]] = {
 }
 
 _NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
-    "dns-name": lambda details: _interface(_public_name)(details) if details.has_public_names else (),
+    "dns-name": _public_name,
     "group-id": _group_ids,
     "group-name": _group_names,
     "instance.group-id": _group_ids,

@@ -56,5 +56,5 @@ def private_name_options_view(names: PrivateNames) -> Mapping[str, Any]:
     return {
         "HostnameType": names.hostname_type,
         "EnableResourceNameDnsARecord": names.resource_name_a_record,
-        "EnableResourceNameDnsAAAARecord": False,
+        "EnableResourceNameDnsAAAARecord": names.resource_name_aaaa_record,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bakehouse.domain.errors import missing_parameter, not_honoured
+from bakehouse.domain.errors import missing_parameter
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_options import CpuCredits
 from bakehouse.ec2.filters import Filters
@@ -49,13 +49,12 @@ async def modify_instance_maintenance_options(ctx: RequestContext, request: Requ
 )
 async def modify_private_dns_name_options(ctx: RequestContext, request: Request) -> Response:
     """Choose how an instance is called in its VPC."""
-    if request.get("EnableResourceNameDnsAAAARecord"):
-        raise not_honoured("EnableResourceNameDnsAAAARecord=true")
     await ctx.app.instance_options.modify_names(
         ctx.caller,
         request["InstanceId"],
         hostname_type=request.get("PrivateDnsHostnameType"),
         a_record=request.get("EnableResourceNameDnsARecord"),
+        aaaa_record=request.get("EnableResourceNameDnsAAAARecord"),
     )
     return {"Return": True}
 

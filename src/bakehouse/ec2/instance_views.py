@@ -6,13 +6,12 @@ from typing import Any, Final
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import StateChange
 from bakehouse.domain.instance import Instance, InstanceState
-from bakehouse.domain.network import host_name_of, private_domain, public_name
+from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import Volume
 from bakehouse.ec2.instance_option_views import option_views, private_name_options_view
-from bakehouse.ec2.network_interface_views import group_view, instance_interface_view
-from bakehouse.ec2.public_names import without_public_names
+from bakehouse.ec2.network_interface_views import Entry, group_view, instance_interface_view
 from bakehouse.ec2.rendered import View, Views
 from bakehouse.ec2.tag_specifications import tag_set
 
@@ -108,16 +107,21 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         **option_views(instance),
     }
     if details.interface is not None:
-        network = _network(details, details.interface)
-        view |= network if details.has_public_names else without_public_names(network)
+        view |= _network(details, details.interface)
     return view
+
+
+def interface_entries(details: InstanceDetails) -> list[Entry]:
+    """Return an instance's interfaces by device index, each with what is shown beside it."""
+    pairs = zip(details.interfaces, details.interface_groups, strict=True)
+    return [(interface, groups, details.naming) for interface, groups in pairs]
 
 
 def _network(details: InstanceDetails, interface: NetworkInterface) -> dict[str, Any]:
     instance = details.instance
     return {
         "PrivateDnsName": instance_name(instance, interface),
-        "PublicDnsName": public_name(interface.public_ip) if interface.public_ip else "",
+        "PublicDnsName": details.naming.of(interface.public_ip, interface.region),
         "SubnetId": instance.subnet_id,
         "VpcId": instance.vpc_id,
         "PrivateIpAddress": interface.private_ip,
@@ -126,9 +130,7 @@ def _network(details: InstanceDetails, interface: NetworkInterface) -> dict[str,
         "SecurityGroups": [group_view(group) for group in details.groups],
         "Ipv6Address": next(iter(interface.ipv6_addresses), None),
         "PrivateDnsNameOptions": private_name_options_view(instance.private_names),
-        "NetworkInterfaces": [
-            instance_interface_view(entry) for entry in zip(details.interfaces, details.interface_groups, strict=True)
-        ],
+        "NetworkInterfaces": [instance_interface_view(entry) for entry in interface_entries(details)],
     }
 
 

@@ -14,7 +14,8 @@ HONOURED: Final = (
     "HibernationOptions.Configured IamInstanceProfile.Arn IamInstanceProfile.Name MaintenanceOptions.AutoRecovery "
     "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint "
     "MetadataOptions.InstanceMetadataTags Monitoring.Enabled "
-    "PrivateDnsNameOptions.EnableResourceNameDnsARecord PrivateDnsNameOptions.HostnameType"
+    "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord PrivateDnsNameOptions.EnableResourceNameDnsARecord "
+    "PrivateDnsNameOptions.HostnameType"
 )
 
 
@@ -30,6 +31,7 @@ def launch_options(request: Request) -> LaunchOptions:
         names=NameRequest(
             hostname_type=names.get("HostnameType"),
             resource_name_a_record=names.get("EnableResourceNameDnsARecord"),
+            resource_name_aaaa_record=names.get("EnableResourceNameDnsAAAARecord"),
         ),
         maintenance=Maintenance(
             auto_recovery=(request.get("MaintenanceOptions") or {}).get("AutoRecovery", "default"),

@@ -34,7 +34,6 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
     "NetworkInterfaces.InterfaceType": "interface",
     "NetworkInterfaces.NetworkCardIndex": 0,
     "Placement.Tenancy": "default",
-    "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord": False,
 }
 
 HONOURED: Final = " ".join(

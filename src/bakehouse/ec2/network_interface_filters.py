@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from bakehouse.domain.network import public_name
 from bakehouse.domain.network_interface import AddressAssociation, InterfaceType, NetworkInterface
 from bakehouse.domain.region import zone_id
 from bakehouse.ec2.filters import Filters, Values, flag
@@ -48,8 +47,17 @@ def _public_ips(interface: NetworkInterface) -> list[str]:
     return [it for it in map(interface.public_ip_of, interface.private_ips) if it is not None]
 
 
-def _public_name(interface: NetworkInterface) -> str | None:
-    return public_name(interface.public_ip) if interface.public_ip else None
+def _public_names(entry: Entry) -> Iterable[str]:
+    """Return the names of all its public addresses; none in a VPC without such names."""
+    interface, _groups, naming = entry
+    return [name for address in _public_ips(interface) if (name := naming.of(address, interface.region))]
+
+
+def primary_public_name(entry: Entry) -> Iterable[str]:
+    """Return the public name of the primary address, if it has one."""
+    interface, _groups, naming = entry
+    name = naming.of(interface.public_ip, interface.region)
+    return (name,) if name else ()
 
 
 def _nothing(_entry: Entry) -> Iterable[str]:
@@ -63,7 +71,7 @@ SHARED: Final[Mapping[str, Values[Entry]]] = {
     "addresses.association.carrier-ip": _nothing,
     "addresses.association.customer-owned-ip": _nothing,
     "addresses.association.ip-owner-id": _each(lambda it: [owner_of(it, address) for address in it.private_ips]),
-    "addresses.association.public-dns-name": _each(lambda it: map(public_name, _public_ips(it))),
+    "addresses.association.public-dns-name": _public_names,
     "addresses.association.public-ip": _each(_public_ips),
     "addresses.primary": _each(lambda it: [flag(address == it.private_ip) for address in it.private_ips]),
     "addresses.private-dns-name": _each(lambda it: [private_name(it, address) for address in it.private_ips]),
@@ -73,7 +81,7 @@ SHARED: Final[Mapping[str, Values[Entry]]] = {
     "association.carrier-ip": _nothing,
     "association.customer-owned-ip": _nothing,
     "association.ip-owner-id": _of(lambda it: owner_of(it, it.private_ip)),
-    "association.public-dns-name": _of(_public_name),
+    "association.public-dns-name": primary_public_name,
     "association.public-ip": _of(lambda it: it.public_ip),
     "attachment.attach-time": _attached(lambda it: _moment(it.attached_at) if it.attached_at else None),
     "attachment.attachment-id": _attached(lambda it: it.attachment_id),
@@ -113,7 +121,7 @@ OF_INSTANCES: Final[Mapping[str, Values[Entry]]] = {
     "ipv6-native": _of(lambda _it: "false"),
     "ipv6-prefixes.ipv6-prefix": _nothing,
     "outpost-arn": _nothing,
-    "public-dns-name": _of(_public_name),
+    "public-dns-name": primary_public_name,
     "tag-key": lambda entry: entry[0].tags,
     "tag-value": lambda entry: entry[0].tags.values(),
 }

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bakehouse.domain.network import host_name_of, private_domain, public_name
+from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.network_interface import InterfaceType, NetworkInterface
+from bakehouse.domain.public_names import PublicNaming
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.ec2.tag_specifications import tag_set
 
-#: An interface and its groups, in its order.
-Entry = tuple[NetworkInterface, Sequence[SecurityGroup]]
+#: An interface, its groups in its order, and what public addresses are called in its VPC.
+Entry = tuple[NetworkInterface, Sequence[SecurityGroup], PublicNaming]
 
 
 def private_name(interface: NetworkInterface, private_ip: str | None = None) -> str:
@@ -25,18 +26,18 @@ def group_view(group: SecurityGroup) -> Mapping[str, Any]:
 
 def network_interface_view(entry: Entry) -> dict[str, Any]:
     """Return a NetworkInterface."""
-    interface, groups = entry
+    interface, groups, naming = entry
     is_managed = interface.type is not InterfaceType.INTERFACE
     return {
         **_common(interface, groups),
         "AvailabilityZone": interface.availability_zone,
         "AvailabilityZoneId": zone_id(interface.availability_zone),
         "Attachment": attachment_view(interface),
-        "Association": _association(interface, interface.private_ip),
+        "Association": _association(interface, interface.private_ip, naming),
         "PrivateIpAddresses": [
-            _address(interface, address, _association(interface, address)) for address in interface.private_ips
+            _address(interface, address, _association(interface, address, naming)) for address in interface.private_ips
         ],
-        "PublicDnsName": public_name(interface.public_ip) if interface.public_ip else None,
+        "PublicDnsName": naming.of(interface.public_ip, interface.region) if interface.public_ip else None,
         "RequesterId": interface.account_id if is_managed else None,
         "RequesterManaged": is_managed,
         "TagSet": tag_set(interface.tags),
@@ -60,13 +61,14 @@ def attachment_view(interface: NetworkInterface) -> dict[str, Any] | None:
 
 def instance_interface_view(entry: Entry) -> dict[str, Any]:
     """Return an InstanceNetworkInterface."""
-    interface, groups = entry
+    interface, groups, naming = entry
     return {
         **_common(interface, groups),
         "Attachment": _instance_attachment(interface),
-        "Association": _instance_association(interface, interface.private_ip),
+        "Association": _instance_association(interface, interface.private_ip, naming),
         "PrivateIpAddresses": [
-            _address(interface, address, _instance_association(interface, address)) for address in interface.private_ips
+            _address(interface, address, _instance_association(interface, address, naming))
+            for address in interface.private_ips
         ],
     }
 
@@ -116,16 +118,16 @@ def owner_of(interface: NetworkInterface, private_ip: str) -> str | None:
     return "amazon" if interface.public_ip_of(private_ip) else None
 
 
-def _instance_association(interface: NetworkInterface, private_ip: str) -> dict[str, Any] | None:
+def _instance_association(interface: NetworkInterface, private_ip: str, naming: PublicNaming) -> dict[str, Any] | None:
     public_ip = interface.public_ip_of(private_ip)
     if public_ip is None:
         return None
     owner = owner_of(interface, private_ip)
-    return {"IpOwnerId": owner, "PublicDnsName": public_name(public_ip), "PublicIp": public_ip}
+    return {"IpOwnerId": owner, "PublicDnsName": naming.of(public_ip, interface.region), "PublicIp": public_ip}
 
 
-def _association(interface: NetworkInterface, private_ip: str) -> dict[str, Any] | None:
-    shown = _instance_association(interface, private_ip)
+def _association(interface: NetworkInterface, private_ip: str, naming: PublicNaming) -> dict[str, Any] | None:
+    shown = _instance_association(interface, private_ip, naming)
     elastic = interface.association_of(private_ip)
     if shown is None or elastic is None:
         return shown

@@ -10,7 +10,6 @@ from bakehouse.ec2.interface_requests import interface_request
 from bakehouse.ec2.network_interface_filters import FILTERS
 from bakehouse.ec2.network_interface_views import Entry, attachment_view, group_view, network_interface_view
 from bakehouse.ec2.pages import page
-from bakehouse.ec2.public_names import without_public_names
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.tag_specifications import requested_tags
 
@@ -55,7 +54,7 @@ async def describe_network_interfaces(ctx: RequestContext, request: Request) -> 
     shown, token = page(
         ctx, request, entries, key=lambda entry: entry[0].id, sizes=(5, 1000), ids="NetworkInterfaceIds"
     )
-    return {"NetworkInterfaces": [_view(ctx, entry) for entry in shown], "NextToken": token}
+    return {"NetworkInterfaces": [network_interface_view(entry) for entry in shown], "NextToken": token}
 
 
 @operation("DeleteNetworkInterface", honours="NetworkInterfaceId")
@@ -126,18 +125,13 @@ async def create_network_interface_permission(ctx: RequestContext, request: Requ
 
 
 def _entry(ctx: RequestContext, interface: NetworkInterface) -> Entry:
-    return interface, ctx.app.network_interfaces.groups_of(interface)
-
-
-def _view(ctx: RequestContext, entry: Entry) -> dict[str, Any]:
-    view = network_interface_view(entry)
-    has_names = ctx.app.vpcs.one(ctx.caller, entry[0].vpc_id).gives_public_names
-    return view if has_names else without_public_names(view)
+    naming = ctx.app.public_names.naming(interface.vpc_id)
+    return interface, ctx.app.network_interfaces.groups_of(interface), naming
 
 
 def _created(ctx: RequestContext, interface: NetworkInterface) -> Response:
     token = ctx.caller.idempotency.token if ctx.caller.idempotency else None
-    view = _view(ctx, _entry(ctx, interface)) | {"Status": "pending"}
+    view = network_interface_view(_entry(ctx, interface)) | {"Status": "pending"}
     return {"NetworkInterface": view, "ClientToken": token}
 
 

@@ -49,7 +49,9 @@ SUBNET_FILTERS: Filters[_Entry] = Filters(
         "owner-id": lambda entry: [entry[0].account_id],
         f"{_LAUNCH_NAMES}.hostname-type": lambda entry: [entry[0].hostname_type],
         f"{_LAUNCH_NAMES}.enable-resource-name-dns-a-record": lambda entry: [flag(entry[0].resource_name_a_record)],
-        f"{_LAUNCH_NAMES}.enable-resource-name-dns-aaaa-record": lambda _entry: ["false"],
+        f"{_LAUNCH_NAMES}.enable-resource-name-dns-aaaa-record": lambda entry: [
+            flag(entry[0].resource_name_aaaa_record)
+        ],
         "state": lambda _entry: ["available"],
         "subnet-arn": lambda entry: [_arn(entry[0])],
         "subnet-id": lambda entry: [entry[0].id],
@@ -120,11 +122,11 @@ async def delete_subnet(ctx: RequestContext, request: Request) -> Response:
 _FLAGS = {
     "MapPublicIpOnLaunch": "map_public_ip",
     "AssignIpv6AddressOnCreation": "assign_ipv6",
+    "EnableResourceNameDnsAAAARecordOnLaunch": "resource_name_aaaa_record",
     "EnableResourceNameDnsARecordOnLaunch": "resource_name_a_record",
 }
 #: Members that can be declined, and why they are refused otherwise.
 _NEVER = {
-    "EnableResourceNameDnsAAAARecordOnLaunch": "Instances' names have no IPv6 addresses here.",
     "EnableDns64": "The resolver makes no IPv6 addresses for IPv4 hosts here.",
     "MapCustomerOwnedIpOnLaunch": "There are no Outposts here.",
 }
@@ -211,7 +213,7 @@ def _subnet_view(subnet: Subnet, free: int, state: str = "available") -> Respons
         "PrivateDnsNameOptionsOnLaunch": {
             "HostnameType": subnet.hostname_type,
             "EnableResourceNameDnsARecord": subnet.resource_name_a_record,
-            "EnableResourceNameDnsAAAARecord": False,
+            "EnableResourceNameDnsAAAARecord": subnet.resource_name_aaaa_record,
         },
         "Tags": tag_set(subnet.tags),
     }

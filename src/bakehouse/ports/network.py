@@ -108,6 +108,8 @@ class SegmentSpec:
     subnets: tuple[SubnetSpec, ...]
     domain: str
     """DNS domain of private names, such as `ec2.internal`."""
+    public_domain: str = ""
+    """DNS domain below which all public names are. The segment alone answers for it; nothing outside is ever asked."""
     extra_cidrs: tuple[str, ...] = ()
     """Further IPv4 ranges."""
     ipv6_cidr: str | None = None
@@ -155,6 +157,8 @@ class AddressSpec:
 
     private_ip: str
     public_ip: str | None = None
+    names: tuple[str, ...] = ()
+    """DNS names of `private_ip` inside the VPC, as `InterfaceSpec.names`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +188,9 @@ class InterfaceSpec:
     """False lets it send from and receive for addresses that are not its own: a NAT or firewall instance."""
     names: tuple[str, ...] = ()
     """More DNS names of `private_ip` inside the VPC: without a dot below the segment's `domain`
-    (`i-0123456789abcdef0`), with one complete (`ec2-127-16-0-10.compute-1.amazonaws.com`)."""
+    (`i-0123456789abcdef0`), with one complete (`ec2-127-16-0-10.compute-1.bakehouse.internal`)."""
+    ipv6_names: tuple[str, ...] = ()
+    """DNS names of the first of `ipv6_addresses`, in the same form; each resolves to it and it to the first of them."""
 
 
 def addresses_of(interface: InterfaceSpec) -> frozenset[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from bakehouse.domain.instance_options import PrivateNames
 from bakehouse.domain.network import host_name_of
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.public_names import public_name
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec, InterfaceSpec
 from bakehouse.sagas.context import SagaContext
@@ -76,7 +77,11 @@ def firewall_rules(store: Store, rule: SecurityGroupRule) -> Iterator[FirewallRu
 
 
 def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
-    """Describe an interface. The first one of an instance is called as the instance is."""
+    """Describe an interface. The first one of an instance is called as the instance is.
+
+    Public names lead to the private addresses inside the VPC, as on EC2, whether answers tell of them or not.
+    Source: VPC User Guide, "DNS attributes for your VPC".
+    """
     instance = store.instances.get(interface.instance_id or "")
     is_first = instance is not None and instance.network_interface_id == interface.id
     names = instance.private_names if instance is not None and is_first else PrivateNames()
@@ -91,11 +96,24 @@ def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
         public_ip=interface.public_ip,
         group_ids=interface.group_ids,
         host_name=names.host_name(interface.instance_id or "", ip_name),
-        names=names.more_names(interface.instance_id or "", ip_name),
+        names=(
+            *names.more_names(interface.instance_id or "", ip_name),
+            *_public_names(interface, interface.private_ip),
+        ),
         secondary_ips=tuple(
-            AddressSpec(private_ip=address, public_ip=interface.public_ip_of(address))
+            AddressSpec(
+                private_ip=address,
+                public_ip=interface.public_ip_of(address),
+                names=(host_name_of(address), *_public_names(interface, address)),
+            )
             for address in interface.secondary_ips
         ),
         ipv6_addresses=interface.ipv6_addresses,
+        ipv6_names=names.ipv6_names(interface.instance_id or ""),
         source_dest_check=interface.source_dest_check,
     )
+
+
+def _public_names(interface: NetworkInterface, private_ip: str) -> tuple[str, ...]:
+    public_ip = interface.public_ip_of(private_ip)
+    return () if public_ip is None else (public_name(public_ip, interface.region),)

@@ -4,6 +4,7 @@ from bakehouse.domain.dhcp_options import DhcpOptions
 from bakehouse.domain.nat_gateway import NatGatewayState
 from bakehouse.domain.network import Subnet, Vpc, private_domain
 from bakehouse.domain.network_acl import NetworkAcl, NetworkAclEntry
+from bakehouse.domain.public_names import PUBLIC_DOMAIN
 from bakehouse.domain.route_table import Route, RouteTable, RouteTarget
 from bakehouse.ports.network import AclRule, DhcpSpec, NatGatewaySpec, RouteSpec, SegmentSpec, SubnetSpec
 from bakehouse.store.store import Store
@@ -17,6 +18,7 @@ def segment_spec(store: Store, vpc_id: str) -> SegmentSpec:
         cidr=vpc.cidr,
         subnets=tuple(_subnet_spec(store, vpc, subnet) for subnet in store.subnets.by("vpc")[vpc_id].values()),
         domain=private_domain(vpc.region),
+        public_domain=PUBLIC_DOMAIN,
         extra_cidrs=tuple(association.cidr for association in vpc.secondary_cidrs),
         ipv6_cidr=None if vpc.ipv6_cidr is None else vpc.ipv6_cidr.cidr,
         has_internet_gateway=bool(store.internet_gateways.by("vpc")[vpc_id]),

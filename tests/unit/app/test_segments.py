@@ -45,6 +45,7 @@ async def test_a_new_vpc_leads_nowhere_and_filters_nothing(world: World) -> None
             SubnetSpec(subnet_id=subnet.id, cidr="10.0.1.0/24", ipv6_cidr=subnet.ipv6_cidr.cidr, routes=(), acl=None),
         ),
         domain="ec2.internal",
+        public_domain="bakehouse.internal",
         ipv6_cidr=vpc.ipv6_cidr.cidr,
         has_internet_gateway=False,
         dhcp=DhcpSpec(domain_name="ec2.internal", domain_name_servers=("AmazonProvidedDNS",)),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bakehouse.drivers.network.linux import name_service, uplink
-from bakehouse.ports.network import AMAZON_PROVIDED_DNS, DhcpSpec, InterfaceSpec, SegmentSpec, SubnetSpec
+from bakehouse.ports.network import AMAZON_PROVIDED_DNS, AddressSpec, DhcpSpec, InterfaceSpec, SegmentSpec, SubnetSpec
 
 SEGMENT = SegmentSpec(
     vpc_id="vpc-0",
@@ -122,12 +122,28 @@ def test_dual_stack_subnets_have_a_router_that_says_so() -> None:
     assert "--enable-ra" not in argv()
 
 
-def test_the_names_of_an_interface_are_a_line() -> None:
-    interface = replace(INTERFACE, names=("i-0123", "ec2-127-16-0-10.compute-1.amazonaws.com"))
-
-    assert name_service.name_line(interface, "ec2.internal") == (
-        "10.0.1.10 ip-10-0-1-10.ec2.internal i-0123.ec2.internal ec2-127-16-0-10.compute-1.amazonaws.com\n"
+def test_each_address_of_an_interface_has_a_line_of_its_names() -> None:
+    further = (
+        AddressSpec(private_ip="10.0.1.11", names=("ip-10-0-1-11", "ec2-127-16-0-11.compute-1.bakehouse.internal")),
+        AddressSpec(private_ip="10.0.1.12"),
     )
+    interface = replace(
+        INTERFACE,
+        names=("i-0123", "ec2-127-16-0-10.compute-1.bakehouse.internal"),
+        secondary_ips=further,
+        ipv6_addresses=("2600:1f18::a", "2600:1f18::b"),
+        ipv6_names=("i-0123",),
+    )
+
+    assert name_service.name_lines(interface, "ec2.internal") == (
+        "10.0.1.10 ip-10-0-1-10.ec2.internal i-0123.ec2.internal ec2-127-16-0-10.compute-1.bakehouse.internal\n"
+        "10.0.1.11 ip-10-0-1-11.ec2.internal ec2-127-16-0-11.compute-1.bakehouse.internal\n"
+        "2600:1f18::a i-0123.ec2.internal\n"
+    )
+
+
+def test_public_names_are_never_asked_of_anybody_outside() -> None:
+    assert "--local=/bakehouse.internal/" in argv(replace(SEGMENT, public_domain="bakehouse.internal"))
 
 
 @pytest.mark.parametrize("rootless", [True, False])

@@ -250,7 +250,7 @@ def _group(fields: Mapping[str, Any]) -> GroupSpec:
 
 
 def _interface(fields: Mapping[str, Any]) -> InterfaceSpec:
-    secondary = tuple(AddressSpec(**pair) for pair in fields["secondary_ips"])
+    secondary = tuple(AddressSpec(**_plain(pair)) for pair in fields["secondary_ips"])
     return InterfaceSpec(**_plain(fields) | {"secondary_ips": secondary})
 
 

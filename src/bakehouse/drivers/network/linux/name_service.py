@@ -79,6 +79,7 @@ def _resolver_words(segment: SegmentSpec, files: Path) -> list[str]:
         f"--server={UPLINK_RESOLVER}",
         "--bogus-priv",
         f"--local=/{segment.domain}/",
+        *((f"--local=/{segment.public_domain}/",) if segment.public_domain else ()),
         *(f"--synth-domain={domain},{cidr},ip-" for domain in domains if _is_domain(domain) for cidr in cidrs),
         f"--host-record=instance-data.{segment.domain},{METADATA_ADDRESS}",
         f"--hostsdir={files / _NAMES}",
@@ -117,11 +118,18 @@ def host_line(interface: InterfaceSpec) -> str:
     return f"{interface.mac},{','.join(addresses)},{interface.host_name},infinite\n"
 
 
-def name_line(interface: InterfaceSpec, domain: str) -> str:
-    """Return the line that gives an interface's address its names. Pure. The first is the address's name in turn."""
-    names = (interface.host_name, *interface.names)
-    complete = (name if "." in name else f"{name}.{domain}" for name in names)
-    return f"{interface.private_ip} {' '.join(complete)}\n"
+def name_lines(interface: InterfaceSpec, domain: str) -> str:
+    """Return the lines that give an interface's addresses their names, the first also the address's own. Pure."""
+    names = {
+        interface.private_ip: (interface.host_name, *interface.names),
+        **{pair.private_ip: pair.names for pair in interface.secondary_ips},
+        **dict.fromkeys(interface.ipv6_addresses[:1], interface.ipv6_names),
+    }
+    return "".join(
+        f"{address} {' '.join(name if '.' in name else f'{name}.{domain}' for name in known)}\n"
+        for address, known in names.items()
+        if known
+    )
 
 
 def _subnet(subnet: SubnetSpec) -> list[str]:
@@ -187,13 +195,16 @@ class NameService:
         self._argv = argv
 
     def add(self, interface: InterfaceSpec) -> None:
-        """Know an interface. dnsmasq watches the directories and reads the files at once."""
-        for directory, text in ((_HOSTS, host_line(interface)), (_NAMES, name_line(interface, self._domain))):
+        """Know an interface. dnsmasq watches the directories and reads the files at once; what it reads is added."""
+        changed = (self._files / _NAMES / interface.interface_id).exists()
+        for directory, text in ((_HOSTS, host_line(interface)), (_NAMES, name_lines(interface, self._domain))):
             known = self._files / directory / interface.interface_id
             draft = known.with_name(f".{interface.interface_id}")
             draft.write_text(text, encoding="ascii")
             draft.chmod(0o644)
             draft.rename(known)
+        if changed:
+            self._signal(signal.SIGHUP)
 
     def remove(self, interface_id: str) -> None:
         """Forget an interface. dnsmasq does not watch removals everywhere, so it is told."""

@@ -353,7 +353,8 @@ def _offered(interface: InterfaceSpec) -> tuple[str, ...]:
 
 def _told(interface: InterfaceSpec) -> tuple[object, ...]:
     """Return what DHCP and the resolver know of an interface."""
-    return interface.host_name, interface.names, interface.ipv6_addresses
+    secondary = tuple((pair.private_ip, pair.names) for pair in interface.secondary_ips)
+    return interface.host_name, interface.names, interface.ipv6_addresses, interface.ipv6_names, secondary
 
 
 def _wiring(interface: InterfaceSpec) -> tuple[str, str, str]:
