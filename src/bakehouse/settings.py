@@ -26,6 +26,8 @@ class Settings:
     """TCP port on 127.0.0.1; 0 lets the system choose."""
     region: str = DEFAULT_REGION
     """The home region: that of the first account's profile."""
+    serial_console_port: int | None = None
+    """TCP port on 127.0.0.1 for SSH to serial consoles; 0 lets the system choose; None is 8722, or the next free one."""
     accelerator: str = "auto"
     """`auto` (tried out), `kvm` or `tcg`."""
     network: NetworkMode = "auto"
@@ -95,8 +97,9 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     _check("network mode", settings.network, get_args(NetworkMode))
     _check("accelerator", settings.accelerator, _ACCELERATORS)
     _check("region", settings.region, REGIONS)
-    if not 0 <= settings.port <= _PORT_MAX:
-        raise InvalidSettings(f"the port {settings.port} is none of 0 to {_PORT_MAX}")
+    for port in (settings.port, settings.serial_console_port or 0):
+        if not 0 <= port <= _PORT_MAX:
+            raise InvalidSettings(f"the port {port} is none of 0 to {_PORT_MAX}")
     for what, url in (("S3 endpoint", settings.s3_endpoint), ("image mirror", settings.image_mirror)):
         if url is not None and not url.startswith(("http://", "https://")):
             raise InvalidSettings(f"the {what} `{url}` is no URL of http or https")
@@ -135,7 +138,7 @@ def _check(what: str, value: str, known: Collection[str]) -> None:
 
 def _read(name: str, text: str) -> Any:  # noqa: ANN401 - any field's value
     try:
-        if name in ("guest_memory_mib", "instance_limit", "port", "vcpu_limit"):
+        if name in ("guest_memory_mib", "instance_limit", "port", "serial_console_port", "vcpu_limit"):
             return int(text)
         if name == "stop_timeout_s":
             return float(text)

@@ -88,13 +88,3 @@ def test_a_key_for_another_accounts_instance_is_refused(shop: Shop, shared: Runn
 
     with refused("EC2InstanceNotFoundException"):
         stranger.send_ssh_public_key(InstanceId=instance_id, InstanceOSUser="admin", SSHPublicKey=KEY)
-
-
-def test_keys_for_serial_consoles_are_refused_with_the_reason(shop: Shop, connect: Any) -> None:
-    instance_id = shop.launch()["InstanceId"]
-
-    with refused("SerialConsoleAccessDisabledException"):
-        connect.send_serial_console_ssh_public_key(InstanceId=instance_id, SSHPublicKey=KEY)
-    shop.ec2.enable_serial_console_access()
-    with pytest.raises(connect.exceptions.SerialConsoleSessionUnsupportedException, match="bakehouse console"):
-        connect.send_serial_console_ssh_public_key(InstanceId=instance_id, SSHPublicKey=KEY)

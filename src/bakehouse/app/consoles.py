@@ -11,6 +11,7 @@ from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext, owned
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.console import (
+    WITH_SERIAL_CONSOLE,
     check_sysrq_key,
     no_diagnostic_interrupt,
     no_keyboard,
@@ -88,7 +89,7 @@ class Consoles:
             await console.close()
 
     async def _open(self, instance: Instance, position: int | None = None) -> SerialConsole:
-        if instance.state is not InstanceState.RUNNING:
+        if instance.state not in WITH_SERIAL_CONSOLE:
             raise instance_must_be(instance.id, "running")
         try:
             return await self._context.hypervisor.consoles.open_serial(instance.id, position=position)

@@ -1,5 +1,6 @@
 """Public keys that were sent to an instance by EC2 Instance Connect: good for a minute, and kept in memory only."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,15 +9,17 @@ from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_connect import (
-    check_public_key,
     check_user,
     in_another_zone,
     instance_not_found,
     instance_not_running,
+    read_public_key,
 )
 
 #: Source: EC2 Instance Connect API Reference, SendSSHPublicKey: "The key remains for 60 seconds."
 _LIFE: Final = timedelta(seconds=60)
+#: Whose guests can ask for a key.
+_CAN_ASK: Final = frozenset({InstanceState.RUNNING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class LoginKeys:
         (EC2InstanceNotFoundException) or does not run (EC2InstanceStateInvalidException).
         """
         check_user(user)
-        check_public_key(public_key)
-        instance = self.of_running(caller, instance_id)
+        read_public_key(public_key)
+        instance = instance_in(_CAN_ASK, self._context, caller, instance_id)
         if zone is not None and zone != instance.availability_zone:
             raise in_another_zone(zone)
         ends_at = self._context.now() + _LIFE
@@ -54,16 +57,6 @@ class LoginKeys:
             f"#Request={request_id}\n{public_key.strip()}\n"
         )
         self._by_instance.setdefault(instance.id, []).append(_LoginKey(user, entry, ends_at))
-
-    def of_running(self, caller: Caller, instance_id: str) -> Instance:
-        """Return an instance of the caller's that runs, or refuse in the service's words."""
-        instance = self._context.store.instances.get(instance_id)
-        place = (caller.account_id, caller.region)
-        if instance is None or (instance.account_id, instance.region) != place:
-            raise instance_not_found()
-        if instance.state is not InstanceState.RUNNING:
-            raise instance_not_found() if instance.state is InstanceState.TERMINATED else instance_not_running()
-        return instance
 
     def of(self, instance_id: str) -> dict[str, tuple[str, ...]]:
         """Return the entries of an instance that are still good, by user, the newest first; forget the others."""
@@ -77,6 +70,17 @@ class LoginKeys:
         self._by_instance[instance_id] = good
         users = {key.user: None for key in good}
         return {user: tuple(key.entry for key in reversed(good) if key.user == user) for user in users}
+
+
+def instance_in(states: Collection[InstanceState], context: AppContext, caller: Caller, instance_id: str) -> Instance:
+    """Return an instance of the caller's that is in one of these states, or refuse in the service's words."""
+    instance = context.store.instances.get(instance_id)
+    place = (caller.account_id, caller.region)
+    if instance is None or (instance.account_id, instance.region) != place:
+        raise instance_not_found()
+    if instance.state not in states:
+        raise instance_not_found() if instance.state is InstanceState.TERMINATED else instance_not_running()
+    return instance
 
 
 def _arn(caller: Caller) -> str:

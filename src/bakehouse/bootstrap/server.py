@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
 from bakehouse.server.home_lock import lock
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
+from bakehouse.server.serial_listener import serial_console_socket, serve_serial_consoles
 from bakehouse.settings import Settings, remember
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
@@ -174,17 +176,25 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
 async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[ServerFacts], None]) -> None:
     """Run a server until it is told to stop, by a signal or by its control service.
 
+class SerialPortTaken(Exception):
+    """SSH cannot listen for serial consoles where a setting says. The text tells the port, and why."""
+
+
     Raises:
         HomeInUse: Another server runs here; nothing was changed.
         RecordsLost: The home holds machines or disks, and its database is empty; nothing was changed.
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)
+        HostKeyUnreadable: Serial consoles cannot be served; nothing was changed.
+        SerialPortTaken: The same.
     with lock(home):
         listener = tcp_socket(settings.port)
         control_listener = unix_socket(home / "control.sock")
         async with running_server(home, settings, checkpoint=_crash_point()) as server:
             if not server.app.accounts.all():
+        serial_listener = _serial_listener(settings)
+        serial_key = host_key(home / "serial-console.key")
                 await server.app.accounts.create("default")
             facts = ServerFacts(
                 version=version("bakehouse"),
@@ -193,6 +203,8 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
                 home=str(home),
                 region=settings.region,
                 simulated=settings.simulate,
+                serial_console=f"127.0.0.1:{serial_listener.getsockname()[1]}",
+                serial_console_key=serial_key.fingerprint,
             )
             remember(home, replace(settings, port=listener.getsockname()[1]))
             _write_credentials(home, server.app, facts)
@@ -209,7 +221,11 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
             control = Control(server.app, facts, shut_down).application()
             ready(facts)
             preparing = asyncio.create_task(_prepare_first_launch(server))
-            await asyncio.gather(serve(server.endpoint, listener, stop), serve(control, control_listener, stop))
+            await asyncio.gather(
+                serve(server.endpoint, listener, stop),
+                serve(control, control_listener, stop),
+                serve_serial_consoles(server.app.serial_sessions, serial_key, serial_listener, stop),
+            )
             await preparing
             if machines_too:
                 await server.reconciler.shut_down_machines()
@@ -230,6 +246,14 @@ async def _prepare_first_launch(server: Server) -> None:
 def _private_file(path: Path) -> Path:
     """Make a file that only its owner may read, before anything is in it. SQLite gives its log the same mode."""
     path.touch(mode=0o600)
+def _serial_listener(settings: Settings) -> socket.socket:
+    port = settings.serial_console_port
+    try:
+        return serial_console_socket(port)
+    except OSError as err:
+        raise SerialPortTaken(f"cannot serve serial consoles on port {port}: {err.strerror or err}") from err
+
+
     path.chmod(0o600)
     return path
 

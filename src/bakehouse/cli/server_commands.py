@@ -58,7 +58,7 @@ def serve(
     """Run the server in the foreground."""
     import asyncio
 
-    from bakehouse.bootstrap.server import serve_forever
+    from bakehouse.bootstrap.server import SerialPortTaken, serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
 
     where = home_of(home)
@@ -73,6 +73,10 @@ def serve(
             f"put `{where}/bakehouse.db` back, or start anew: choose another `--home`, or remove this one",
         ) from err
     except OSError as err:
+    except SerialPortTaken as err:
+        raise CommandFailed(str(err), "choose another: `BAKEHOUSE_SERIAL_CONSOLE_PORT=N`; 0 is any") from err
+    except HostKeyUnreadable as err:
+        raise CommandFailed(str(err), "put it back, or remove it: a new one is made") from err
         if err.filename is not None:
             raise unusable_home(where, err) from err
         raise CommandFailed(

@@ -1,12 +1,19 @@
-"""Refusals of consoles."""
+"""Who has a serial console, and refusals of consoles."""
 
 import re
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_value
+from bakehouse.domain.instance import InstanceState
 
 #: What Linux takes after a BREAK. Source: the kernel's admin guide, "Linux Magic System Request Key Hacks".
 _SYSRQ_KEY: Final = re.compile(r"[0-9a-zA-Z?]", re.ASCII)
+
+#: Whose serial consoles can be connected to, as long as there is a machine. Source: EC2 User Guide, "Connect to the EC2
+#: Serial Console", prerequisites.
+WITH_SERIAL_CONSOLE: Final = frozenset(
+    {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.SHUTTING_DOWN}
+)
 
 
 def serial_console_disabled() -> Ec2Error:

@@ -1,4 +1,7 @@
-"""What EC2 Instance Connect refuses. Source: EC2 Instance Connect API Reference, errors of SendSSHPublicKey."""
+"""What EC2 Instance Connect takes and refuses.
+
+Source: EC2 Instance Connect API Reference, errors of SendSSHPublicKey and SendSerialConsoleSSHPublicKey.
+"""
 
 import base64
 import binascii
@@ -7,12 +10,15 @@ import struct
 from typing import Final
 
 from bakehouse.domain.errors import ServiceError
+from bakehouse.domain.ids import is_well_formed
 
 #: Source: the same, InstanceOSUser.
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?", re.ASCII)
 #: Source: EC2 User Guide, "Connect using EC2 Instance Connect": RSA and ED25519.
 _KINDS: Final = frozenset({"ssh-rsa", "ssh-ed25519"})
 _KEY_MAX: Final = 4096
+#: Source: EC2 User Guide, "Connect to the EC2 Serial Console": "The user name format is `instance-id.port0`".
+_SERIAL_PORT: Final = ".port0"
 
 
 def check_user(user: str) -> None:
@@ -21,8 +27,8 @@ def check_user(user: str) -> None:
         raise ServiceError("InvalidArgsException", "Invalid os user. Provide a valid user name of the instance.")
 
 
-def check_public_key(text: str) -> None:
-    """Refuse what is no one public key in OpenSSH's form."""
+def read_public_key(text: str) -> bytes:
+    """Return the key itself, as SSH sends it, of a line in OpenSSH's form; refuse what is no one public key."""
     line = text.strip()
     parts = line.split(maxsplit=2)
     if len(line) <= _KEY_MAX and line.isprintable() and len(parts) > 1 and parts[0] in _KINDS:
@@ -32,7 +38,7 @@ def check_public_key(text: str) -> None:
             blob = b""
         kind = parts[0].encode()
         if blob.startswith(struct.pack(">I", len(kind)) + kind):
-            return
+            return blob
     raise ServiceError("InvalidArgsException", "Invalid SSH key format. Provide an RSA or ED25519 public key.")
 
 
@@ -58,9 +64,15 @@ def serial_access_disabled() -> ServiceError:
     )
 
 
-def no_serial_sessions_by_ssh() -> ServiceError:
-    """Refuse a key for a serial console: none is reached by SSH here."""
+def serial_session_exists() -> ServiceError:
+    """Refuse a second session beside one that goes on."""
     return ServiceError(
-        "SerialConsoleSessionUnsupportedException",
-        "Serial consoles of this endpoint are not reached by SSH, and need no key: use `bakehouse console`.",
+        "SerialConsoleSessionLimitExceededException",
+        "The instance currently has 1 active serial console session. Only 1 session is supported at a time.",
     )
+
+
+def instance_of_serial_user(user: str) -> str | None:
+    """Return the instance whose serial console a user name of SSH asks for, `i-....port0`; None if it asks for none."""
+    instance_id = user.removesuffix(_SERIAL_PORT)
+    return instance_id if instance_id != user and is_well_formed(instance_id, "instance") else None

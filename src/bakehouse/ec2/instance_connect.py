@@ -1,6 +1,5 @@
-"""EC2 Instance Connect: a public key for a minute, by the metadata service."""
+"""EC2 Instance Connect: a public key for a minute, for a guest by its metadata, or for a serial console."""
 
-from bakehouse.domain.instance_connect import no_serial_sessions_by_ssh, serial_access_disabled
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
 
@@ -28,8 +27,6 @@ async def send_ssh_public_key(ctx: RequestContext, request: Request) -> Response
     honours="InstanceId SerialPort SSHPublicKey",
 )
 async def send_serial_console_ssh_public_key(ctx: RequestContext, request: Request) -> Response:
-    """Refuse: serial consoles are reached by `bakehouse console`, not by SSH."""
-    ctx.app.login_keys.of_running(ctx.caller, request["InstanceId"])
-    if not ctx.app.consoles.serial_access(ctx.caller):
-        raise serial_access_disabled()
-    raise no_serial_sessions_by_ssh()
+    """Let the key's owner open an instance's serial console by SSH in the next 60 seconds, as `i-....port0`."""
+    ctx.app.serial_sessions.send_key(ctx.caller, request["InstanceId"], request["SSHPublicKey"])
+    return {"RequestId": ctx.request_id, "Success": True}

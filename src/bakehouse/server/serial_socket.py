@@ -7,7 +7,6 @@ send `{"break": true}`, or `{"sysrq": "h"}` for a BREAK and a key.
 
 import asyncio
 import json
-import re
 from contextlib import suppress
 from typing import Final
 
@@ -17,13 +16,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from bakehouse.domain.console import check_sysrq_key
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.ports.consoles import MachineGone, SerialConsole
+from bakehouse.server.terminal_queries import without_queries
 
 #: Messages that wait for a guest that does not read. What is typed beyond is lost, as on a real line.
 _TYPED_AHEAD: Final = 1024
-
-#: What a terminal answers by itself: status, position, attributes. Answers to old questions would be typed to the
-#: guest. Source: ECMA-48 and the VT100 User Guide, device status report and device attributes.
-_QUERY: Final = re.compile(rb"\x1b(?:\[[0-9;?>=]*[cnx]|Z)")
 
 
 async def refuse(socket: WebSocket, status: int, code: str, message: str) -> None:
@@ -54,8 +50,8 @@ async def hand_on(socket: WebSocket, console: SerialConsole) -> None:
 
 
 async def _show(socket: WebSocket, console: SerialConsole) -> None:
-    # What was written before comes in one piece. As many bytes take a query's place, for positions count them.
-    data = _QUERY.sub(lambda query: bytes(len(query[0])), await console.read())
+    # What was written before comes in one piece.
+    data = without_queries(await console.read())
     while data:
         await socket.send_bytes(data)
         data = await console.read()
