@@ -36,6 +36,7 @@ from bakehouse.sagas.segment import ensure_segment
 from bakehouse.server.control import Control, ServerFacts
 from bakehouse.server.endpoint import Endpoint
 from bakehouse.server.home_lock import lock
+from bakehouse.server.host_key import host_key
 from bakehouse.server.listener import serve, tcp_socket, unix_socket
 from bakehouse.server.serial_listener import serial_console_socket, serve_serial_consoles
 from bakehouse.settings import Settings, remember
@@ -173,38 +174,38 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
     ]
 
 
-async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[ServerFacts], None]) -> None:
-    """Run a server until it is told to stop, by a signal or by its control service.
-
 class SerialPortTaken(Exception):
     """SSH cannot listen for serial consoles where a setting says. The text tells the port, and why."""
 
 
+async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[ServerFacts], None]) -> None:
+    """Run a server until it is told to stop, by a signal or by its control service.
+
     Raises:
         HomeInUse: Another server runs here; nothing was changed.
         RecordsLost: The home holds machines or disks, and its database is empty; nothing was changed.
+        HostKeyUnreadable: Serial consoles cannot be served; nothing was changed.
+        SerialPortTaken: The same.
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)
-        HostKeyUnreadable: Serial consoles cannot be served; nothing was changed.
-        SerialPortTaken: The same.
     with lock(home):
         listener = tcp_socket(settings.port)
+        serial_listener = _serial_listener(settings)
+        serial_key = host_key(home / "serial-console.key")
         control_listener = unix_socket(home / "control.sock")
         async with running_server(home, settings, checkpoint=_crash_point()) as server:
             if not server.app.accounts.all():
-        serial_listener = _serial_listener(settings)
-        serial_key = host_key(home / "serial-console.key")
                 await server.app.accounts.create("default")
             facts = ServerFacts(
                 version=version("bakehouse"),
                 pid=os.getpid(),
                 endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+                serial_console=f"127.0.0.1:{serial_listener.getsockname()[1]}",
+                serial_console_key=serial_key.fingerprint,
                 home=str(home),
                 region=settings.region,
                 simulated=settings.simulate,
-                serial_console=f"127.0.0.1:{serial_listener.getsockname()[1]}",
-                serial_console_key=serial_key.fingerprint,
             )
             remember(home, replace(settings, port=listener.getsockname()[1]))
             _write_credentials(home, server.app, facts)
@@ -243,9 +244,6 @@ async def _prepare_first_launch(server: Server) -> None:
                 _log.warning("no network for machines", reason=str(err))
 
 
-def _private_file(path: Path) -> Path:
-    """Make a file that only its owner may read, before anything is in it. SQLite gives its log the same mode."""
-    path.touch(mode=0o600)
 def _serial_listener(settings: Settings) -> socket.socket:
     port = settings.serial_console_port
     try:
@@ -254,6 +252,9 @@ def _serial_listener(settings: Settings) -> socket.socket:
         raise SerialPortTaken(f"cannot serve serial consoles on port {port}: {err.strerror or err}") from err
 
 
+def _private_file(path: Path) -> Path:
+    """Make a file that only its owner may read, before anything is in it. SQLite gives its log the same mode."""
+    path.touch(mode=0o600)
     path.chmod(0o600)
     return path
 

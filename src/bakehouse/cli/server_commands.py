@@ -72,11 +72,11 @@ def serve(
             f"`{where}` has lost its records: {err}",
             f"put `{where}/bakehouse.db` back, or start anew: choose another `--home`, or remove this one",
         ) from err
-    except OSError as err:
     except SerialPortTaken as err:
         raise CommandFailed(str(err), "choose another: `BAKEHOUSE_SERIAL_CONSOLE_PORT=N`; 0 is any") from err
     except HostKeyUnreadable as err:
         raise CommandFailed(str(err), "put it back, or remove it: a new one is made") from err
+    except OSError as err:
         if err.filename is not None:
             raise unusable_home(where, err) from err
         raise CommandFailed(

@@ -41,11 +41,11 @@ class ServerFacts:
     version: str
     pid: int
     endpoint_url: str
-    home: str
     serial_console: str
     """Where SSH reaches serial consoles: an address and a port."""
     serial_console_key: str
     """The fingerprint of the key by which it is known there."""
+    home: str
     region: str
     simulated: bool
 
