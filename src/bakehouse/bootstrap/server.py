@@ -184,14 +184,12 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
     Raises:
         HomeInUse: Another server runs here; nothing was changed.
         RecordsLost: The home holds machines or disks, and its database is empty; nothing was changed.
-        HostKeyUnreadable: Serial consoles cannot be served; nothing was changed.
+        HostKeyUnreadable: Serial consoles cannot be served; nothing is left running.
         SerialPortTaken: The same.
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)
-    with lock(home):
-        listener = tcp_socket(settings.port)
-        serial_listener = _serial_listener(settings)
+    with lock(home), tcp_socket(settings.port) as listener, _serial_listener(settings) as serial_listener:
         serial_key = host_key(home / "serial-console.key")
         control_listener = unix_socket(home / "control.sock")
         async with running_server(home, settings, checkpoint=_crash_point()) as server:

@@ -60,6 +60,7 @@ def serve(
 
     from bakehouse.bootstrap.server import SerialPortTaken, serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
+    from bakehouse.server.host_key import HostKeyUnreadable
 
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
