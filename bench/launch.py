@@ -165,7 +165,7 @@ def by_hand_arguments(argv: tuple[str, ...], directory: Path, overlay: Path, tap
     text = re.sub(r"socket,id=(\w+),fd=\d+", rf"socket,id=\1,path={directory}/\1.sock", text)
     text = text.replace("/dev/fdset/1", str(directory / "console.log"))
     text = text.replace("/dev/fdset/2", str(directory / VARIABLES))
-    text = re.sub(r"(tap,id=net0),fd=\d+", rf"\1,fd={tap}", text)
+    text = re.sub(r"(tap,id=[\w-]+),fd=\d+", rf"\1,fd={tap}", text)
     arguments = text.split("\n")
     for position, argument in enumerate(arguments):
         # Those of the firmware have names of their own.
