@@ -283,7 +283,7 @@ async def test_a_machine_that_a_crash_kept_from_being_recorded_can_be_killed(hos
 
 
 async def test_a_machine_whose_monitor_is_taken_runs_unanswering(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakehouse.drivers.hypervisor.qemu.fleet._ADOPT_DEADLINE_S", 0.2)
+    monkeypatch.setattr("bakehouse.drivers.hypervisor.qemu.fleet._LOOK_PATIENCE_S", 0.2)
     await host.started()
     squatter = host.hypervisor
     host.hypervisor = QemuHypervisor(host.home, accelerator="tcg")

@@ -35,7 +35,9 @@ async def unplug(ctx: SagaContext, params: DetachVolume) -> None:
 async def keep(ctx: SagaContext, params: DetachVolume) -> None:
     """Write down that the volume is still attached; or, if it failed too late for that, that it is not."""
     statuses = await ctx.hypervisor.observe()
-    if any(params.volume_id in status.volume_ids for status in statuses if status.machine_id == params.instance_id):
+    mine = [it for it in statuses if it.machine_id == params.instance_id]
+    # One that does not answer may hold it.
+    if any(params.volume_id in it.volume_ids or not it.answers for it in mine):
         await _mark(ctx, params, AttachmentState.ATTACHED)
     else:
         await mark_detached(ctx, params)

@@ -6,14 +6,16 @@ waits some 3 ms for it (measured with a chain of 6 on QEMU 7.2) and no byte is c
 Source: QEMU QMP Reference, blockdev-reopen: "backing" may be set to another node; that it reads the same is our word.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from bakehouse.drivers.hypervisor.qemu import block_nodes, layer_keys
 from bakehouse.drivers.hypervisor.qemu.live_disks import look
+from bakehouse.drivers.hypervisor.qemu.machine import Machine
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
+from bakehouse.ports.hypervisor import MonitorLost
 from bakehouse.ports.volumes import FileBelow, LayerKey
 
 
@@ -54,6 +56,26 @@ async def depths(monitor: Monitor) -> Mapping[str, int]:
         if top is not None and entry.get("qdev"):
             found[top.volume_id] = inserted["backing_file_depth"] + 1
     return found
+
+
+async def reopen_where_it_is(machines: Iterable[Machine], below: Below, *, flush: bool) -> bool:
+    """Open what is below a disk's top anew in the machine that writes to it; False when none of these does.
+
+    Raises:
+        CommandRefused: It cannot be opened; the disk is as it was.
+        MonitorLost: No machine that answers has it; a silent one may.
+    """
+    silent: MonitorLost | None = None
+    for machine in machines:
+        try:
+            async with machine.disks_lock:
+                if await reopen(machine.monitor, below, flush=flush):
+                    return True
+        except MonitorLost as err:
+            silent = err
+    if silent is not None:
+        raise silent
+    return False
 
 
 async def reopen(monitor: Monitor, below: Below, *, flush: bool) -> bool:

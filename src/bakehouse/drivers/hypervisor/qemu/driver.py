@@ -308,11 +308,7 @@ class QemuHypervisor:
             CommandRefused: It cannot be opened; the machine reads what it read before.
             MonitorLost: Whether it was opened is unknown; the guest reads the same either way.
         """
-        for machine in list(self._fleet.machines.values()):
-            async with machine.disks_lock:
-                if await chains.reopen(machine.monitor, below, flush=self._flush):
-                    return True
-        return False
+        return await chains.reopen_where_it_is(list(self._fleet.machines.values()), below, flush=self._flush)
 
     async def freeze_filesystems(self, machine_id: str) -> bool:
         """Freeze the guest's filesystems; see the port. False also when the agent refuses."""

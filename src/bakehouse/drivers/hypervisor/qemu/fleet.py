@@ -7,13 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.hypervisor.qemu import live_disks, live_interfaces
-from bakehouse.drivers.hypervisor.qemu.machine import Machine
+from bakehouse.drivers.hypervisor.qemu.machine import Held, Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
 from bakehouse.ports.hypervisor import MachineState, MachineStatus, MonitorLost
 
 #: Time for the monitor of a machine that runs already.
 _ADOPT_DEADLINE_S: Final = 10.0
+#: The same where all machines are looked at: one that hangs holds up what is to be known of the others.
+_LOOK_PATIENCE_S: Final = 5.0
 
 #: States that a machine reaches by itself and that somebody wants to know. A guest's reboot is not one.
 _NEWS: Final = frozenset({MachineState.POWERED_OFF, MachineState.PANICKED, MachineState.STALLED, MachineState.GONE})
@@ -34,7 +35,7 @@ class Fleet:
         """Return a machine's run directory, whether or not it is there."""
         return RunDirectory(self._folder / machine_id)
 
-    async def find(self, machine_id: str) -> Machine | None:
+    async def find(self, machine_id: str, *, deadline_s: float = _ADOPT_DEADLINE_S) -> Machine | None:
         """Return the live machine of this id, adopting it if need be. Its lifecycle lock is held.
 
         Raises:
@@ -50,14 +51,14 @@ class Fleet:
         machine = Machine(run, name, self.hear)
         self.machines[machine_id] = machine
         try:
-            await machine.follow(deadline_s=_ADOPT_DEADLINE_S)
+            await machine.follow(deadline_s=deadline_s)
         except BaseException:
             del self.machines[machine_id]
             await machine.close()
             raise
         return machine
 
-    async def live(self, machine_id: str) -> Machine | None:
+    async def live(self, machine_id: str, *, deadline_s: float = _ADOPT_DEADLINE_S) -> Machine | None:
         """Return the live machine of this id; None when it is gone.
 
         Raises:
@@ -67,7 +68,7 @@ class Fleet:
         if machine is not None and machine.state is not MachineState.GONE:
             return machine
         async with self.lifecycles[machine_id]:
-            return await self.find(machine_id)
+            return await self.find(machine_id, deadline_s=deadline_s)
 
     async def needed(self, machine_id: str) -> Machine:
         """Return the live machine of this id.
@@ -118,31 +119,36 @@ class Fleet:
         run = self.run(machine_id)
         await asyncio.to_thread(run.trim_console_log)
         try:
-            machine = await self.live(machine_id)
+            machine = await self.live(machine_id, deadline_s=_LOOK_PATIENCE_S)
         except MonitorLost:
-            record = await asyncio.to_thread(run.read_record)
-            volumes = frozenset(disk.volume_id for disk in record.spec.disks) if record else frozenset()
-            interfaces = frozenset(it.interface_id for it in record.spec.interfaces) if record else frozenset()
-            return MachineStatus(
-                machine_id=machine_id,
-                state=MachineState.RUNNING,
-                volume_ids=volumes,
-                interface_ids=interfaces,
-                answers=False,
-            )
+            return _status(machine_id, MachineState.RUNNING, await self._recorded(machine_id), answers=False)
         if machine is None:
             return MachineStatus(machine_id=machine_id, state=MachineState.GONE)
         return await self._status(machine_id, machine.state)
 
     async def _status(self, machine_id: str, state: MachineState) -> MachineStatus:
         machine = self.machines.get(machine_id)
-        volumes, interfaces, answers = frozenset[str](), frozenset[str](), True
-        if machine is not None and machine.state is not MachineState.GONE:
-            try:
-                volumes = frozenset((await live_disks.look(machine.monitor)).disks)
-                interfaces = frozenset(await live_interfaces.attached(machine.monitor))
-            except MonitorLost:
-                answers = False
-        return MachineStatus(
-            machine_id=machine_id, state=state, volume_ids=volumes, interface_ids=interfaces, answers=answers
+        if machine is None or machine.state is MachineState.GONE:
+            return MachineStatus(machine_id=machine_id, state=state)
+        await machine.look(patience_s=_LOOK_PATIENCE_S)
+        held = machine.holds or await self._recorded(machine_id)
+        return _status(machine_id, state, held, answers=machine.answers)
+
+    async def _recorded(self, machine_id: str) -> Held:
+        """Return what a machine was started with."""
+        record = await asyncio.to_thread(self.run(machine_id).read_record)
+        disks, interfaces = (record.spec.disks, record.spec.interfaces) if record else ((), ())
+        return Held(
+            volume_ids=frozenset(it.volume_id for it in disks),
+            interface_ids=frozenset(it.interface_id for it in interfaces),
         )
+
+
+def _status(machine_id: str, state: MachineState, held: Held, *, answers: bool) -> MachineStatus:
+    return MachineStatus(
+        machine_id=machine_id,
+        state=state,
+        volume_ids=held.volume_ids,
+        interface_ids=held.interface_ids,
+        answers=answers,
+    )

@@ -5,10 +5,11 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu import live_disks
+from bakehouse.drivers.hypervisor.qemu import live_disks, live_interfaces
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused, Monitor
 from bakehouse.drivers.hypervisor.qemu.run_directory import ProcessName, RunDirectory
 from bakehouse.ports.hypervisor import MachineState, MonitorLost
@@ -29,8 +30,18 @@ _TERM_GRACE_S: Final = 2.0
 _KILL_DEADLINE_S: Final = 30.0
 _RESET_DEADLINE_S: Final = 10.0
 _POLL_S: Final = 0.002
+#: Time for a machine that was silent at the last look: whoever looks at all machines waits for it again each time.
+_SILENT_PATIENCE_S: Final = 0.5
 #: How often a silent machine is looked at: a connection that broke is opened again, and what it missed is seen.
 _HEARTBEAT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The ids of what a machine has plugged in."""
+
+    volume_ids: frozenset[str]
+    interface_ids: frozenset[str]
 
 
 class Machine:
@@ -43,6 +54,10 @@ class Machine:
         self.state = MachineState.RUNNING
         self.ending = False
         """Whether we end the machine, so that its end is not news."""
+        self.answers = True
+        """Whether the monitor answered when it was last asked."""
+        self.holds: Held | None = None
+        """What it held when it was last looked at; None when it never was."""
         self.monitor = Monitor(run, self._hear)
         self.disks_lock = asyncio.Lock()
         """Held for changes of the disks, one after the other."""
@@ -74,7 +89,11 @@ class Machine:
             for task in (connecting, gone):
                 task.cancel()
             await asyncio.gather(connecting, gone, return_exceptions=True)
-        await self.refresh()
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self.refresh()
+        except TimeoutError as err:
+            raise MonitorLost(f"the monitor of {self.machine_id} greets and does not answer") from err
         followers = (self._follow_guest, self._follow_disks, self._follow_process)
         self._tasks = [asyncio.create_task(follow()) for follow in followers]
 
@@ -106,7 +125,24 @@ class Machine:
         if status == _PRELAUNCH:
             with suppress(CommandRefused):
                 await self.monitor.execute("cont")
+        self.answers = True
         self._move(_STATES.get(status, MachineState.RUNNING))
+
+    async def look(self, *, patience_s: float) -> None:
+        """Ask the monitor what the machine holds, and set `answers` and `holds`.
+
+        One that was silent the last time gets less time; the heartbeat hears of it when it answers again.
+        """
+        try:
+            async with asyncio.timeout(patience_s if self.answers else min(patience_s, _SILENT_PATIENCE_S)):
+                self.holds = Held(
+                    volume_ids=frozenset((await live_disks.look(self.monitor)).disks),
+                    interface_ids=frozenset(await live_interfaces.attached(self.monitor)),
+                )
+        except (MonitorLost, TimeoutError):
+            self.answers = False
+        else:
+            self.answers = True
 
     async def wait_for(self, states: frozenset[MachineState], *, deadline_s: float) -> bool:
         """Wait until the machine is in one of these states; False when the deadline passed first."""
