@@ -2,25 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncssh
 import pytest
-from botocore.exceptions import ClientError
 from tests.server import RunningServer
 from tests.system.refusals import refused
-from tests.system.shop import Shop, refusal
+from tests.system.shop import Shop
 
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 from bakehouse.server.host_key import HostKey, host_key
 from bakehouse.server.serial_listener import serial_console_socket, serve_serial_consoles
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
 
 DEADLINE_S = 60
 
@@ -376,69 +372,10 @@ async def test_noise_is_hung_up_on(desk: Desk, key: asyncssh.SSHKey) -> None:
     async with asyncio.timeout(DEADLINE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", desk.door.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256)) * 512)
-        await reader.read()
+        with suppress(ConnectionError):
+            await reader.read()
         writer.close()
 
     desk.send(key)
     async with desk.session(key) as process:
         await seen(process, b"login: ")
-
-
-def test_a_key_for_an_account_without_access_is_refused(desk: Desk, key: asyncssh.SSHKey) -> None:
-    desk.shop.ec2.disable_serial_console_access()
-
-    with refused("SerialConsoleAccessDisabledException"):
-        desk.send(key)
-
-
-def test_a_key_for_another_accounts_instance_is_refused(
-    desk: Desk, key: asyncssh.SSHKey, bob: "EC2Client", request: pytest.FixtureRequest
-) -> None:
-    bob.enable_serial_console_access()
-    stranger = desk.shop.running.client("ec2-instance-connect", f"bob of {request.node.nodeid}")
-
-    with refused("EC2InstanceNotFoundException"):
-        stranger.send_serial_console_ssh_public_key(
-            InstanceId=desk.instance_id, SSHPublicKey=key.export_public_key().decode()
-        )
-
-
-def test_a_key_for_a_stopped_instance_is_refused(desk: Desk, key: asyncssh.SSHKey) -> None:
-    desk.shop.stop(desk.instance_id)
-
-    with refused("EC2InstanceStateInvalidException"):
-        desk.send(key)
-
-
-def test_a_key_for_a_terminated_instance_is_refused(desk: Desk, key: asyncssh.SSHKey) -> None:
-    desk.shop.ec2.terminate_instances(InstanceIds=[desk.instance_id])
-    desk.shop.ec2.get_waiter("instance_terminated").wait(InstanceIds=[desk.instance_id], WaiterConfig={"Delay": 1})
-
-    with refused("EC2InstanceNotFoundException"):
-        desk.send(key)
-
-
-@pytest.mark.parametrize(
-    ("members", "code"),
-    [
-        ({"InstanceId": "i-00000000000000000"}, "EC2InstanceNotFoundException"),
-        ({"SSHPublicKey": "ssh-ed25519 " + "A" * 80}, "InvalidArgsException"),
-        ({"SSHPublicKey": "ecdsa-sha2-nistp256 " + "A" * 80}, "InvalidArgsException"),
-    ],
-)
-def test_what_is_no_key_of_an_instance_is_refused(
-    desk: Desk, key: asyncssh.SSHKey, members: dict[str, str], code: str
-) -> None:
-    asked = {"InstanceId": desk.instance_id, "SSHPublicKey": key.export_public_key().decode(), **members}
-
-    with refused(code):
-        desk.connect.send_serial_console_ssh_public_key(**asked)
-
-
-def test_there_is_no_other_port_than_the_first(desk: Desk, key: asyncssh.SSHKey) -> None:
-    with pytest.raises(ClientError) as error:
-        desk.connect.send_serial_console_ssh_public_key(
-            InstanceId=desk.instance_id, SerialPort=1, SSHPublicKey=key.export_public_key().decode()
-        )
-
-    assert refusal(error)

@@ -200,7 +200,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
                 pid=os.getpid(),
                 endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
                 serial_console=f"127.0.0.1:{serial_listener.getsockname()[1]}",
-                serial_console_key=serial_key.fingerprint,
+                serial_host_key=serial_key.fingerprint,
                 home=str(home),
                 region=settings.region,
                 simulated=settings.simulate,

@@ -43,7 +43,7 @@ class ServerFacts:
     endpoint_url: str
     serial_console: str
     """Where SSH reaches serial consoles: an address and a port."""
-    serial_console_key: str
+    serial_host_key: str
     """The fingerprint of the key by which it is known there."""
     home: str
     region: str
