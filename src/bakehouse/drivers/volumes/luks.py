@@ -1,4 +1,4 @@
-"""LUKS in qcow2: making its header, opening it, and sectors encrypted as QEMU encrypts them.
+"""LUKS in qcow2: making its header, and opening it.
 
 QEMU itself measures for two seconds of processor time how many rounds of PBKDF2 make a password slow to guess, and
 fails where the host counts processor time coarsely (docs/decisions/0008). Our passphrases are 256 random bits, which
@@ -14,9 +14,7 @@ import struct
 import uuid
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import XTS
+from bakehouse.drivers.volumes.sectors import SECTOR_BYTES, SectorCipher
 
 #: magic, version, cipher, mode, hash, payload's sector, key's length, its digest, the digest's salt and rounds, uuid
 _HEADER: Final = struct.Struct(">6sH32s32s32sII20s32sI40s")
@@ -27,7 +25,6 @@ _SLOTS: Final = 8
 _ENABLED: Final = 0x00AC71F3
 _DISABLED: Final = 0x0000DEAD
 _STRIPES: Final = 4000
-_SECTOR_BYTES: Final = 512
 _ALIGNMENT: Final = 4096
 
 #: Two keys of AES-256, as XTS needs them.
@@ -45,38 +42,13 @@ class WrongPassphrase(Exception):
     """The header was not made with this passphrase, or is none."""
 
 
-class SectorCipher:
-    """Encrypts whole sectors, AES-256 in XTS mode, by their place in the file."""
-
-    def __init__(self, key: bytes) -> None:
-        """Use a key of 64 bytes."""
-        self._key = AES(key)
-
-    def encrypt(self, data: bytes, offset: int) -> bytes:
-        """Return sectors as they lie at an offset."""
-        return b"".join(
-            self._cipher(at + offset).encryptor().update(data[at : at + _SECTOR_BYTES])
-            for at in range(0, len(data), _SECTOR_BYTES)
-        )
-
-    def decrypt(self, data: bytes | memoryview, offset: int) -> bytes:
-        """Return what sectors at an offset hold."""
-        return b"".join(
-            self._cipher(at + offset).decryptor().update(data[at : at + _SECTOR_BYTES])
-            for at in range(0, len(data), _SECTOR_BYTES)
-        )
-
-    def _cipher(self, offset: int) -> Cipher[XTS]:
-        return Cipher(self._key, XTS((offset // _SECTOR_BYTES).to_bytes(16, "little")))
-
-
 def make(passphrase: str) -> tuple[bytes, SectorCipher]:
     """Return a header's first `READ_BYTES` with a key that nobody has, and what encrypts with it."""
     key, digest_salt, slot_salt = os.urandom(_KEY_BYTES), os.urandom(32), os.urandom(32)
     first_slot = _SLOT.pack(_ENABLED, _ROUNDS, slot_salt, _slot_sector(0), _STRIPES)
     other_slots = [_SLOT.pack(_DISABLED, 0, bytes(32), _slot_sector(n), _STRIPES) for n in range(1, _SLOTS)]
     header = _HEADER.pack(
-        _MAGIC, 1, b"aes", b"xts-plain64", b"sha256", HEADER_BYTES // _SECTOR_BYTES, _KEY_BYTES,
+        _MAGIC, 1, b"aes", b"xts-plain64", b"sha256", HEADER_BYTES // SECTOR_BYTES, _KEY_BYTES,
         _derived(key, digest_salt, _ROUNDS, 20), digest_salt, _ROUNDS, str(uuid.uuid4()).encode(),
     )  # fmt: skip
     material = SectorCipher(_derived(passphrase.encode(), slot_salt, _ROUNDS, _KEY_BYTES)).encrypt(_split(key), 0)
@@ -105,7 +77,7 @@ def unlock(head: bytes, passphrase: str) -> SectorCipher:
 
 
 def _slot_sector(number: int) -> int:
-    return (_ALIGNMENT + number * _MATERIAL_BYTES) // _SECTOR_BYTES
+    return (_ALIGNMENT + number * _MATERIAL_BYTES) // SECTOR_BYTES
 
 
 def _derived(secret: bytes, salt: bytes, rounds: int, length: int) -> bytes:

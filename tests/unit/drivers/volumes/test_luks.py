@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakehouse.drivers.volumes import luks
+from bakehouse.drivers.volumes.sectors import SectorCipher
 
 PASSPHRASE = "of 64 characters, as a rule"
 
@@ -12,7 +13,7 @@ PASSPHRASE = "of 64 characters, as a rule"
 @settings(max_examples=20, deadline=None)
 @given(sectors=st.integers(1, 4), offset=st.integers(0, 1 << 30), seed=st.binary(min_size=1, max_size=32))
 def test_sectors_are_read_as_they_were_written_where_they_were(sectors: int, offset: int, seed: bytes) -> None:
-    cipher = luks.SectorCipher(bytes(range(64)))
+    cipher = SectorCipher(bytes(range(64)))
     data = (seed * 512 * sectors)[: 512 * sectors]
 
     written = cipher.encrypt(data, offset * 512)

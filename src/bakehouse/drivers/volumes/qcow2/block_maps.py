@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bakehouse.drivers.volumes import luks, qcow2_header
-from bakehouse.drivers.volumes.luks import SectorCipher
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, format_of
+from bakehouse.drivers.volumes.sectors import SectorCipher
 from bakehouse.ports.snapshot_blocks import BlocksUnreadable
 
 #: magic, version, backing_file_offset, backing_file_size, cluster_bits, size, crypt_method, l1_size, l1_table_offset,

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.volumes import durable, luks
-from bakehouse.drivers.volumes.luks import SectorCipher
 from bakehouse.drivers.volumes.qcow2.tables import LUKS_AT, Plan, Tables, pwrite, write_luks_header
+from bakehouse.drivers.volumes.sectors import SectorCipher
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, WrittenBlocks, WrongBlocks
 
 #: Index, where in the file (0 for zeros), SHA-256, checksum of these.

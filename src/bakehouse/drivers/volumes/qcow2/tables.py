@@ -13,7 +13,7 @@ from sys import byteorder
 from typing import Final
 
 from bakehouse.drivers.volumes import durable, luks, qcow2_header
-from bakehouse.drivers.volumes.luks import SectorCipher
+from bakehouse.drivers.volumes.sectors import SectorCipher
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES
 
 CLUSTER: Final = 64 << 10
