@@ -80,12 +80,23 @@ class Fragile:
         self.driver = driver
         self.calls: list[str] = []
         self._faults: dict[str, _Fault] = {}
+        self._gates: dict[str, asyncio.Event] = {}
 
     def fail(self, method: str, *, error: Exception | None = None, times: int = 1, after: bool = False) -> None:
         self._faults[method] = _Fault(error or Injected(method), times, after)
 
+    def hold(self, method: str) -> asyncio.Event:
+        """Let calls of a method wait before they do anything, until the event is set or the server stops."""
+        self._gates[method] = asyncio.Event()
+        return self._gates[method]
+
+    def release(self) -> None:
+        for gate in self._gates.values():
+            gate.set()
+
     def heal(self) -> None:
         self._faults.clear()
+        self.release()
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.driver, name)
@@ -94,6 +105,8 @@ class Fragile:
 
         async def call(*arguments: Any, **named: Any) -> Any:
             self.calls.append(name)
+            if (gate := self._gates.get(name)) is not None:
+                await gate.wait()
             fault = self._faults.get(name)
             if fault is None or fault.times == 0:
                 return await attribute(*arguments, **named)
@@ -167,6 +180,10 @@ class World:
         self.keys = MemoryKeys()
         self.archive = PackedArchive(self.folder / "archive", self.disk_files)
         self.fragile_archive = Fragile(self.archive)
+        self._fragile = (
+            *(self.fragile_hypervisor, self.fragile_volumes, self.fragile_network),
+            *(self.fragile_objects, self.fragile_disk_files, self.fragile_archive),
+        )
         self.checkpoint: Checkpoint = no_checkpoint
         self._closed = True
 
@@ -236,6 +253,8 @@ class World:
 
     async def stop_server(self) -> None:
         """Let what is under way end, and close the database."""
+        for driver in self._fragile:
+            driver.release()
         await self.sagas.settle()
         self.close()
 
@@ -273,12 +292,8 @@ class World:
         await self.sagas.settle()
         self.close()
         self.checkpoint = no_checkpoint
-        self.fragile_hypervisor.heal()
-        self.fragile_volumes.heal()
-        self.fragile_network.heal()
-        self.fragile_objects.heal()
-        self.fragile_disk_files.heal()
-        self.fragile_archive.heal()
+        for driver in self._fragile:
+            driver.heal()
         self.start_server()
         await self.reconciler.start()
         await self.sagas.settle()
@@ -361,7 +376,7 @@ class World:
         await assert_transferred(self.store, self.objects)
 
 
-async def until(condition: Callable[[], bool], *, deadline_s: float = 5) -> None:
+async def until(condition: Callable[[], bool], *, deadline_s: float = 30) -> None:
     """Wait for a condition that no event tells of."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110 - the world under test knows nothing of tests

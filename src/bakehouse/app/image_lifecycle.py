@@ -19,7 +19,7 @@ from bakehouse.domain.image_lifecycle import (
     protected,
     unprotected,
 )
-from bakehouse.domain.snapshot_tier import snapshot_archived
+from bakehouse.domain.snapshot_tier import snapshot_archived, snapshot_moving
 
 
 class ImageLifecycle:
@@ -40,7 +40,8 @@ class ImageLifecycle:
     async def enable(self, caller: Caller, image_id: str) -> None:
         """Let the owner launch and share an image again; refuses as `disable` does.
 
-        Its snapshots must not be in the archive, nor be restored from there for some days only: IncorrectState.
+        Its snapshots must not be in the archive or on their way there, nor be restored for some days only:
+        IncorrectState.
         Source: EBS User Guide, "Restore an archived Amazon EBS snapshot".
         """
         image = self._images.owned(caller, image_id)
@@ -48,6 +49,8 @@ class ImageLifecycle:
             snapshot = self._context.store.snapshots.get(snapshot_id)
             if snapshot is not None and snapshot.is_archived:
                 raise snapshot_archived(snapshot_id)
+            if snapshot is not None and snapshot.is_leaving:
+                raise snapshot_moving(snapshot_id)
         await self._put(enabled(image))
 
     async def deprecate(self, caller: Caller, image_id: str, at: datetime) -> None:

@@ -16,6 +16,7 @@ from bakehouse.app.launch import LaunchRequest, plan, reserve
 from bakehouse.app.networks import Networks
 from bakehouse.app.placement_groups import check_start
 from bakehouse.app.public_addresses import PublicAddresses
+from bakehouse.app.snapshots import snapshot_gone
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import insufficient_capacity, invalid_combination
 from bakehouse.domain.hibernation import not_enabled
@@ -34,6 +35,7 @@ from bakehouse.domain.instance import (
 )
 from bakehouse.domain.network import public_addresses_used_up
 from bakehouse.domain.spot_request import one_time_cannot_be_stopped
+from bakehouse.ports.volumes import NoSuchSnapshot
 from bakehouse.sagas.machine import interfaces_of
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
 from bakehouse.sagas.run_instance import RUN_INSTANCE, RunInstance
@@ -76,7 +78,8 @@ class Instances:
     async def run(self, caller: Caller, request: LaunchRequest) -> list[InstanceDetails]:
         """Launch instances and return those whose machines run, as they were when they were reserved: `pending`.
 
-        When fewer than `min_count` machines start, none is kept: InsufficientInstanceCapacity.
+        When fewer than `min_count` machines start, none is kept: InsufficientInstanceCapacity; or what is true of a
+        snapshot that was archived or deleted in the meantime.
         """
         context = self._context
         await Networks(context).ensure_default(caller)
@@ -96,6 +99,8 @@ class Instances:
         failures = [outcome for outcome in outcomes if outcome is not None]
         if len(instances) - len(failures) < request.min_count:
             await self._take_back(caller, instances)
+            if isinstance(failures[0], NoSuchSnapshot):
+                raise snapshot_gone(context, caller, str(failures[0])) from failures[0]
             raise insufficient_capacity(
                 "We currently do not have sufficient capacity for the instances you requested: "
                 f"{next((str(failure) for failure in failures), '')}"

@@ -16,6 +16,7 @@ from bakehouse.app.launch_placement import in_group
 from bakehouse.app.public_access import may_read
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.app.public_parameters import resolved_image_id
+from bakehouse.app.snapshots import check_completed
 from bakehouse.app.spot_launch import SpotWish, spot_records
 from bakehouse.domain.block_device import (
     BlockDeviceRequest,
@@ -289,6 +290,7 @@ def _planned(
             raise not_found("snapshot", [device.snapshot_id])
         if not trusted and not may_read(context, caller.account_id, snapshot):
             raise not_found("snapshot", [device.snapshot_id])
+        check_completed(snapshot)
         snapshot_gib = snapshot.volume_size_gib
     size_gib = volume_size(device.device_name, device.size_gib, device.snapshot_id, snapshot_gib)
     figures = performance(device.volume_type, size_gib, device.iops, device.throughput_mibps)

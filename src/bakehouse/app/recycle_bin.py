@@ -146,7 +146,7 @@ class RecycleBin:
         snapshot = self._context.store.snapshots.get(snapshot_id)
         if snapshot is None or snapshot.state is not SnapshotState.COMPLETED:
             return False
-        return not snapshot.is_archived or image.state is ImageState.DISABLED
+        return not (snapshot.is_archived or snapshot.is_leaving) or image.state is ImageState.DISABLED
 
 
 def _of_kind(recycled: RecycledResource, kind: type[R]) -> R:

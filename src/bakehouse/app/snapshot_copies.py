@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext
 from bakehouse.app.encryption import copy_key, prepare_default_key
-from bakehouse.app.snapshots import check_description, completed_snapshot
+from bakehouse.app.snapshots import check_description, completed_snapshot, snapshot_gone
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.copying import check_duration, check_source_region
-from bakehouse.domain.errors import not_found
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.snapshot import NO_VOLUME, Snapshot, SnapshotState
@@ -75,8 +74,8 @@ class SnapshotCopies:
             await context.sagas.run(saga_id)
         except StorageFull as err:
             raise storage_full() from err
-        except NoSuchSnapshot as err:  # it was deleted in the meantime
-            raise not_found("snapshot", [source.id]) from err
+        except NoSuchSnapshot as err:
+            raise snapshot_gone(context, replace(caller, region=source.region), source.id) from err
         return copy
 
 

@@ -109,9 +109,11 @@ class SnapshotTiers:
     async def end_restorations(self) -> None:
         """Let snapshots leave the standard tier whose days there are over."""
         now = self._context.now()
-        restored = self._context.store.snapshots.by("restored")[True].values()
-        over = [snapshot for snapshot in restored if _is_over(snapshot.tiering, now)]
-        for snapshot in over:
+        snapshots = self._context.store.snapshots
+        for snapshot_id in list(snapshots.by("restored")[True]):
+            snapshot = snapshots.get(snapshot_id)
+            if snapshot is None or not _is_over(snapshot.tiering, now):
+                continue  # deleted or restored anew, maybe, while others were seen to
             async with self._context.store.transaction() as tx:
                 tiering = None if snapshot.tiering is None else replace(snapshot.tiering, restore_expires_at=None)
                 archived = replace(snapshot, tier=StorageTier.ARCHIVE, tiering=tiering)

@@ -8,7 +8,7 @@ from typing import Final
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.public_access import check_snapshot_sharing, is_public, may_read
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
+from bakehouse.domain.errors import Ec2Error, auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.image import user_id_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
@@ -201,11 +201,25 @@ def readable_snapshot(context: AppContext, caller: Caller, snapshot_id: str) -> 
 def completed_snapshot(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot:
     """Return a snapshot to make something from; one that is not complete, or archived, is refused: IncorrectState."""
     snapshot = readable_snapshot(context, caller, snapshot_id)
+    check_completed(snapshot)
+    return snapshot
+
+
+def check_completed(snapshot: Snapshot) -> None:
+    """Refuse to make something of a snapshot that is not complete, or archived: IncorrectState."""
     if snapshot.state is not SnapshotState.COMPLETED:
         raise incorrect_state(f"Snapshot is in invalid state - {snapshot.state}")
     if snapshot.tier is StorageTier.ARCHIVE:
-        raise snapshot_archived(snapshot_id)
-    return snapshot
+        raise snapshot_archived(snapshot.id)
+
+
+def snapshot_gone(context: AppContext, caller: Caller, snapshot_id: str) -> Ec2Error:
+    """Return what tells that a snapshot which was complete is no more: archived in the meantime, or deleted."""
+    try:
+        completed_snapshot(context, caller, snapshot_id)
+    except Ec2Error as refusal:
+        return refusal
+    return not_found("snapshot", [snapshot_id])
 
 
 def pending_snapshot(context: AppContext, volume: Volume, description: str, tags: Mapping[str, str]) -> Snapshot:

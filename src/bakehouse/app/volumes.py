@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.encryption import chosen_key, prepare_default_key
-from bakehouse.app.snapshots import completed_snapshot
+from bakehouse.app.snapshots import completed_snapshot, snapshot_gone
 from bakehouse.domain.block_device import check_device_name, performance
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, missing_parameter, not_found
+from bakehouse.domain.errors import Ec2Error, incorrect_state, invalid_parameter, missing_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_type import MAX_VOLUMES
@@ -85,8 +85,8 @@ class Volumes:
                 raise storage_full() from err
             if isinstance(err, KeyUnavailable):
                 raise key_unusable() from err
-            if isinstance(err, NoSuchSnapshot):  # it was deleted in the meantime
-                raise not_found("snapshot", [str(volume.snapshot_id)]) from err
+            if isinstance(err, NoSuchSnapshot):
+                raise snapshot_gone(self._context, caller, str(volume.snapshot_id)) from err
             raise
         return volume
 

@@ -9,7 +9,7 @@ from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.fast_snapshot_restore import FastSnapshotRestore
 from bakehouse.domain.snapshot_block import SnapshotUpload
 from bakehouse.domain.snapshot_lock import LockState, SnapshotLock
-from bakehouse.domain.snapshot_tier import StorageTier, Tiering
+from bakehouse.domain.snapshot_tier import StorageTier, Tiering, TieringStatus
 
 #: What a snapshot names as its volume when it came from a file or from another snapshot, as on EC2.
 NO_VOLUME: Final = "vol-ffffffff"
@@ -66,6 +66,11 @@ class Snapshot:
         """Whether the archive has it, restored for some days or not."""
         restored = self.tiering is not None and self.tiering.restore_expires_at is not None
         return self.tier is StorageTier.ARCHIVE or restored
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is on its way into the archive: it can be used still, and nothing can rely on it."""
+        return self.tiering is not None and self.tiering.status is TieringStatus.ARCHIVAL_IN_PROGRESS
 
     def is_locked(self, now: datetime) -> bool:
         """Whether a lock keeps it from being deleted."""

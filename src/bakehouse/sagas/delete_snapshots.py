@@ -5,12 +5,12 @@ the bytes that volumes and other snapshots need. There is no way back, so what u
 cannot stays in the journal.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.volumes import all_to_their_ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,8 @@ class DeleteSnapshots:
 
 async def delete_bytes(ctx: SagaContext, params: DeleteSnapshots) -> None:
     """Forget them in the volume store, and in the archive."""
-    await asyncio.gather(*(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in params.snapshot_ids))
-    await asyncio.gather(*(ctx.archive.discard(snapshot_id) for snapshot_id in params.snapshot_ids))
+    await all_to_their_ends(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in params.snapshot_ids)
+    await all_to_their_ends(ctx.archive.discard(snapshot_id) for snapshot_id in params.snapshot_ids)
 
 
 DELETE_SNAPSHOTS: Final = Saga(

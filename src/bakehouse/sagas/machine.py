@@ -3,7 +3,6 @@
 Each function may be repeated, and each that takes something away succeeds when there is nothing.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,7 +29,7 @@ from bakehouse.ports.volumes import NoSuchVolume, VolumeConnection, VolumeInUse
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.recycle_bin import keep, retained_until
 from bakehouse.sagas.segment import ensure_segment, interface_spec
-from bakehouse.sagas.volumes import GIB, held, make_bytes_of
+from bakehouse.sagas.volumes import GIB, all_to_their_ends, held, make_bytes_of
 from bakehouse.store.store import Store, Transaction
 
 #: A guest that is still booting does not hear its power button, so it is pressed again.
@@ -50,7 +49,7 @@ def volumes_of(store: Store, instance: Instance) -> list[Volume]:
 async def make_volumes(ctx: SagaContext, instance_id: str) -> None:
     """Make the bytes of every attached volume."""
     volumes = volumes_of(ctx.store, ctx.store.instances[instance_id])
-    await asyncio.gather(*(make_bytes_of(ctx, volume) for volume in volumes))
+    await all_to_their_ends(make_bytes_of(ctx, volume) for volume in volumes)
 
 
 async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: bool) -> None:
@@ -58,7 +57,7 @@ async def delete_volumes(ctx: SagaContext, instance_id: str, *, all_of_them: boo
     volumes = volumes_of(ctx.store, ctx.store.instances[instance_id])
     going = [volume.id for volume in volumes if all_of_them or _goes_with_instance(volume)]
     async with held(ctx, going):
-        await asyncio.gather(*(ctx.volumes.delete(volume_id) for volume_id in going))
+        await all_to_their_ends(ctx.volumes.delete(volume_id) for volume_id in going)
 
 
 async def recycle_volumes(ctx: SagaContext, instance_id: str) -> None:

@@ -9,7 +9,6 @@ of them away.
 An instance that was asked to terminate meanwhile keeps its state: the terminate saga comes next.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,6 +18,7 @@ from bakehouse.domain.volume import AttachmentState, VolumeState
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.volumes import all_to_their_ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,9 @@ class RunInstance:
 
 async def prepare(ctx: SagaContext, params: RunInstance) -> None:
     """Make the volumes and the interfaces, side by side: neither needs the other."""
-    made = await asyncio.gather(
-        machine.make_volumes(ctx, params.instance_id),
-        machine.plug_interfaces(ctx, params.instance_id),
-        return_exceptions=True,  # both have ended when the undo begins
+    await all_to_their_ends(
+        [machine.make_volumes(ctx, params.instance_id), machine.plug_interfaces(ctx, params.instance_id)]
     )
-    for outcome in made:
-        if outcome is not None:
-            raise outcome
 
 
 async def give_up(ctx: SagaContext, params: RunInstance) -> None:

@@ -5,7 +5,7 @@ it is attached or detached, so who opens, seals or removes its file holds the vo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -28,6 +28,13 @@ async def held(ctx: SagaContext, volume_ids: Iterable[str]) -> AsyncIterator[Non
                 turn = ctx.volume_turns[volume_id] = asyncio.Lock()
             await stack.enter_async_context(turn)
         yield
+
+
+async def all_to_their_ends(works: Iterable[Awaitable[None]]) -> None:
+    """Do things side by side and raise what one of them raised when all have ended: no undo runs beside the rest."""
+    for outcome in await asyncio.gather(*works, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
 
 
 async def make_bytes_of(ctx: SagaContext, volume: Volume) -> None:
@@ -73,19 +80,15 @@ async def copy_snapshots(ctx: SagaContext, copies: Mapping[str, str]) -> None:
     """Make new snapshots (keys) of the content of others (values), encrypted as their records say."""
     records = {copy_id: ctx.store.snapshots.get(copy_id) for copy_id in copies}
     keys = {copy_id: key_id_of(record.kms_key_id) for copy_id, record in records.items() if record is not None}
-    copying = [
+    await all_to_their_ends(
         ctx.volumes.copy_snapshot(source_id, copy_id, key_id=keys.get(copy_id)) for copy_id, source_id in copies.items()
-    ]
-    # All of it to its end: what undoes it must not run beside it.
-    for outcome in await asyncio.gather(*copying, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+    )
 
 
 async def delete_snapshots(ctx: SagaContext, snapshot_ids: Iterable[str]) -> None:
     """Delete the bytes of snapshots, then their records, where there are any."""
     ids = list(snapshot_ids)
-    await asyncio.gather(*(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in ids))
+    await all_to_their_ends(ctx.volumes.delete_snapshot(snapshot_id) for snapshot_id in ids)
     async with ctx.store.transaction() as tx:
         for snapshot_id in ids:
             snapshot = ctx.store.snapshots.get(snapshot_id)

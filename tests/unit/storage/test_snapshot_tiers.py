@@ -59,6 +59,7 @@ async def test_no_volume_is_made_of_an_archived_snapshot(world: World) -> None:
 
 async def test_a_snapshot_can_be_used_until_it_is_archived(world: World) -> None:
     snapshot = await world.snapshot()
+    world.fragile_archive.hold("put")
     await world.app.snapshot_tiers.archive(world.caller, snapshot.id)
 
     assert world.store.snapshots[snapshot.id].tier is StorageTier.STANDARD
