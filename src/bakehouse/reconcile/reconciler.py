@@ -161,8 +161,12 @@ class Reconciler:
 
     async def _settle_instances(self, lost: Collection[str] = (), *, host_restarted: bool = False) -> None:
         """Follow every machine; those that went with the host, or with their networks, are started again."""
+        instances = self._context.store.instances
+        before = [it for it in instances if not self._sagas.is_changing(it.id)]
         machines = await self._observe()
-        for instance in list(self._context.store.instances):
+        for instance in before:
+            if instances.get(instance.id) is not instance:
+                continue  # started since, maybe, and what was observed is of before that
             machine = machines.get(instance.id, MachineState.GONE)
             await self._guests.obey(instance.id, machine, host_restarted=host_restarted or instance.vpc_id in lost)
 
@@ -187,11 +191,16 @@ class Reconciler:
     async def _follow(self, machine_id: str) -> None:
         """Look at a machine of which something was told, once the saga that changes its instance has ended."""
         try:
-            await self._sagas.quiet(machine_id)
-            async with self._following:  # what one begins, the next one sees
-                # What was told may be over by now: a reboot passes through a power-off.
-                machines = await self._observe()
-                await self._guests.obey(machine_id, machines.get(machine_id, MachineState.GONE))
+            instances, is_followed = self._context.store.instances, False
+            while not is_followed:
+                await self._sagas.quiet(machine_id)
+                async with self._following:  # what one begins, the next one sees
+                    # What was told may be over by now: a reboot passes through a power-off.
+                    before = instances.get(machine_id)
+                    machines = await self._observe()
+                    is_followed = instances.get(machine_id) is before
+                    if is_followed:
+                        await self._guests.obey(machine_id, machines.get(machine_id, MachineState.GONE))
         except Exception:  # noqa: BLE001 - the next change is followed all the same
             _log.exception("could not follow a machine", machine=machine_id)
 

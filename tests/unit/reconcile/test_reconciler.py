@@ -1,5 +1,6 @@
 """Records and host agree after a start, whatever happened in between."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from tests.world import GIB, World
 
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import InstanceState
-from bakehouse.ports.hypervisor import MachineState
+from bakehouse.ports.hypervisor import MachineState, MachineStatus
 from bakehouse.reconcile.reconciler import Reconciler, RecordsLost
 
 
@@ -232,3 +233,36 @@ async def test_a_guest_left_shut_down_by_the_last_server_is_started_again(world:
 
     assert (await world.machines())[instance_id] is MachineState.RUNNING
     await world.assert_sound()
+
+
+def look_slowly(world: World, meanwhile: Callable[[], Awaitable[object]]) -> None:
+    """Let something happen between the next look at the machines and what follows from it."""
+    look = world.hypervisor.observe
+
+    async def observe() -> tuple[MachineStatus, ...]:
+        world.fragile_hypervisor.driver.observe = look  # type: ignore[attr-defined]
+        seen = await look()
+        await meanwhile()
+        return seen
+
+    world.fragile_hypervisor.driver.observe = observe  # type: ignore[attr-defined]
+
+
+async def test_what_is_launched_while_a_sweep_looks_at_the_machines_runs_on(world: World) -> None:
+    look_slowly(world, world.launch)
+
+    await world.reconciler.sweep()
+    await world.sagas.settle()
+
+    assert [it.state for it in world.store.instances] == [InstanceState.RUNNING]
+    assert world.fragile_hypervisor.calls.count("start") == 1
+
+
+async def test_what_is_started_while_its_end_is_followed_runs_on(world: World) -> None:
+    instance_id = await world.stopped_instance()
+    look_slowly(world, lambda: world.instances.start(world.caller, [instance_id]))
+
+    await world.reconciler._follow(instance_id)
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state is InstanceState.RUNNING
