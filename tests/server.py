@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _START_DEADLINE_S = 30
+#: A sweep writes down what it finds, such as how large snapshots are, in the middle of whatever a test compares.
+SWEEP_PERIOD_S = 86400.0
 
 
 def _keep_client_classes() -> None:
@@ -67,6 +69,10 @@ class RunningServer:
         if account not in self._keys:
             self._keys[account] = self.call(self.server.app.accounts.create(account))
         return self._keys[account]
+
+    def begin_again(self, test: str) -> None:
+        """Let a test that failed have new accounts for its next try: those of that name have what it left there."""
+        self._keys = {account: key for account, key in self._keys.items() if test not in account}
 
     def ec2(self, account: str = "default", region: str = "us-east-1") -> "EC2Client":
         """Return a boto3 client of an account."""
@@ -113,6 +119,7 @@ def server(
         loop = asyncio.get_running_loop()
         stopping.append(lambda: loop.call_soon_threadsafe(stop.set))
         async with running_server(home, settings, drivers=made, checkpoint=checkpoint) as inner:
+            inner.reconciler._period_s = SWEEP_PERIOD_S
             listener = tcp_socket(0)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             started.set_result(RunningServer(inner, made, url, loop, home))

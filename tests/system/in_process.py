@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from tests.server import SWEEP_PERIOD_S
 from tests.soundness import assert_archived, assert_sound
 from tests.system.refusals import records_by_id
 from tests.system.wire import VERSION, Answer
@@ -126,6 +127,12 @@ def _signed(action: str, parameters: Pairs, credentials: Credentials) -> AWSRequ
     return request
 
 
+async def _begun(running: AbstractAsyncContextManager[Server]) -> Server:
+    server = await running.__aenter__()
+    server.reconciler._period_s = SWEEP_PERIOD_S
+    return server
+
+
 @contextmanager
 def in_process(home: Path) -> Iterator[InProcess]:
     """Run a simulating server for as long as the block lasts."""
@@ -133,7 +140,7 @@ def in_process(home: Path) -> Iterator[InProcess]:
     settings = Settings(simulate=True, stop_timeout_s=1)
     with asyncio.Runner() as runner:
         running = running_server(home, settings, drivers=make_drivers(home, settings))
-        server = runner.run(running.__aenter__())
+        server = runner.run(_begun(running))
         try:
             yield InProcess(server, runner)
         finally:
