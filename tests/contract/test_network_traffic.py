@@ -174,7 +174,7 @@ async def test_a_datagram_gets_its_answer(net: World) -> None:
         sender.settimeout(0)
         sender.connect((spec.public_ip, at.host_port))
         sender.send(b"hello")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answer = await asyncio.get_running_loop().sock_recv(sender, 100)
 
     assert answer == b"100.127.0.1 5"
@@ -192,7 +192,7 @@ async def test_root_tells_of_a_datagram_that_nobody_takes(net: World) -> None:
         sender.send(b"hello")
 
         with pytest.raises(ConnectionRefusedError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await asyncio.get_running_loop().sock_recv(sender, 1)
 
 

@@ -197,7 +197,7 @@ async def test_a_merge_that_is_cancelled_leaves_nothing(store: Qcow2VolumeStore,
     await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
     await snapshots(store, 14)
     merging = asyncio.create_task(store.upkeep.tend())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not list((root / "layers").glob("merge.*")):  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.001)
 

@@ -42,7 +42,7 @@ async def test_a_start_does_not_wait_for_a_long_saga(world: World) -> None:
     for _ in range(2):
         await world.saga_context.transfers._turns.acquire()
 
-    await asyncio.wait_for(world.reconciler.start(), 5)
+    await asyncio.wait_for(world.reconciler.start(), 30)
 
     assert status(world, task_id) == "active"
     assert world.sagas.is_changing(task_id)

@@ -101,7 +101,7 @@ class World:
 async def all_of(reader: asyncio.StreamReader) -> bytes:
     """Return what comes until the connection ends, in order or by a reset."""
     try:
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), 30)
     except ConnectionResetError:
         return b""
 
@@ -395,6 +395,6 @@ async def test_a_failing_look_up_is_a_server_error(world: World) -> None:
 
 async def test_botocore_finds_the_region(world: World) -> None:
     world.guests[VPC_ID, "127.0.0.1"] = metadata(metadata_options=MetadataOptions(tokens_required=True))
-    fetcher = InstanceMetadataRegionFetcher(base_url="http://{}:{}/".format(*world.address), timeout=5)
+    fetcher = InstanceMetadataRegionFetcher(base_url="http://{}:{}/".format(*world.address), timeout=30)
 
     assert await asyncio.to_thread(fetcher.retrieve_region) == "eu-central-1"

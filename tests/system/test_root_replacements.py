@@ -20,7 +20,7 @@ def shown(shop: Shop, task_id: str) -> Any:
 
 def ended(shop: Shop, task: Any) -> Any:
     """Wait until a task has ended and return it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while (found := shown(shop, task["ReplaceRootVolumeTaskId"]))["TaskState"] in ("pending", "in-progress", "failing"):
         assert time.monotonic() < deadline, found
         time.sleep(0.05)

@@ -22,7 +22,7 @@ from bakehouse.drivers.hypervisor.fake import FakeHypervisor
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.server import RunningServer
 from tests.system.recycling import Account
 from tests.system.refusals import refused
 
-_DEADLINE_S = 10
+_DEADLINE_S = 30
 
 
 @pytest.fixture

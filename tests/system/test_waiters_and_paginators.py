@@ -105,7 +105,7 @@ def _replace_roots(shop: Shop, instance_ids: list[str]) -> None:
     for instance_id in instance_ids:
         shop.ec2.create_replace_root_volume_task(InstanceId=instance_id)
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while any(
         task["TaskState"] != "succeeded"
         for task in shop.ec2.describe_replace_root_volume_tasks()["ReplaceRootVolumeTasks"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.server import RunningServer
 
-DEADLINE_S = 20
+DEADLINE_S = 30
 DISK_BYTES = 1 << 20
 
 

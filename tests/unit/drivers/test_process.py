@@ -9,7 +9,7 @@ import pytest
 
 from bakehouse.drivers import process
 
-DEADLINE_S = 20
+DEADLINE_S = 30
 
 
 async def test_run_returns_what_the_tool_wrote() -> None:

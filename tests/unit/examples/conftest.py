@@ -122,7 +122,7 @@ class Minimal:
         with subprocess.Popen(command, env=self.environment) as httpd:
             try:
                 base_url = f"http://127.0.0.1:{port}"
-                client.wait_until_healthy(base_url, deadline_s=10)
+                client.wait_until_healthy(base_url, deadline_s=30)
                 yield base_url
             finally:
                 httpd.terminate()

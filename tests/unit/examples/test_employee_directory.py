@@ -37,7 +37,7 @@ def get(base_url: str, path: str, method: str = "GET") -> tuple[HTTPResponse, by
 def send(
     base_url: str, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[HTTPResponse, bytes]:
-    connection = HTTPConnection(urlsplit(base_url).netloc, timeout=10)
+    connection = HTTPConnection(urlsplit(base_url).netloc, timeout=30)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         connection.request(method, path, body, headers)

@@ -42,7 +42,7 @@ def test_the_unpacked_application_works(tmp_path: Path, unused_tcp_port: int) ->
     with subprocess.Popen(command, cwd=home, env={}, stderr=subprocess.DEVNULL) as server:
         try:
             base_url = f"http://127.0.0.1:{unused_tcp_port}"
-            client.wait_until_healthy(base_url, deadline_s=20)
+            client.wait_until_healthy(base_url, deadline_s=30)
             client.add_employee(base_url, name="Ada", job_title="Engines")
 
             assert client.employees(base_url)[0]["name"] == "Ada"

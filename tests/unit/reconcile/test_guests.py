@@ -128,7 +128,7 @@ async def test_a_panicked_guest_is_impaired_until_it_is_rebooted(watched: World)
     watched.hypervisor.panic_guest(instance_id)
     await until(lambda: watched.instance(instance_id).impaired_since is not None)
     await watched.instances.reboot(watched.caller, [instance_id])
-    await until(lambda: watched.instance(instance_id).impaired_since is None, deadline_s=10)
+    await until(lambda: watched.instance(instance_id).impaired_since is None)
 
     assert watched.instance(instance_id).state is InstanceState.RUNNING
 

@@ -28,7 +28,7 @@ class Work:
 async def begun(transfers: Transfers, task_id: str) -> tuple[Work, asyncio.Task[None]]:
     work = Work()
     running = asyncio.create_task(transfers.run(task_id, work))
-    await asyncio.wait_for(work.began.wait(), 5)
+    await asyncio.wait_for(work.began.wait(), 30)
     return work, running
 
 
@@ -43,7 +43,7 @@ async def test_two_are_at_work_and_the_third_waits() -> None:
     assert not third.began.is_set()
 
     first.let_go.set()
-    await asyncio.wait_for(third.began.wait(), 5)
+    await asyncio.wait_for(third.began.wait(), 30)
     second.let_go.set()
     third.let_go.set()
     await asyncio.gather(one, two, three)

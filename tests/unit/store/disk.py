@@ -36,8 +36,8 @@ def contents(store: Store) -> dict[str, list[Any]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds; fail after ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait until something holds; fail after half a minute."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.001)
 

@@ -66,18 +66,18 @@ def refusing(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_an_agent_answers(run: RunDirectory) -> None:
     async with agent(run, well_behaved), conversation(run) as it:
-        assert await it.call("guest-fsfreeze-freeze", deadline_s=5) == 3
+        assert await it.call("guest-fsfreeze-freeze", deadline_s=30) == 3
 
 
 async def test_an_answer_left_over_from_before_is_skipped(run: RunDirectory) -> None:
     async with agent(run, with_a_stale_answer), conversation(run) as it:
-        assert await it.call("guest-fsfreeze-freeze", deadline_s=5) == 3
+        assert await it.call("guest-fsfreeze-freeze", deadline_s=30) == 3
 
 
 async def test_a_refusal_carries_the_agents_reason(run: RunDirectory) -> None:
     async with agent(run, refusing), conversation(run) as it:
         with pytest.raises(AgentSilent, match="hook has failed"):
-            await it.call("guest-fsfreeze-freeze", deadline_s=5)
+            await it.call("guest-fsfreeze-freeze", deadline_s=30)
 
 
 async def test_a_silent_port_hears_the_greeting_and_nothing_else(
@@ -88,9 +88,9 @@ async def test_a_silent_port_hears_the_greeting_and_nothing_else(
     async with agent(run, lambda _: []) as heard:
         with pytest.raises(AgentSilent):
             async with conversation(run) as it:
-                await it.call("guest-fsfreeze-freeze", deadline_s=5)
+                await it.call("guest-fsfreeze-freeze", deadline_s=30)
 
-        assert heard == ["guest-sync"]
+    assert heard == ["guest-sync"]
 
 
 async def test_a_machine_without_a_port_has_no_agent(run: RunDirectory) -> None:

@@ -17,7 +17,7 @@ from bakehouse.drivers.hypervisor.qemu.run_directory import (
 from bakehouse.drivers.hypervisor.qemu.serial_line import SerialLine, SerialViewer
 from bakehouse.ports.consoles import MachineGone
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 LINE = b"%09d\n"
 LINE_BYTES = 10
 

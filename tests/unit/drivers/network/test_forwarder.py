@@ -13,7 +13,7 @@ from bakehouse.drivers.network.linux.public_port import Guest, GuestUnreachable
 PUBLIC = "127.15.0.1"
 """Below all pools, so no running server has it."""
 PRIVATE = "10.0.0.10"
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def tcp(*numbers: int) -> frozenset[OpenPort]:

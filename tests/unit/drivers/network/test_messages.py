@@ -80,7 +80,7 @@ REQUESTS: tuple[messages.Request, ...] = (
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in pair:
-        end.settimeout(5)
+        end.settimeout(30)
     yield pair
     for end in pair:
         end.close()

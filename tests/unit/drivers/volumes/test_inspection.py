@@ -22,6 +22,7 @@ from bakehouse.ports.disk_files import ImportFormat
 from bakehouse.ports.volumes import UnsafeImage
 
 MIB = 1 << 20
+#: Of the processor: other work of the host does not count.
 LONGEST_S = 1.0
 
 #: Where each format's header and tables are; what lies behind is data.
@@ -57,13 +58,13 @@ def looked_at(content: bytes, expected_format: str | None = None) -> ImportForma
     with TemporaryFile() as file:
         file.write(content)
         file.flush()
-        begun = time.monotonic()
+        begun = time.thread_time()
         try:
             found = inspection.look(file.fileno(), expected_format)
         except UnsafeImage:
             return None
         finally:
-            assert time.monotonic() - begun < LONGEST_S
+            assert time.thread_time() - begun < LONGEST_S
         assert all(part.disk.size_bytes <= inspection.MAX_SIZE_BYTES for part in found.parts)
         return found.format
 
@@ -146,9 +147,9 @@ def test_a_file_of_a_tebibyte_takes_little_memory_and_time(kind: str, tmp_path: 
     path = tmp_path / "large"
     path.write_bytes(b"" if kind == "nothing" else sample(kind))
     os.truncate(path, 1 << 40)
-    begun = time.monotonic()
+    begun = time.thread_time()
 
     with path.open("rb") as file, suppress(UnsafeImage):
         inspection.look(file.fileno())
 
-    assert time.monotonic() - begun < LONGEST_S
+    assert time.thread_time() - begun < LONGEST_S
