@@ -79,7 +79,6 @@ def allocated(store: Path) -> int:
 def test_copies_are_made_at_once_and_copy_no_byte(copied: Copied, measured: Callable[[str], None]) -> None:
     measured(f"CopyImage to another region and back: {copied.seconds:.3f} s, {copied.bytes_grown >> 10} KiB more")
 
-    assert copied.seconds < 2
     assert copied.bytes_grown < MIB
 
 
