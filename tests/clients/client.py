@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +73,27 @@ class Client:
         )
         assert done.returncode == 0, f"{argv[0]}: status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def run_around(self, argv: Sequence[str | Path], login: Callable[[str], str]) -> str:
+        """Run a program that prints an address, waits for its input's end and goes on; return what a login there said.
+
+        The program must succeed.
+        """
+        with subprocess.Popen(
+            [str(word) for word in argv],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as program:
+            assert program.stdout is not None
+            address = program.stdout.readline().strip()
+            said = login(address) if address else ""
+            _, errors = program.communicate(timeout=_TIMEOUT_S)
+        assert program.returncode == 0, errors
+        return said
 
     def json(self, argv: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Any:
         """Run a program that prints JSON."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.clients.client import Client
+from tests.clients.terraform.stack import Stack
 from tests.server import RunningServer, server
 from tests.system.shop import Shop
 from tests.vm.host import Host, running_host
@@ -32,6 +33,12 @@ def client(shop: Shop, tmp_path: Path) -> Client:
     folder = tmp_path / "client"
     folder.mkdir()
     return Client.of_account(shop.running, shop.name, folder)
+
+
+@pytest.fixture
+def stack(shop: Shop) -> Stack:
+    """An empty configuration of Terraform."""
+    return Stack(shop)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Ansible's amazon.aws: its modules by playbooks, and the aws_ec2 inventory with a command in each guest found."""
+"""Ansible's amazon.aws: its modules by playbooks, and the aws_ec2 inventory with a command in the guest found."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from tests.clients.client import Client
 from tests.clients.programs import python_environment
 from tests.system.shop import Shop
-from tests.vm.host import Host
+from tests.vm.host import GROUP_NAME, KEY_NAME, Host
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
@@ -36,21 +36,20 @@ def test_the_modules_make_change_and_remove(client: Client, shop: Shop, playbook
     assert "failed=0" in said
 
 
-def test_the_inventory_finds_guests_that_ansible_logs_in_to(real_client: Client, host: Host) -> None:
+def test_a_machine_of_a_playbook_is_found_by_the_inventory_and_logged_in_to(real_client: Client, host: Host) -> None:
     bin_folder = python_environment("ansible")
-    guest = host.launch(TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Role", "Value": "web"}]}])
     inventory = real_client.folder / "site.aws_ec2.yml"
     inventory.write_text(INVENTORY)
-    guest.wait_for_ssh()
+    play: list[str | Path] = [bin_folder / "ansible-playbook", PLAYBOOKS / "machine.yml"]
+    play += ["-e", f"image={host.image()} key={KEY_NAME} group={GROUP_NAME}"]
 
+    real_client.run([*play, "-e", "state=running"], QUIET)
+    (instance_id,) = [it for it, state in host.states().items() if state == "running"]
+    guest = host.guest(instance_id)
+    guest.wait_for_ssh()
     found = real_client.json([bin_folder / "ansible-inventory", "-i", inventory, "--list"], QUIET)
-    login = [
-        "-u",
-        "root",
-        "--private-key",
-        str(host.home / "test.pem"),
-        "--ssh-common-args=-oUserKnownHostsFile=/dev/null",
-    ]
+    login = ["-u", "root", "--private-key", str(host.home / "test.pem")]
+    login += ["--ssh-common-args=-oUserKnownHostsFile=/dev/null"]
     command: list[str | Path] = [
         bin_folder / "ansible",
         "-i",
@@ -66,3 +65,4 @@ def test_the_inventory_finds_guests_that_ansible_logs_in_to(real_client: Client,
 
     assert found["role_web"]["hosts"] == [guest.instance_id]
     assert guest.describe()["PrivateDnsName"].split(".")[0] in said
+    real_client.run([*play, "-e", "state=absent"], QUIET)

@@ -1,7 +1,6 @@
 """The AWS SDK for JavaScript in Node: `flows/javascript_flow.mjs`, with a login in the middle of it."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,8 @@ def test_an_instance_s_life_with_a_login(real_client: Client, host: Host) -> Non
     script = shutil.copy(FLOW, real_client.folder)
     (real_client.folder / "node_modules").symlink_to(node_modules() / "node_modules")
     argv = [distribution_program("node"), script, host.image(), KEY_NAME, GROUP_NAME]
+    key_file = host.home / "test.pem"
 
-    with subprocess.Popen(
-        argv,
-        env=real_client.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as node:
-        assert node.stdout is not None
-        address = node.stdout.readline().strip()
-        said = real_client.ssh(address, host.home / "test.pem", "hostname") if address else ""
-        _, errors = node.communicate(timeout=120)
+    said = real_client.run_around(argv, lambda address: real_client.ssh(address, key_file, "hostname"))
 
-    assert node.returncode == 0, errors
     assert said.startswith("ip-172-31-")

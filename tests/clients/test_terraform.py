@@ -1,222 +1,173 @@
-"""Terraform's resources by its AWS provider's calls: applied, planned again, changed, destroyed; nothing is left."""
+"""Terraform's network by its AWS provider's calls: applied, planned again, changed, destroyed; nothing is left."""
 
-from typing import Any
+from typing import Any, Final
 
-import pytest
-from tests.clients.terraform.machines import AwsEip, AwsInstance, AwsKeyPair, AwsLaunchTemplate
-from tests.clients.terraform.network import (
-    AwsInternetGateway,
-    AwsRouteTable,
-    AwsRouteTableAssociation,
-    AwsSecurityGroup,
-    AwsSubnet,
-    AwsVpc,
-    AwsVpcSecurityGroupRule,
-)
-from tests.clients.terraform.provider import Resource
-from tests.clients.terraform.storage import AwsAmi, AwsAmiCopy, AwsAmiFromInstance, AwsEbsVolume, AwsVolumeAttachment
+from tests.clients.terraform.addresses import AwsEip
+from tests.clients.terraform.data_sources import account_of, aws_availability_zones, aws_caller_identity
+from tests.clients.terraform.network import AwsInternetGateway, AwsSubnet, AwsVpc
+from tests.clients.terraform.provider import wait_for
+from tests.clients.terraform.route_tables import AwsRouteTable
+from tests.clients.terraform.security_groups import AwsSecurityGroup, AwsSecurityGroupRule, AwsVpcSecurityGroupRule
+from tests.clients.terraform.stack import TAGS, Network, Stack
 from tests.system.shop import Shop
 
-TAGS = {"Name": "<ä & 'b'>", "Made": "by Terraform"}
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKRDgtzVR0GDNghfHARj5nMGdK6SSQnxU+wb5MNPePkw somebody"
 
+def test_the_provider_starts(shop: Shop) -> None:
+    sts, iam = (shop.running.client(name, shop.name) for name in ("sts", "iam"))
 
-class Stack:
-    """Resources in the order in which they were applied; each is planned again at once."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.ec2 = shop.ec2
-        self._applied: list[Resource] = []
-
-    def apply(self, make: type[Resource], **wanted: Any) -> Resource:
-        resource = make(self.ec2, **wanted).apply()
-        assert resource.plan() == {}
-        self._applied.append(resource)
-        return resource
-
-    def change(self, resource: Resource, **wanted: Any) -> None:
-        resource.change(**wanted)
-        assert resource.plan() == {}
-
-    def plan(self) -> dict[str, Any]:
-        """Return what any resource differs in from its configuration."""
-        return {type(it).__name__: found for it in self._applied if (found := it.plan())}
-
-    def destroy(self) -> None:
-        for resource in reversed(self._applied):
-            resource.destroy()
-
-
-@pytest.fixture
-def stack(shop: Shop) -> Stack:
-    """An empty configuration."""
-    return Stack(shop)
-
-
-class Network:
-    """A VPC with a subnet that is open to the outside, and a group that lets SSH in."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.vpc = stack.apply(AwsVpc, cidr_block="10.1.0.0/16", enable_dns_hostnames=True, tags=TAGS)
-        self.gateway = stack.apply(AwsInternetGateway, vpc_id=self.vpc.id, tags=TAGS)
-        self.subnet = stack.apply(
-            AwsSubnet,
-            availability_zone="us-east-1b",
-            cidr_block="10.1.1.0/24",
-            map_public_ip_on_launch=True,
-            tags=TAGS,
-            vpc_id=self.vpc.id,
-        )
-        routes = {"0.0.0.0/0": self.gateway.id}
-        self.table = stack.apply(AwsRouteTable, vpc_id=self.vpc.id, routes=routes, tags=TAGS)
-        self.association = stack.apply(AwsRouteTableAssociation, route_table_id=self.table.id, subnet_id=self.subnet.id)
-        self.group = stack.apply(AwsSecurityGroup, name="web", description="d", vpc_id=self.vpc.id, tags=TAGS)
-        self.rule = stack.apply(
-            AwsVpcSecurityGroupRule,
-            cidr_ipv4="0.0.0.0/0",
-            description="SSH",
-            egress=False,
-            from_port=22,
-            ip_protocol="tcp",
-            security_group_id=self.group.id,
-            tags=TAGS,
-            to_port=22,
-        )
-
-    def instance(self, stack: Stack, image_id: str, **wanted: Any) -> Resource:
-        configured = {
-            "ami": image_id,
-            "instance_type": "t2.nano",
-            "subnet_id": self.subnet.id,
-            "tags": TAGS,
-            "vpc_security_group_ids": [self.group.id],
-        }
-        return stack.apply(AwsInstance, **configured, **wanted)
-
-
-def own(shop: Shop) -> dict[str, Any]:
-    """Return what an account has of what these resources make."""
-    ec2: Any = shop.ec2
-    asked = {
-        "addresses": ec2.describe_addresses()["Addresses"],
-        "gateways": ec2.describe_internet_gateways()["InternetGateways"],
-        "groups": ec2.describe_security_groups()["SecurityGroups"],
-        "images": ec2.describe_images(Owners=["self"])["Images"],
-        "interfaces": ec2.describe_network_interfaces()["NetworkInterfaces"],
-        "keys": ec2.describe_key_pairs()["KeyPairs"],
-        "snapshots": ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"],
-        "subnets": ec2.describe_subnets()["Subnets"],
-        "tables": ec2.describe_route_tables()["RouteTables"],
-        "templates": ec2.describe_launch_templates()["LaunchTemplates"],
-        "volumes": ec2.describe_volumes()["Volumes"],
-        "vpcs": ec2.describe_vpcs()["Vpcs"],
+    assert account_of(sts, iam) == shop.account_id
+    assert aws_caller_identity(sts) == {
+        "account_id": shop.account_id,
+        "arn": f"arn:aws:iam::{shop.account_id}:root",
+        "user_id": shop.account_id,
     }
-    return {name: len(found) for name, found in asked.items()}
 
 
-def test_a_network(shop: Shop, stack: Stack) -> None:
-    before = own(shop)
+def test_zones_as_data(shop: Shop) -> None:
+    available = aws_availability_zones(shop.ec2, state="available")
+
+    assert available["names"][:2] == ["us-east-1a", "us-east-1b"]
+    assert len(available["zone_ids"]) == len(available["names"])
+    assert aws_availability_zones(shop.ec2, every=True)["names"] == available["names"]
+    assert aws_availability_zones(shop.ec2, opt_in_status="opt-in-not-required") == available
+    assert aws_availability_zones(shop.ec2, zone_name="us-east-1b")["names"] == ["us-east-1b"]
+
+
+def test_a_network(stack: Stack) -> None:
     network = Network(stack)
-    egress = {"egress": True, "security_group_id": network.group.id}
-    stack.apply(AwsVpcSecurityGroupRule, cidr_ipv4="0.0.0.0/0", ip_protocol="-1", **egress)
-    other = stack.apply(AwsRouteTable, vpc_id=network.vpc.id, routes={})
-    peers = {"referenced_security_group_id": network.group.id, "from_port": 8000, "to_port": 9000}
-    stack.apply(AwsVpcSecurityGroupRule, **peers, ip_protocol="tcp", egress=False, security_group_id=network.group.id)
+    other_vpc = stack.apply(AwsVpc, cidr_block="10.2.0.0/16")
+    other_table = stack.apply(AwsRouteTable, vpc_id=network.vpc.id, route=[])
+    alone = stack.apply(AwsInternetGateway)
 
-    stack.change(network.vpc, enable_dns_hostnames=False, tags={"Name": "other"})
-    stack.change(network.subnet, map_public_ip_on_launch=False)
-    stack.change(network.table, routes={})
-    stack.change(network.table, routes={"192.0.2.0/24": network.gateway.id})
-    stack.change(network.association, route_table_id=other.id)
-    stack.change(network.rule, from_port=2222, to_port=2223, cidr_ipv4="10.0.0.0/8", description="other")
-    stack.change(network.rule, tags={})
+    stack.change(
+        network.vpc,
+        {"enable_dns_hostnames": False, "tags": {"Name": "other"}},
+        {"enable_dns_support": False},
+        {"enable_dns_support": True, "enable_network_address_usage_metrics": True},
+    )
+    stack.change(
+        network.subnet,
+        {"map_public_ip_on_launch": False},
+        {"enable_resource_name_dns_a_record_on_launch": True},
+        {"private_dns_hostname_type_on_launch": "resource-name", "tags": {}},
+    )
+    stack.change(alone, {"vpc_id": other_vpc.id}, {"vpc_id": ""}, {"tags": TAGS})
+    stack.change(network.association, {"route_table_id": other_table.id})
 
-    assert stack.plan() == {}
-    stack.destroy()
-    assert own(shop) == before
+    stack.end()
 
 
-def test_an_instance(shop: Shop, stack: Stack) -> None:
-    before = own(shop)
+def test_a_network_with_ipv6(stack: Stack) -> None:
+    vpc = stack.apply(AwsVpc, cidr_block="10.1.0.0/16", assign_generated_ipv6_cidr_block=True)
+    prefix = vpc.state["ipv6_cidr_block"].removesuffix("::/56")
+    subnet = stack.apply(
+        AwsSubnet,
+        assign_ipv6_address_on_creation=True,
+        cidr_block="10.1.1.0/24",
+        ipv6_cidr_block=f"{prefix}::/64",
+        vpc_id=vpc.id,
+    )
+    gateway = stack.apply(AwsInternetGateway, vpc_id=vpc.id)
+    table = stack.apply(AwsRouteTable, vpc_id=vpc.id, route=[{"ipv6_cidr_block": "::/0", "gateway_id": gateway.id}])
+
+    stack.change(subnet, {"assign_ipv6_address_on_creation": False}, {"ipv6_cidr_block": None})
+    stack.change(vpc, {"assign_generated_ipv6_cidr_block": False}, {"assign_generated_ipv6_cidr_block": True})
+    stack.change(table, {"route": []})
+
+    stack.end()
+
+
+def test_routes(shop: Shop, stack: Stack) -> None:
     network = Network(stack)
-    key = stack.apply(AwsKeyPair, key_name="mine", public_key=PUBLIC_KEY, tags=TAGS)
-    instance = network.instance(
-        stack, shop.image_id, key_name=key.id, private_ip="10.1.1.20", root_volume_size=3, user_data="#!/bin/sh\n"
+    instance = network.instance(stack, shop.image_id, source_dest_check=False)
+    address = stack.apply(AwsEip, domain="vpc")
+    ec2: Any = shop.ec2
+    nat_id = ec2.create_nat_gateway(SubnetId=network.subnet.id, AllocationId=address.id)["NatGateway"]["NatGatewayId"]
+    _wait_for_nat(ec2, nat_id, "available", "pending")
+    through_nat = {"cidr_block": "192.0.2.0/24", "nat_gateway_id": nat_id}
+    interface_id = instance.state["primary_network_interface_id"]
+
+    table = stack.apply(AwsRouteTable, vpc_id=network.vpc.id, route=[through_nat])
+    stack.change(
+        table,
+        {"route": [through_nat, {"cidr_block": "0.0.0.0/0", "gateway_id": network.gateway.id}]},
+        {"route": [{"cidr_block": "192.0.2.0/24", "network_interface_id": interface_id}]},
+        {"route": [], "tags": TAGS},
     )
-    second = stack.apply(AwsSecurityGroup, name="second", description="d", vpc_id=network.vpc.id)
-    address = stack.apply(AwsEip, domain="vpc", instance=instance.id, tags=TAGS)
+    ec2.delete_nat_gateway(NatGatewayId=nat_id)
+    _wait_for_nat(ec2, nat_id, "deleted", "available", "deleting")
+    address.refresh()
 
-    stack.change(instance, instance_type="t2.micro")
-    stack.change(instance, user_data="#!/bin/sh\ntrue\n")
-    stack.change(instance, vpc_security_group_ids=[second.id], source_dest_check=False)
-    stack.change(instance, monitoring=True, disable_api_stop=True, disable_api_termination=True)
-    stack.change(instance, cpu_credits="unlimited", http_tokens="required", root_volume_size=4)
-    stack.change(instance, instance_initiated_shutdown_behavior="terminate", tags={"Name": "other"})
-    stack.change(address, instance=None)
-    stack.change(address, instance=instance.id)
-    stack.change(instance, vpc_security_group_ids=[network.group.id])
-
-    assert stack.plan() == {}
-    stack.destroy()
-    assert own(shop) == before
+    stack.end()
 
 
-def test_images(shop: Shop, stack: Stack) -> None:
-    before = own(shop)
-    instance = Network(stack).instance(stack, shop.image_id)
-    image = stack.apply(AwsAmiFromInstance, description="d", name="made", source_instance_id=instance.id, tags=TAGS)
-    copied = stack.apply(AwsAmiCopy, description="d", name="copied", source_ami_id=image.id, tags=TAGS)
-    registered = stack.apply(
-        AwsAmi,
-        architecture="x86_64",
-        description="by hand",
-        ena_support=True,
-        name="registered",
-        root_device_name="/dev/xvda",
-        root_snapshot_id=copied.state["root_snapshot_id"],
-        tags=TAGS,
-        virtualization_type="hvm",
+def _wait_for_nat(ec2: Any, nat_id: str, target: str, *pending: str) -> None:
+    wait_for(
+        lambda: str(ec2.describe_nat_gateways(NatGatewayIds=[nat_id])["NatGateways"][0]["State"]), target, *pending
     )
 
-    for made in (image, copied, registered):
-        stack.change(made, description="other", tags={"Name": "other"})
-    stack.change(copied, deprecation_time="2030-01-02T03:04:00.000Z")
 
-    assert stack.plan() == {}
-    stack.destroy()
-    assert own(shop) == before
+SSH: Final = {"protocol": "tcp", "from_port": 22, "to_port": 22}
+ALL: Final = {"protocol": "-1", "from_port": 0, "to_port": 0}
 
 
-def test_a_volume_and_where_it_is_attached(shop: Shop, stack: Stack) -> None:
-    before = own(shop)
-    instance = Network(stack).instance(stack, shop.image_id)
-    volume = stack.apply(AwsEbsVolume, availability_zone="us-east-1b", size=1, tags=TAGS, type="gp3")
-    stack.apply(AwsVolumeAttachment, device_name="/dev/sdf", instance_id=instance.id, volume_id=volume.id)
+def test_a_group_with_rules_in_it(shop: Shop, stack: Stack) -> None:
+    ec2: Any = shop.ec2
+    vpc = stack.apply(AwsVpc, cidr_block="10.1.0.0/16")
+    entries = [{"Cidr": "198.51.100.0/24"}]
+    prefix_list = ec2.create_managed_prefix_list(
+        PrefixListName="peers", Entries=entries, MaxEntries=5, AddressFamily="IPv4"
+    )["PrefixList"]["PrefixListId"]
+    other = stack.apply(AwsSecurityGroup, name="other", vpc_id=vpc.id, ingress=[], egress=[])
+    web = {**SSH, "cidr_blocks": ["0.0.0.0/0", "10.0.0.0/8"], "ipv6_cidr_blocks": ["::/0"], "description": "SSH & more"}
+    ping = {"protocol": "icmp", "from_port": -1, "to_port": -1, "cidr_blocks": ["10.0.0.0/8"]}
+    peers = {"protocol": "udp", "from_port": 0, "to_port": 65535, "security_groups": [other.id], "self": True}
+    out = {**ALL, "cidr_blocks": ["0.0.0.0/0"], "ipv6_cidr_blocks": ["::/0"]}
 
-    stack.change(volume, size=8, iops=4000, throughput=200, tags={})
-
-    assert stack.plan() == {}
-    stack.destroy()
-    assert own(shop) == before
-
-
-def test_a_launch_template(shop: Shop, stack: Stack) -> None:
-    before = own(shop)
-    group = stack.apply(
-        AwsSecurityGroup, name="web", description="d", vpc_id=shop.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    )
-    template = stack.apply(
-        AwsLaunchTemplate,
-        image_id=shop.image_id,
-        instance_type="t2.nano",
-        name="web",
-        tags=TAGS,
-        user_data="IyEvYmluL3NoCg==",
-        vpc_security_group_ids=[group.id],
+    group = stack.apply(AwsSecurityGroup, name="web", vpc_id=vpc.id, ingress=[web, peers], egress=[out], tags=TAGS)
+    stack.change(
+        group,
+        {"ingress": [web, peers, ping]},
+        {"ingress": [{**web, "cidr_blocks": ["10.0.0.0/8"]}, ping]},
+        {"ingress": [{**SSH, "cidr_blocks": ["10.0.0.0/8"], "description": "other"}]},
+        {"egress": [{**SSH, "prefix_list_ids": [prefix_list]}], "tags": {}},
+        {"egress": [], "ingress": [{**ALL, "self": True}]},
     )
 
-    stack.change(template, instance_type="t2.micro", tags={"Name": "other"})
+    stack.end()
+    ec2.delete_managed_prefix_list(PrefixListId=prefix_list)
 
-    assert (template.state["default_version"], template.state["latest_version"]) == (2, 2)
-    stack.destroy()
-    assert own(shop) == before
+
+def test_groups_that_name_each_other(stack: Stack) -> None:
+    vpc = stack.apply(AwsVpc, cidr_block="10.1.0.0/16")
+    one, other = (
+        stack.apply(AwsSecurityGroup, name=name, vpc_id=vpc.id, revoke_rules_on_delete=True) for name in ("a", "b")
+    )
+    stack.change(one, {"ingress": [{**SSH, "security_groups": [other.id]}]})
+    stack.change(other, {"egress": [{**SSH, "security_groups": [one.id]}]})
+
+    stack.end()
+
+
+def test_rules_beside_a_group(stack: Stack) -> None:
+    network = Network(stack)
+    ours = {"security_group_id": network.group.id}
+    stack.apply(AwsVpcSecurityGroupRule, cidr_ipv4="0.0.0.0/0", ip_protocol="-1", egress=True, **ours)
+    peers = {"referenced_security_group_id": network.group.id, "from_port": 8000, "to_port": 9000, "tags": TAGS}
+    peer = stack.apply(AwsVpcSecurityGroupRule, **peers, ip_protocol="tcp", egress=False, **ours)
+    ipv6 = {"cidr_ipv6": "2001:db8::/32", "ip_protocol": "icmpv6", "from_port": -1, "to_port": -1}
+    stack.apply(AwsVpcSecurityGroupRule, **{**ipv6, "from_port": None, "to_port": None}, egress=False, **ours)
+    sources = {"cidr_blocks": ["192.0.2.0/24", "198.51.100.0/24"], "ipv6_cidr_blocks": ["2001:db8::/48"]}
+    older = stack.apply(AwsSecurityGroupRule, type="ingress", **SSH, **sources, description="older", **ours)
+    stack.apply(AwsSecurityGroupRule, type="egress", **SSH, self=True, description="", **ours)
+
+    stack.change(
+        network.rule,
+        {"from_port": 2222, "to_port": 2223, "cidr_ipv4": "10.0.0.0/8", "description": "other"},
+        {"description": None, "tags": {}},
+        {"ip_protocol": "udp"},
+    )
+    stack.change(peer, {"description": "peers", "tags": {"Name": "other"}})
+    stack.change(older, {"description": "newer"})
+
+    stack.end()

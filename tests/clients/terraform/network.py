@@ -1,25 +1,29 @@
-"""aws_vpc, aws_subnet, aws_internet_gateway, aws_route_table and its association, aws_security_group and its rules."""
+"""aws_vpc, aws_subnet, aws_internet_gateway."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 from tests.clients.terraform.provider import (
+    NotFoundError,
     Resource,
     Values,
     filters,
+    given,
     only,
     tags_of,
     tolerated,
+    wait_for,
     wait_until,
     wait_until_gone,
 )
 
-_VPC_ATTRIBUTES = {
+_VPC_ATTRIBUTES: Final = {
     "enable_dns_hostnames": "EnableDnsHostnames",
     "enable_dns_support": "EnableDnsSupport",
     "enable_network_address_usage_metrics": "EnableNetworkAddressUsageMetrics",
 }
 #: What a new VPC has; the provider changes only what is wanted otherwise.
-_VPC_DEFAULTS = {
+_VPC_DEFAULTS: Final = {
     "enable_dns_hostnames": False,
     "enable_dns_support": True,
     "enable_network_address_usage_metrics": False,
@@ -27,7 +31,15 @@ _VPC_DEFAULTS = {
 
 
 class AwsVpc(Resource):
+    """vpc_.go."""
+
     kind = "vpc"
+    gone = ("InvalidVpcID.NotFound",)
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "assign_generated_ipv6_cidr_block": None,
+        "enable_dns_support": True,
+        "instance_tenancy": "default",
+    }
 
     def create(self) -> str:
         made = self.ec2.create_vpc(
@@ -37,114 +49,216 @@ class AwsVpc(Resource):
             **self.tagged(),
         )["Vpc"]
         self.id = made["VpcId"]
-        wait_until(lambda: self._find()["State"] == "available")
+        wait_for(lambda: str(self._find()["State"]), "available", "pending")
         for association in made.get("Ipv6CidrBlockAssociationSet", ()):
             self._wait_until_associated(association["AssociationId"])
-        self.update({name: value for name, value in self.wanted.items() if _VPC_DEFAULTS.get(name, value) != value})
+        for name, value in _VPC_DEFAULTS.items():
+            if self.wanted.get(name, value) != value:
+                self._modify(name, self.wanted[name])
         return self.id
 
     def read(self) -> Values:
         vpc = self._find()
-        state = {"cidr_block": vpc["CidrBlock"], "dhcp_options_id": vpc["DhcpOptionsId"], "tags": tags_of(vpc)}
-        for name, member in _VPC_ATTRIBUTES.items():
-            asked = member[0].lower() + member[1:]
-            state[name] = self.ec2.describe_vpc_attribute(VpcId=self.id, Attribute=asked)[member]["Value"]
-        ours = filters(default="true", vpc_id=self.id)
-        state["default_network_acl_id"] = only(self.ec2.describe_network_acls(Filters=ours)["NetworkAcls"])[
-            "NetworkAclId"
+        state = {
+            "cidr_block": vpc["CidrBlock"],
+            "dhcp_options_id": vpc["DhcpOptionsId"],
+            "instance_tenancy": vpc["InstanceTenancy"],
+            "owner_id": vpc["OwnerId"],
+            "tags": tags_of(vpc),
+        }
+        state |= {name: self._attribute(name) for name in _VPC_ATTRIBUTES}
+        ours = filters({"default": "true", "vpc-id": self.id})
+        network_acl = only(self.ec2.describe_network_acls(Filters=ours)["NetworkAcls"])
+        ours = filters({"association.main": "true", "vpc-id": self.id})
+        main_table = only(self.ec2.describe_route_tables(Filters=ours)["RouteTables"])
+        ours = filters({"group-name": "default", "vpc-id": self.id})
+        group = only(self.ec2.describe_security_groups(Filters=ours)["SecurityGroups"])
+        associated = [
+            it for it in vpc.get("Ipv6CidrBlockAssociationSet", ()) if it["Ipv6CidrBlockState"]["State"] == "associated"
         ]
-        ours = filters(**{"association.main": "true", "vpc-id": self.id})
-        state["main_route_table_id"] = only(self.ec2.describe_route_tables(Filters=ours)["RouteTables"])["RouteTableId"]
-        ours = filters(group_name="default", vpc_id=self.id)
-        found = self.ec2.describe_security_groups(Filters=ours)["SecurityGroups"]
-        state["default_security_group_id"] = only(found)["GroupId"]
-        pools = [
-            it["Ipv6Pool"]
-            for it in vpc.get("Ipv6CidrBlockAssociationSet", ())
-            if it["Ipv6CidrBlockState"]["State"] == "associated"
-        ]
-        state["assign_generated_ipv6_cidr_block"] = pools == ["Amazon"]
-        return state
+        return {
+            **state,
+            "assign_generated_ipv6_cidr_block": [it["Ipv6Pool"] for it in associated] == ["Amazon"],
+            "default_network_acl_id": network_acl["NetworkAclId"],
+            "default_security_group_id": group["GroupId"],
+            "ipv6_association_id": associated[0]["AssociationId"] if associated else None,
+            "ipv6_cidr_block": associated[0]["Ipv6CidrBlock"] if associated else None,
+            "main_route_table_id": main_table["RouteTableId"],
+        }
 
     def update(self, changed: Values) -> None:
-        for name, member in _VPC_ATTRIBUTES.items():
+        for name in _VPC_ATTRIBUTES:
             if name in changed:
-                self.ec2.modify_vpc_attribute(VpcId=self.id, **{member: {"Value": changed[name]}})
+                self._modify(name, changed[name])
+        if "assign_generated_ipv6_cidr_block" in changed:
+            self._change_ipv6_range(changed["assign_generated_ipv6_cidr_block"])
 
     def destroy(self) -> None:
-        self.ec2.delete_vpc(VpcId=self.id)
-        wait_until_gone(self._find, "InvalidVpcID.NotFound")
+        with tolerated("InvalidVpcID.NotFound"):
+            self.ec2.delete_vpc(VpcId=self.id)
+        wait_until_gone(self._find, *self.gone)
+
+    def _modify(self, name: str, value: Any) -> None:
+        self.ec2.modify_vpc_attribute(VpcId=self.id, **{_VPC_ATTRIBUTES[name]: {"Value": value}})
+        wait_until(lambda: self._attribute(name) is value)
+
+    def _attribute(self, name: str) -> Any:
+        member = _VPC_ATTRIBUTES[name]
+        asked = member[0].lower() + member[1:]
+        return self.ec2.describe_vpc_attribute(VpcId=self.id, Attribute=asked)[member]["Value"]
+
+    def _change_ipv6_range(self, wanted: object) -> None:
+        if self.state["ipv6_association_id"]:
+            self.ec2.disassociate_vpc_cidr_block(AssociationId=self.state["ipv6_association_id"])
+            wait_until_gone(lambda: self._ipv6_state(self.state["ipv6_association_id"]) != "disassociated")
+        if wanted:
+            made = self.ec2.associate_vpc_cidr_block(VpcId=self.id, AmazonProvidedIpv6CidrBlock=True)
+            self._wait_until_associated(made["Ipv6CidrBlockAssociation"]["AssociationId"])
 
     def _wait_until_associated(self, association_id: str) -> None:
-        ours = filters(**{"ipv6-cidr-block-association.association-id": association_id})
-        wait_until(lambda: _associated(only(self.ec2.describe_vpcs(Filters=ours)["Vpcs"])))
+        wait_for(lambda: self._ipv6_state(association_id), "associated", "associating", "disassociated", "failing")
+
+    def _ipv6_state(self, association_id: str) -> str:
+        ours = filters({"ipv6-cidr-block-association.association-id": association_id})
+        vpc = only(self.ec2.describe_vpcs(Filters=ours)["Vpcs"])
+        found = [it for it in vpc["Ipv6CidrBlockAssociationSet"] if it["AssociationId"] == association_id]
+        return str(only(found)["Ipv6CidrBlockState"]["State"])
 
     def _find(self) -> Values:
         return only(self.ec2.describe_vpcs(VpcIds=[self.id])["Vpcs"])
 
 
-def _associated(described: Values) -> bool:
-    return all(it["Ipv6CidrBlockState"]["State"] == "associated" for it in described["Ipv6CidrBlockAssociationSet"])
+#: attribute -> member of ModifySubnetAttribute, which changes one at a time.
+_SUBNET_ATTRIBUTES: Final = {
+    "assign_ipv6_address_on_creation": "AssignIpv6AddressOnCreation",
+    "enable_dns64": "EnableDns64",
+    "enable_resource_name_dns_aaaa_record_on_launch": "EnableResourceNameDnsAAAARecordOnLaunch",
+    "enable_resource_name_dns_a_record_on_launch": "EnableResourceNameDnsARecordOnLaunch",
+    "map_public_ip_on_launch": "MapPublicIpOnLaunch",
+    "private_dns_hostname_type_on_launch": "PrivateDnsHostnameTypeOnLaunch",
+}
 
 
 class AwsSubnet(Resource):
+    """vpc_subnet.go."""
+
     kind = "subnet"
+    gone = ("InvalidSubnetID.NotFound",)
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **{name: False for name in _SUBNET_ATTRIBUTES if not name.startswith("private_dns")},
+        "customer_owned_ipv4_pool": None,
+        "enable_lni_at_device_index": None,
+        "ipv6_cidr_block": None,
+        "ipv6_native": False,
+        "map_customer_owned_ip_on_launch": None,
+        "outpost_arn": None,
+    }
 
     def create(self) -> str:
-        given = {"AvailabilityZone": "availability_zone", "CidrBlock": "cidr_block", "VpcId": "vpc_id"}
-        members = {member: self.wanted[name] for member, name in given.items() if name in self.wanted}
-        self.id = self.ec2.create_subnet(**members, **self.tagged())["Subnet"]["SubnetId"]
-        wait_until(lambda: self._find()["State"] == "available")
-        self.update({name: value for name, value in self.wanted.items() if value not in (False, None)})
+        members = {
+            "availability_zone": "AvailabilityZone",
+            "availability_zone_id": "AvailabilityZoneId",
+            "cidr_block": "CidrBlock",
+            "ipv6_cidr_block": "Ipv6CidrBlock",
+            "vpc_id": "VpcId",
+        }
+        made = self.ec2.create_subnet(**given(members, self.wanted), **self.tagged())["Subnet"]
+        self.id = made["SubnetId"]
+        wait_for(lambda: str(self._find()["State"]), "available", "pending")
+        for association in self._find().get("Ipv6CidrBlockAssociationSet", ()):
+            wait_for(lambda it=association: self._ipv6_state(it["AssociationId"]), "associated", "associating")  # type: ignore[misc]
+        found = self.read()
+        for name in _SUBNET_ATTRIBUTES:
+            if self.wanted.get(name) and self.wanted[name] != found[name]:
+                self._modify(name, self.wanted[name])
         return self.id
 
     def read(self) -> Values:
         subnet = self._find()
         dns = subnet["PrivateDnsNameOptionsOnLaunch"]
+        ranges = [
+            it
+            for it in subnet.get("Ipv6CidrBlockAssociationSet", ())
+            if it["Ipv6CidrBlockState"]["State"] == "associated"
+        ]
         return {
+            "arn": subnet["SubnetArn"],
             "assign_ipv6_address_on_creation": subnet["AssignIpv6AddressOnCreation"],
             "availability_zone": subnet["AvailabilityZone"],
             "availability_zone_id": subnet["AvailabilityZoneId"],
             "cidr_block": subnet["CidrBlock"],
+            "customer_owned_ipv4_pool": subnet.get("CustomerOwnedIpv4Pool"),
             "enable_dns64": subnet["EnableDns64"],
+            "enable_lni_at_device_index": subnet.get("EnableLniAtDeviceIndex"),
             "enable_resource_name_dns_a_record_on_launch": dns["EnableResourceNameDnsARecord"],
+            "enable_resource_name_dns_aaaa_record_on_launch": dns["EnableResourceNameDnsAAAARecord"],
+            "ipv6_cidr_block": ranges[0]["Ipv6CidrBlock"] if ranges else None,
+            "ipv6_cidr_block_association_id": ranges[0]["AssociationId"] if ranges else None,
             "ipv6_native": subnet["Ipv6Native"],
+            "map_customer_owned_ip_on_launch": subnet.get("MapCustomerOwnedIpOnLaunch"),
             "map_public_ip_on_launch": subnet["MapPublicIpOnLaunch"],
+            "outpost_arn": subnet.get("OutpostArn"),
+            "owner_id": subnet["OwnerId"],
             "private_dns_hostname_type_on_launch": dns["HostnameType"],
-            "arn": subnet["SubnetArn"],
             "tags": tags_of(subnet),
             "vpc_id": subnet["VpcId"],
         }
 
     def update(self, changed: Values) -> None:
-        """One attribute a request."""
-        if "map_public_ip_on_launch" in changed:
-            self.ec2.modify_subnet_attribute(
-                SubnetId=self.id, MapPublicIpOnLaunch={"Value": changed["map_public_ip_on_launch"]}
-            )
-            wanted = changed["map_public_ip_on_launch"]
-            wait_until(lambda: self._find()["MapPublicIpOnLaunch"] is wanted)
-        if "enable_resource_name_dns_a_record_on_launch" in changed:
-            value = {"Value": changed["enable_resource_name_dns_a_record_on_launch"]}
-            self.ec2.modify_subnet_attribute(SubnetId=self.id, EnableResourceNameDnsARecordOnLaunch=value)
+        """One attribute a request; a range of IPv6 goes after what needs none, and comes before what needs one."""
+        known = {*_SUBNET_ATTRIBUTES, "ipv6_cidr_block"}
+        assert changed.keys() <= known, "the provider would make another one"
+        assigned = "assign_ipv6_address_on_creation"
+        if changed.get(assigned) is False:
+            self._modify(assigned, wanted=False)
+        if "ipv6_cidr_block" in changed:
+            self._change_ipv6_range(changed["ipv6_cidr_block"])
+        for name in _SUBNET_ATTRIBUTES:
+            if name in changed and name != assigned:
+                self._modify(name, changed[name])
+        if changed.get(assigned):
+            self._modify(assigned, wanted=True)
 
     def destroy(self) -> None:
-        lingering = self.ec2.describe_network_interfaces(Filters=filters(subnet_id=self.id))["NetworkInterfaces"]
-        assert lingering == []
-        self.ec2.delete_subnet(SubnetId=self.id)
-        wait_until_gone(self._find, "InvalidSubnetID.NotFound")
+        self.ec2.describe_network_interfaces(Filters=filters({"subnet-id": self.id}))
+        with tolerated("InvalidSubnetID.NotFound"):
+            self.ec2.delete_subnet(SubnetId=self.id)
+
+    def _modify(self, name: str, wanted: Any) -> None:
+        value = wanted if name.startswith("private_dns") else {"Value": wanted}
+        self.ec2.modify_subnet_attribute(SubnetId=self.id, **{_SUBNET_ATTRIBUTES[name]: value})
+        wait_until(lambda: self.read()[name] == wanted)
+
+    def _change_ipv6_range(self, cidr: str | None) -> None:
+        before = self.state["ipv6_cidr_block_association_id"]
+        if before:
+            self.ec2.disassociate_subnet_cidr_block(AssociationId=before)
+            wait_until_gone(lambda: self._ipv6_state(before) != "disassociated")
+        if cidr:
+            made = self.ec2.associate_subnet_cidr_block(SubnetId=self.id, Ipv6CidrBlock=cidr)
+            association_id = made["Ipv6CidrBlockAssociation"]["AssociationId"]
+            wait_for(lambda: self._ipv6_state(association_id), "associated", "associating", "disassociated")
+
+    def _ipv6_state(self, association_id: str) -> str:
+        ours = filters({"ipv6-cidr-block-association.association-id": association_id})
+        subnet = only(self.ec2.describe_subnets(Filters=ours)["Subnets"])
+        found = [it for it in subnet["Ipv6CidrBlockAssociationSet"] if it["AssociationId"] == association_id]
+        return str(only(found)["Ipv6CidrBlockState"]["State"])
 
     def _find(self) -> Values:
         return only(self.ec2.describe_subnets(SubnetIds=[self.id])["Subnets"])
 
 
 class AwsInternetGateway(Resource):
+    """vpc_internet_gateway.go."""
+
     kind = "internet-gateway"
+    gone = ("InvalidInternetGatewayID.NotFound",)
 
     def create(self) -> str:
         self.id = self.ec2.create_internet_gateway(**self.tagged())["InternetGateway"]["InternetGatewayId"]
-        self.ec2.attach_internet_gateway(InternetGatewayId=self.id, VpcId=self.wanted["vpc_id"])
-        wait_until(lambda: only(self._find()["Attachments"])["State"] == "available")
+        if self.wanted.get("vpc_id"):
+            self._attach(self.wanted["vpc_id"])
         return self.id
 
     def read(self) -> Values:
@@ -152,198 +266,32 @@ class AwsInternetGateway(Resource):
         attached = [attachment["VpcId"] for attachment in gateway["Attachments"]]
         return {"vpc_id": attached[0] if attached else "", "owner_id": gateway["OwnerId"], "tags": tags_of(gateway)}
 
+    def update(self, changed: Values) -> None:
+        self._detach()
+        if changed["vpc_id"]:
+            self._attach(changed["vpc_id"])
+
     def destroy(self) -> None:
-        with tolerated("Gateway.NotAttached"):
-            self.ec2.detach_internet_gateway(InternetGatewayId=self.id, VpcId=self.wanted["vpc_id"])
-        wait_until(lambda: not self._find()["Attachments"])
-        self.ec2.delete_internet_gateway(InternetGatewayId=self.id)
-        wait_until_gone(self._find, "InvalidInternetGatewayID.NotFound")
+        self._detach()
+        with tolerated("InvalidInternetGatewayID.NotFound"):
+            self.ec2.delete_internet_gateway(InternetGatewayId=self.id)
+
+    def _attach(self, vpc_id: str) -> None:
+        self.ec2.attach_internet_gateway(InternetGatewayId=self.id, VpcId=vpc_id)
+        wait_for(lambda: self._attachment(vpc_id), "available", "attaching")
+
+    def _detach(self) -> None:
+        vpc_id = self.state["vpc_id"]
+        if vpc_id:
+            with tolerated("Gateway.NotAttached"):
+                self.ec2.detach_internet_gateway(InternetGatewayId=self.id, VpcId=vpc_id)
+            wait_until_gone(lambda: self._attachment(vpc_id), *self.gone)
+
+    def _attachment(self, vpc_id: str) -> str:
+        attachment = only(self._find()["Attachments"])
+        if attachment["VpcId"] != vpc_id:
+            raise NotFoundError
+        return str(attachment["State"])
 
     def _find(self) -> Values:
         return only(self.ec2.describe_internet_gateways(InternetGatewayIds=[self.id])["InternetGateways"])
-
-
-class AwsRouteTable(Resource):
-    """`routes` are pairs of a range and a gateway."""
-
-    kind = "route-table"
-
-    def create(self) -> str:
-        made = self.ec2.create_route_table(VpcId=self.wanted["vpc_id"], **self.tagged())
-        self.id = made["RouteTable"]["RouteTableId"]
-        wait_until(lambda: bool(self._find()))
-        for cidr, gateway in self.wanted["routes"].items():
-            self._add(cidr, gateway)
-        return self.id
-
-    def read(self) -> Values:
-        table = self._find()
-        routes = {
-            route["DestinationCidrBlock"]: route["GatewayId"]
-            for route in table["Routes"]
-            if route["Origin"] == "CreateRoute" and "DestinationCidrBlock" in route
-        }
-        assert table["PropagatingVgws"] == []
-        return {"vpc_id": table["VpcId"], "owner_id": table["OwnerId"], "routes": routes, "tags": tags_of(table)}
-
-    def update(self, changed: Values) -> None:
-        if "routes" not in changed:
-            return
-        before, after = self.state["routes"], changed["routes"]
-        for cidr, gateway in after.items():
-            if cidr not in before:
-                self._add(cidr, gateway)
-            elif before[cidr] != gateway:
-                self.ec2.replace_route(RouteTableId=self.id, DestinationCidrBlock=cidr, GatewayId=gateway)
-        for cidr in before.keys() - after.keys():
-            self.ec2.delete_route(RouteTableId=self.id, DestinationCidrBlock=cidr)
-            assert cidr not in self.read()["routes"]
-
-    def destroy(self) -> None:
-        for association in self._find()["Associations"]:
-            self.ec2.disassociate_route_table(AssociationId=association["RouteTableAssociationId"])
-        self.ec2.delete_route_table(RouteTableId=self.id)
-        wait_until_gone(self._find, "InvalidRouteTableID.NotFound")
-
-    def _add(self, cidr: str, gateway: str) -> None:
-        self.ec2.create_route(RouteTableId=self.id, DestinationCidrBlock=cidr, GatewayId=gateway)
-        wait_until(lambda: any(it.get("DestinationCidrBlock") == cidr for it in self._find()["Routes"]))
-
-    def _find(self) -> Values:
-        return only(self.ec2.describe_route_tables(RouteTableIds=[self.id])["RouteTables"])
-
-
-class AwsRouteTableAssociation(Resource):
-    kind = ""
-
-    def create(self) -> str:
-        members = {"RouteTableId": self.wanted["route_table_id"], "SubnetId": self.wanted["subnet_id"]}
-        self.id = self.ec2.associate_route_table(**members)["AssociationId"]
-        wait_until(lambda: self._find()["AssociationState"]["State"] == "associated")
-        return self.id
-
-    def read(self) -> Values:
-        association = self._find()
-        return {"route_table_id": association["RouteTableId"], "subnet_id": association["SubnetId"]}
-
-    def update(self, changed: Values) -> None:
-        replaced = self.ec2.replace_route_table_association(
-            AssociationId=self.id, RouteTableId=changed["route_table_id"]
-        )
-        self.id = replaced["NewAssociationId"]
-        wait_until(lambda: self._find()["AssociationState"]["State"] == "associated")
-
-    def destroy(self) -> None:
-        with tolerated("InvalidAssociationID.NotFound"):
-            self.ec2.disassociate_route_table(AssociationId=self.id)
-        wait_until_gone(lambda: self.ec2.describe_route_tables(Filters=self._ours())["RouteTables"])
-
-    def _ours(self) -> list[Values]:
-        return filters(**{"association.route-table-association-id": self.id})
-
-    def _find(self) -> Values:
-        table = only(self.ec2.describe_route_tables(Filters=self._ours())["RouteTables"])
-        return only([it for it in table["Associations"] if it["RouteTableAssociationId"] == self.id])
-
-
-class AwsSecurityGroup(Resource):
-    """With no rules of its own: they are resources beside it."""
-
-    kind = "security-group"
-
-    def create(self) -> str:
-        made = self.ec2.create_security_group(
-            GroupName=self.wanted["name"],
-            Description=self.wanted["description"],
-            VpcId=self.wanted["vpc_id"],
-            **self.tagged(),
-        )
-        self.id = made["GroupId"]
-        wait_until(lambda: bool(self._find()))
-        # AWS lets everything out; Terraform lets out what is configured.
-        everything: Values = {"FromPort": 0, "ToPort": 0, "IpProtocol": "-1"}
-        self.ec2.revoke_security_group_egress(
-            GroupId=self.id, IpPermissions=[{**everything, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-        )
-        with tolerated("InvalidParameterValue", "InvalidPermission.NotFound"):
-            self.ec2.revoke_security_group_egress(
-                GroupId=self.id, IpPermissions=[{**everything, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
-            )
-        return self.id
-
-    def read(self) -> Values:
-        group = self._find()
-        return {
-            "name": group["GroupName"],
-            "description": group["Description"],
-            "vpc_id": group["VpcId"],
-            "owner_id": group["OwnerId"],
-            "tags": tags_of(group),
-        }
-
-    def destroy(self) -> None:
-        found = self.ec2.describe_network_interfaces(Filters=filters(group_id=self.id))["NetworkInterfaces"]
-        assert found == []
-        self.ec2.delete_security_group(GroupId=self.id)
-        wait_until_gone(self._find, "InvalidGroup.NotFound")
-
-    def _find(self) -> Values:
-        return only(self.ec2.describe_security_groups(GroupIds=[self.id])["SecurityGroups"])
-
-
-class AwsVpcSecurityGroupRule(Resource):
-    """aws_vpc_security_group_ingress_rule, and with `egress` aws_vpc_security_group_egress_rule."""
-
-    kind = "security-group-rule"
-
-    def create(self) -> str:
-        authorize = self._by_way("authorize")
-        made = authorize(GroupId=self.wanted["security_group_id"], IpPermissions=[self._permission()], **self.tagged())
-        return str(made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
-
-    def read(self) -> Values:
-        rule = only(self.ec2.describe_security_group_rules(SecurityGroupRuleIds=[self.id])["SecurityGroupRules"])
-        return {
-            "arn": rule["SecurityGroupRuleArn"],
-            "cidr_ipv4": rule.get("CidrIpv4"),
-            "description": rule.get("Description"),
-            "egress": rule["IsEgress"],
-            "from_port": None if rule["FromPort"] == -1 else rule["FromPort"],
-            "ip_protocol": rule["IpProtocol"],
-            "referenced_security_group_id": rule.get("ReferencedGroupInfo", {}).get("GroupId"),
-            "security_group_id": rule["GroupId"],
-            "tags": tags_of(rule),
-            "to_port": None if rule["ToPort"] == -1 else rule["ToPort"],
-        }
-
-    def update(self, changed: Values) -> None:
-        if changed.keys() <= {"tags"}:
-            return
-        rule: Values = {
-            "CidrIpv4": self.wanted.get("cidr_ipv4"),
-            "Description": self.wanted.get("description"),
-            "FromPort": self.wanted.get("from_port"),
-            "IpProtocol": self.wanted["ip_protocol"],
-            "ReferencedGroupId": self.wanted.get("referenced_security_group_id"),
-            "ToPort": self.wanted.get("to_port"),
-        }
-        given = {name: value for name, value in rule.items() if value is not None}
-        self.ec2.modify_security_group_rules(
-            GroupId=self.wanted["security_group_id"],
-            SecurityGroupRules=[{"SecurityGroupRuleId": self.id, "SecurityGroupRule": given}],
-        )
-
-    def destroy(self) -> None:
-        self._by_way("revoke")(GroupId=self.wanted["security_group_id"], SecurityGroupRuleIds=[self.id])
-
-    def _by_way(self, verb: str) -> Any:
-        return getattr(self.ec2, f"{verb}_security_group_{'egress' if self.wanted['egress'] else 'ingress'}")
-
-    def _permission(self) -> Values:
-        ports = {"FromPort": self.wanted.get("from_port"), "ToPort": self.wanted.get("to_port")}
-        said = {"Description": self.wanted["description"]} if self.wanted.get("description") else {}
-        permission: Values = {"IpProtocol": self.wanted["ip_protocol"]}
-        permission |= {name: value for name, value in ports.items() if value is not None}
-        if self.wanted.get("cidr_ipv4"):
-            return permission | {"IpRanges": [{"CidrIp": self.wanted["cidr_ipv4"], **said}]}
-        return permission | {"UserIdGroupPairs": [{"GroupId": self.wanted["referenced_security_group_id"], **said}]}

@@ -1,30 +1,47 @@
 """What Terraform's AWS provider does for any resource: apply, refresh, plan, destroy, in its own order of calls.
 
 The provider itself cannot be installed from a package. Its published source says which operations each resource asks,
-with which parameters, what it reads of the answers and which errors it expects; the modules beside this one say the
-same by botocore. Source: hashicorp/terraform-provider-aws, internal/service/ec2, version 6.
+with which parameters, what it reads of the answers, which states its waiters allow and which errors it expects; the
+modules beside this one say the same by botocore. Source: hashicorp/terraform-provider-aws, versions 5 and 6, files of
+internal/service/ec2 that each class names; what they share is in find.go, wait.go, status.go and tags_gen.go.
+
+Much that is not configured is sent as an empty value, or as false; so do these classes.
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 Ec2 = Any
 Values = dict[str, Any]
 
-#: How often something is asked for that is to come or go. A server that answers at once needs one or two.
-_LOOKS: Final = 200
+#: The provider waits for minutes. What is asked here answers at once, on a host with nothing else to do.
+_DEADLINE_S: Final = 60
+_PAUSE_S: Final = 0.02
+
+
+class NotFoundError(Exception):
+    """Nothing was found, as the provider's finders tell it: the resource is not there, or not yet."""
 
 
 class Resource:
     """One resource of a configuration. Subclasses say what it asks."""
 
-    kind: str
+    kind: ClassVar[str]
     """EC2's name of its type, for tags."""
 
-    def __init__(self, ec2: Ec2, **wanted: Any) -> None:
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """What the schema says of attributes that may be left out and that the provider does not compute: read otherwise,
+    they are a difference in every plan."""
+
+    gone: ClassVar[tuple[str, ...]] = ()
+    """The errors by which its finder learns that it is not there; where there are none, an answer without it."""
+
+    def __init__(self, ec2: Ec2, /, **wanted: Any) -> None:
         self.ec2 = ec2
         self.id = ""
         self.state: Values = {}
@@ -37,18 +54,38 @@ class Resource:
         return self
 
     def change(self, **wanted: Any) -> None:
-        """Change its configuration and apply that, as a plan with a difference does."""
-        before = dict(self.wanted)
-        self.wanted = {**self.wanted, **wanted}
+        """Change its configuration and apply that, as a plan with a difference does: tags first.
+
+        None takes an attribute out of the configuration.
+        """
+        before = self.configured()
+        self.wanted = {name: value for name, value in {**self.wanted, **wanted}.items() if value is not None}
         if "tags" in wanted:
-            self.update_tags(before.get("tags", {}), wanted["tags"])
-        self.update({name: value for name, value in wanted.items() if before.get(name) != value})
+            self.update_tags(self.id, before.get("tags") or {}, wanted["tags"])
+        changed = {name: value for name, value in wanted.items() if before.get(name) != value and name != "tags"}
+        if changed:
+            self.update(changed)
         self.refresh()
 
     def plan(self) -> Values:
         """Refresh, and return what differs from the configuration: nothing, after an apply."""
         self.refresh()
-        return {name: self.state.get(name) for name, value in self.wanted.items() if self.state.get(name) != value}
+        found = self.state
+        return {name: found.get(name) for name, value in self.configured().items() if not _same(found.get(name), value)}
+
+    def is_gone(self) -> bool:
+        """Refresh what was destroyed behind the provider's back; found no more, it is dropped from the state."""
+        try:
+            self.refresh()
+        except NotFoundError:
+            return True
+        except ClientError as err:
+            return err.response["Error"]["Code"] in self.gone
+        return False
+
+    def configured(self) -> Values:
+        """Return what the configuration says, with the schema's defaults."""
+        return {**self.defaults, **self.wanted}
 
     def refresh(self) -> None:
         self.state = self.read()
@@ -60,7 +97,7 @@ class Resource:
         raise NotImplementedError
 
     def update(self, changed: Values) -> None:
-        assert changed.keys() <= {"tags"}, "the provider would make another one"
+        raise AssertionError(f"the provider would make another one for {changed}")
 
     def destroy(self) -> None:
         raise NotImplementedError
@@ -70,52 +107,95 @@ class Resource:
         tags = self.wanted.get("tags")
         return {"TagSpecifications": [{"ResourceType": kind or self.kind, "Tags": pairs(tags)}]} if tags else {}
 
-    def update_tags(self, before: dict[str, str], after: dict[str, str]) -> None:
-        removed = {name: value for name, value in before.items() if after.get(name) != value}
-        added = {name: value for name, value in after.items() if before.get(name) != value}
+    def create_tags(self) -> None:
+        """Tag what its operation does not make with tags, or did not when the provider learnt of it."""
+        self.update_tags(self.id, {}, self.wanted.get("tags") or {})
+
+    def update_tags(self, resource_id: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Remove what is not wanted any more by name and value, and only then write what is new or different."""
+        removed = {name: value for name, value in before.items() if name not in after}
+        updated = {name: value for name, value in after.items() if before.get(name) != value}
         if removed:
-            self.ec2.delete_tags(Resources=[self.id], Tags=pairs(removed))
-        if added:
-            self.ec2.create_tags(Resources=[self.id], Tags=pairs(added))
+            self.ec2.delete_tags(Resources=[resource_id], Tags=pairs(removed))
+        if updated:
+            self.ec2.create_tags(Resources=[resource_id], Tags=pairs(updated))
 
 
-def pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+def _same(found: Any, wanted: Any) -> bool:
+    """Compare as the provider's plugin SDK does, for which nothing and the zero of a type are one."""
+    return (found or None) == (wanted or None)
+
+
+def given(members: Mapping[str, str], values: Mapping[str, Any]) -> Values:
+    """Return the members of a request for those attributes that are configured."""
+    return {member: values[name] for name, member in members.items() if values.get(name)}
+
+
+def completed(wanted: Mapping[str, Any], found: Mapping[str, Any] | None, **defaults: Any) -> Values:
+    """Return a configured block as a plan compares it: with its defaults, and with what the provider computes."""
+    return {**(found or {}), **defaults, **wanted}
+
+
+def pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
-def tags_of(described: Values) -> dict[str, str]:
+def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
     """Return tags as the provider reads them: AWS's own are left out."""
     tags = described.get("Tags", ())
     return {tag["Key"]: tag["Value"] for tag in tags if not tag["Key"].startswith("aws:")}
 
 
-def filters(**values: str) -> list[dict[str, Any]]:
-    return [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in values.items()]
+def filters(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": [value]} for name, value in values.items()]
 
 
 def only(found: list[Values]) -> Values:
     """Return the one thing found; the provider takes several for an error."""
+    if not found:
+        raise NotFoundError
     assert len(found) == 1, found
     return found[0]
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Ask until something holds, as the provider's waiters do."""
-    assert any(holds() for _ in range(_LOOKS))
+def wait_until(holds: Callable[[], object]) -> None:
+    """Ask until something holds; what is not found may be there later."""
+    deadline = time.monotonic() + _DEADLINE_S
+    while not _found(holds):
+        assert time.monotonic() < deadline
+        time.sleep(_PAUSE_S)
 
 
-def wait_until_gone(find: Callable[[], Any], *codes: str) -> None:
+def wait_for(look: Callable[[], str], target: str, *pending: str) -> None:
+    """Ask until a state is the target, as the provider's waiters do: a state that is not pending is an error."""
+
+    def is_there() -> bool:
+        state = look()
+        assert not pending or state in (target, *pending), state
+        return state == target
+
+    wait_until(is_there)
+
+
+def wait_until_gone(find: Callable[[], object], *codes: str) -> None:
     """Ask until something is not found: one of the codes, or nothing in the answer."""
 
     def is_gone() -> bool:
         try:
-            return not find()
+            return not _found(find)
         except ClientError as err:
             if err.response["Error"]["Code"] not in codes:
                 raise
             return True
 
     wait_until(is_gone)
+
+
+def _found(find: Callable[[], object]) -> object:
+    try:
+        return find()
+    except NotFoundError:
+        return None
 
 
 @contextmanager
@@ -125,4 +205,14 @@ def tolerated(*codes: str) -> Iterator[None]:
         yield
     except ClientError as err:
         if err.response["Error"]["Code"] not in codes:
+            raise
+
+
+@contextmanager
+def any_refusal_tolerated() -> Iterator[None]:
+    """Let whatever is refused pass; a fault of the server would be asked for again and again."""
+    try:
+        yield
+    except ClientError as err:
+        if err.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise

@@ -1,42 +1,62 @@
-"""aws_ebs_volume, aws_volume_attachment, aws_ami, aws_ami_copy, aws_ami_from_instance."""
+"""aws_ebs_volume and aws_volume_attachment."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from tests.clients.terraform.machines import grown
 from tests.clients.terraform.provider import (
     Resource,
     Values,
     filters,
+    given,
     only,
     tags_of,
     tolerated,
+    wait_for,
     wait_until,
     wait_until_gone,
 )
 
 
 class AwsEbsVolume(Resource):
+    """ebs_volume.go. With `final_snapshot`, a snapshot is left of it, with its tags."""
+
     kind = "volume"
+    gone = ("InvalidVolume.NotFound",)
+    defaults: ClassVar[Mapping[str, Any]] = {"multi_attach_enabled": None, "outpost_arn": None}
 
     def create(self) -> str:
+        members = {
+            "encrypted": "Encrypted",
+            "iops": "Iops",
+            "kms_key_id": "KmsKeyId",
+            "multi_attach_enabled": "MultiAttachEnabled",
+            "size": "Size",
+            "snapshot_id": "SnapshotId",
+            "throughput": "Throughput",
+            "type": "VolumeType",
+        }
         made = self.ec2.create_volume(
             AvailabilityZone=self.wanted["availability_zone"],
             ClientToken=str(uuid.uuid4()),
-            Size=self.wanted["size"],
-            VolumeType=self.wanted["type"],
+            **given(members, self.wanted),
             **self.tagged(),
         )
         self.id = made["VolumeId"]
-        wait_until(lambda: self._find()["State"] == "available")
+        wait_for(self._state_name, "available", "creating")
         return self.id
 
     def read(self) -> Values:
-        volume = self._find()
+        volume = only(self._find())
         return {
             "availability_zone": volume["AvailabilityZone"],
+            "create_time": volume["CreateTime"].isoformat(),
             "encrypted": volume["Encrypted"],
+            "final_snapshot": self.wanted.get("final_snapshot"),
             "iops": volume.get("Iops"),
+            "kms_key_id": volume.get("KmsKeyId"),
             "multi_attach_enabled": volume["MultiAttachEnabled"],
+            "outpost_arn": volume.get("OutpostArn"),
             "size": volume["Size"],
             "snapshot_id": volume.get("SnapshotId"),
             "tags": tags_of(volume),
@@ -45,156 +65,91 @@ class AwsEbsVolume(Resource):
         }
 
     def update(self, changed: Values) -> None:
-        members = {"size": "Size", "type": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
-        given = {members[name]: value for name, value in changed.items() if name in members}
-        if given:
-            self.ec2.modify_volume(VolumeId=self.id, **given)
-            wait_until(lambda: grown(self.ec2, self.id))
+        """The throughput is always sent for gp3, and the operations for each type that has them."""
+        kind = changed.get("type", self.state["type"])
+        members = given({"iops": "Iops", "size": "Size", "type": "VolumeType"}, changed)
+        throughput = changed.get("throughput", self.state["throughput"])
+        if kind == "gp3" and throughput:
+            members["Throughput"] = throughput
+        if "type" in changed and kind in ("gp3", "io1", "io2"):
+            members["Iops"] = changed.get("iops", self.state["iops"])
+        self.ec2.modify_volume(VolumeId=self.id, **members)
+        wait_until(lambda: self._state_name() in ("available", "in-use"))
 
     def destroy(self) -> None:
-        self.ec2.delete_volume(VolumeId=self.id)
-        wait_until_gone(self._find, "InvalidVolume.NotFound")
+        if self.wanted.get("final_snapshot"):
+            made = self.ec2.create_snapshot(VolumeId=self.id, **self.tagged("snapshot"))
+            ids = [made["SnapshotId"]]
+            wait_for(
+                lambda: str(only(self.ec2.describe_snapshots(SnapshotIds=ids)["Snapshots"])["State"]),
+                "completed",
+                "pending",
+            )
+        with tolerated("InvalidVolume.NotFound"):
+            self.ec2.delete_volume(VolumeId=self.id)
+        wait_until_gone(lambda: only(self._find())["State"] != "deleted", *self.gone)
 
-    def _find(self) -> Values:
-        return only(self.ec2.describe_volumes(VolumeIds=[self.id])["Volumes"])
+    def _state_name(self) -> str:
+        return str(only(self._find())["State"])
+
+    def _find(self) -> list[Values]:
+        volumes: list[Values] = self.ec2.describe_volumes(VolumeIds=[self.id])["Volumes"]
+        return volumes
 
 
 class AwsVolumeAttachment(Resource):
+    """ebs_volume_attachment.go."""
+
     kind = ""
+    gone = ("InvalidVolume.NotFound",)
 
     def create(self) -> str:
-        assert self._found() == []
-        self.ec2.attach_volume(
-            Device=self.wanted["device_name"],
-            InstanceId=self.wanted["instance_id"],
-            VolumeId=self.wanted["volume_id"],
-        )
-        wait_until(lambda: self._attachment()["State"] == "attached")
-        return f"vai-{self.wanted['volume_id']}"
+        if not self._attachments():
+            wait_until(lambda: self._instance_state() in ("running", "stopped"))
+            self.ec2.attach_volume(
+                Device=self.wanted["device_name"],
+                InstanceId=self.wanted["instance_id"],
+                VolumeId=self.wanted["volume_id"],
+            )
+        wait_until(self._attachments)
+        wait_for(lambda: str(only(self._attachments())["State"]), "attached", "attaching")
+        return "vai-1"
 
     def read(self) -> Values:
-        attachment = self._attachment()
+        attachment = only(self._attachments())
         return {
             "device_name": attachment["Device"],
             "instance_id": attachment["InstanceId"],
+            "stop_instance_before_detaching": self.wanted.get("stop_instance_before_detaching"),
             "volume_id": attachment["VolumeId"],
         }
 
     def destroy(self) -> None:
-        self.ec2.detach_volume(
-            Device=self.wanted["device_name"],
-            Force=False,
-            InstanceId=self.wanted["instance_id"],
-            VolumeId=self.wanted["volume_id"],
-        )
-        wait_until_gone(self._found, "InvalidVolume.NotFound")
+        if self.wanted.get("stop_instance_before_detaching"):
+            self.ec2.stop_instances(Force=False, InstanceIds=[self.wanted["instance_id"]])
+            wait_for(self._instance_state, "stopped", "pending", "running", "shutting-down", "stopping")
+        with tolerated("IncorrectState"):
+            self.ec2.detach_volume(
+                Device=self.wanted["device_name"],
+                Force=False,
+                InstanceId=self.wanted["instance_id"],
+                VolumeId=self.wanted["volume_id"],
+            )
+        wait_until_gone(self._attachments, *self.gone)
 
-    def _found(self) -> list[Values]:
-        ours = {
-            "attachment.device": self.wanted["device_name"],
-            "attachment.instance-id": self.wanted["instance_id"],
-        }
-        volumes: list[Values] = self.ec2.describe_volumes(
-            Filters=filters(**ours), VolumeIds=[self.wanted["volume_id"]]
-        )["Volumes"]
-        return volumes
+    def _instance_state(self) -> str:
+        (reservation,) = self.ec2.describe_instances(InstanceIds=[self.wanted["instance_id"]])["Reservations"]
+        return str(only(reservation["Instances"])["State"]["Name"])
 
-    def _attachment(self) -> Values:
-        attachments = only(self._found())["Attachments"]
-        return only([it for it in attachments if it["InstanceId"] == self.wanted["instance_id"]])
-
-
-class _Image(Resource):
-    kind = "image"
-
-    def read(self) -> Values:
-        image = self._find()
-        root = next(it for it in image["BlockDeviceMappings"] if it["DeviceName"] == image["RootDeviceName"])
-        return {
-            "architecture": image["Architecture"],
-            "deprecation_time": image.get("DeprecationTime"),
-            "description": image.get("Description", ""),
-            "ena_support": image["EnaSupport"],
-            "name": image["Name"],
-            "root_device_name": image["RootDeviceName"],
-            "root_snapshot_id": root["Ebs"]["SnapshotId"],
-            "tags": tags_of(image),
-            "virtualization_type": image["VirtualizationType"],
-            **{name: self.wanted[name] for name in ("source_ami_id", "source_instance_id") if name in self.wanted},
-        }
-
-    def update(self, changed: Values) -> None:
-        if changed.get("description"):
-            value = {"Value": changed["description"]}
-            self.ec2.modify_image_attribute(ImageId=self.id, Attribute="description", Description=value)
-            wait_until(lambda: self._find()["Description"] == changed["description"])
-        if changed.get("deprecation_time"):
-            self.ec2.enable_image_deprecation(ImageId=self.id, DeprecateAt=changed["deprecation_time"])
-            wait_until(lambda: self._find()["DeprecationTime"] == changed["deprecation_time"])
-
-    def destroy(self) -> None:
-        snapshots = [self.state["root_snapshot_id"]]
-        with tolerated("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"):
-            self.ec2.deregister_image(ImageId=self.id)
-        wait_until_gone(self._find_any, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
-        if "source_ami_id" in self.wanted or "source_instance_id" in self.wanted:
-            for snapshot_id in snapshots:
-                self.ec2.delete_snapshot(SnapshotId=snapshot_id)
-
-    def _find_any(self) -> list[Values]:
-        images: list[Values] = self.ec2.describe_images(ImageIds=[self.id])["Images"]
-        return images
-
-    def _find(self) -> Values:
-        return only(self._find_any())
-
-    def _created(self, image_id: str) -> str:
-        self.id = image_id
-        wait_until(lambda: self._find()["State"] == "available")
-        self.update({name: value for name, value in self.wanted.items() if name == "deprecation_time"})
-        return self.id
-
-
-class AwsAmi(_Image):
-    """Of a snapshot; the description is set when the image is there."""
-
-    def create(self) -> str:
-        ebs = {"DeleteOnTermination": True, "SnapshotId": self.wanted["root_snapshot_id"], "VolumeType": "gp3"}
-        made = self.ec2.register_image(
-            Architecture=self.wanted["architecture"],
-            BlockDeviceMappings=[{"DeviceName": self.wanted["root_device_name"], "Ebs": ebs}],
-            EnaSupport=self.wanted["ena_support"],
-            Name=self.wanted["name"],
-            RootDeviceName=self.wanted["root_device_name"],
-            VirtualizationType=self.wanted["virtualization_type"],
-            **self.tagged(),
-        )
-        image_id = self._created(made["ImageId"])
-        self.update({"description": self.wanted["description"]})
-        return image_id
-
-
-class AwsAmiCopy(_Image):
-    def create(self) -> str:
-        made = self.ec2.copy_image(
-            ClientToken=str(uuid.uuid4()),
-            Description=self.wanted["description"],
-            Encrypted=False,
-            Name=self.wanted["name"],
-            SourceImageId=self.wanted["source_ami_id"],
-            SourceRegion="us-east-1",
-            **self.tagged(),
-        )
-        return self._created(made["ImageId"])
-
-
-class AwsAmiFromInstance(_Image):
-    def create(self) -> str:
-        made = self.ec2.create_image(
-            Description=self.wanted["description"],
-            InstanceId=self.wanted["source_instance_id"],
-            Name=self.wanted["name"],
-            NoReboot=self.wanted.get("snapshot_without_reboot", False),
-            **self.tagged(),
-        )
-        return self._created(made["ImageId"])
+    def _attachments(self) -> list[Values]:
+        """Return the attachment as findVolumeAttachment finds it: by both filters, and none of a free volume."""
+        ours = {"attachment.device": self.wanted["device_name"], "attachment.instance-id": self.wanted["instance_id"]}
+        volumes = self.ec2.describe_volumes(Filters=filters(ours), VolumeIds=[self.wanted["volume_id"]])["Volumes"]
+        wanted = (self.wanted["device_name"], self.wanted["instance_id"])
+        return [
+            attachment
+            for volume in volumes
+            if volume["State"] not in ("available", "deleted")
+            for attachment in volume["Attachments"]
+            if (attachment["Device"], attachment["InstanceId"]) == wanted and attachment["State"] != "detached"
+        ]
