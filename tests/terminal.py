@@ -1,4 +1,4 @@
-"""`bakehouse console` on a terminal of the test's own."""
+"""Programs on a terminal of the test's own."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 DEADLINE_S = 60
@@ -18,18 +18,12 @@ ESCAPE = b"\x1d"
 class Terminal:
     """A program on a terminal."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         self.screen = b""
         self._ours, its = pty.openpty()
         self.before = termios.tcgetattr(its)
         self._its = its
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bakehouse", "console", *arguments],
-            env=os.environ | {"BAKEHOUSE_HOME": str(home), "NO_COLOR": "1"},
-            stdin=its,
-            stdout=its,
-            stderr=its,
-        )
+        self.process = subprocess.Popen(argv, env={**os.environ, **environment}, stdin=its, stdout=its, stderr=its)
 
     def type(self, keys: bytes) -> None:
         os.write(self._ours, keys)
@@ -55,9 +49,18 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(home: Path, *arguments: str) -> Iterator[Terminal]:
-    made = Terminal(home, *arguments)
+def on_terminal(argv: Sequence[str], **environment: str) -> Iterator[Terminal]:
+    """Run a program, for as long as the block lasts at the most."""
+    made = Terminal(argv, environment)
     try:
         yield made
     finally:
         made.close()
+
+
+@contextlib.contextmanager
+def terminal(home: Path, *arguments: str) -> Iterator[Terminal]:
+    """Run `bakehouse console`."""
+    argv = [sys.executable, "-m", "bakehouse", "console", *arguments]
+    with on_terminal(argv, BAKEHOUSE_HOME=str(home), NO_COLOR="1") as made:
+        yield made

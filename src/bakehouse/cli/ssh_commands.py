@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, home_of
-from bakehouse.cli.ssh_target import Targets
+from bakehouse.cli.ssh_target import SERIAL_HOSTS, SERIAL_PORT, Targets
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 
 UserOption = Annotated[str | None, typer.Option("--user", "-l", help="Whom to log in as.")]
@@ -80,7 +80,10 @@ def forward(
 
 def ssh_config(
     instance_id: Annotated[
-        str | None, typer.Argument(help="Write down where this one is; ssh itself asks for it.")
+        str | None,
+        typer.Argument(
+            help="Write down where this one is, or with `.port0` its serial console; ssh itself asks for it."
+        ),
     ] = None,
     home: HomeOption = None,
     install: Annotated[bool, typer.Option("--install", help="Include it in ~/.ssh/config.")] = False,
@@ -88,10 +91,12 @@ def ssh_config(
     """Print what makes plain `ssh i-...`, `scp`, `rsync` and others reach instances, or install it."""
     where = home_of(home)
     if instance_id is not None:
-        if not _INSTANCE_ID.fullmatch(instance_id):
+        reached = instance_id.removesuffix(SERIAL_PORT)
+        if not _INSTANCE_ID.fullmatch(reached):
             raise CommandFailed(f"`{instance_id}` is no instance's id")
         with Targets.of_home(home_of(home)) as targets:
-            targets.write_block(instance_id)
+            write = targets.write_block if reached == instance_id else targets.write_serial_block
+            write(reached)
         return
     snippet = _snippet(where)
     if not install:
@@ -120,6 +125,7 @@ def _snippet(home: Path) -> str:
     return (
         f"# Written by bakehouse ssh-config for the home {home}.\n"
         f'Match host i-????????????????? exec "{ask} %h"\n'
+        f'Match host {SERIAL_HOSTS} user i-?????????????????{SERIAL_PORT} exec "{ask} %r"\n'
         "Match all\n"
         f'  Include "{home}/ssh/*.conf"\n'
     )
