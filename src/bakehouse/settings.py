@@ -6,7 +6,9 @@ What a home was made with (port, region) is remembered in it, so that later comm
 import json
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -58,6 +60,25 @@ class Settings:
     """Profile of the AWS configuration files for that service; None is what the AWS SDK finds, environment first."""
     fetch_from_this_host: bool = False
     """Whether imports may fetch from URLs of this host itself and of its link."""
+    name_server: str = "127.0.0.1:8753"
+    """ADDRESS:PORT of 127.0.0.0/8 where public names are answered for this host's resolver; `off` for nowhere."""
+
+    @property
+    def name_server_place(self) -> tuple[str, int] | None:
+        """The name server's address and port; None where there is to be none.
+
+        Raises:
+            InvalidSettings: The setting is neither.
+        """
+        if self.name_server == "off":
+            return None
+        address, _colon, port = self.name_server.rpartition(":")
+        with suppress(ValueError):
+            if IPv4Address(address).is_loopback and 0 < int(port) <= _PORT_MAX:
+                return address, int(port)
+        raise InvalidSettings(
+            f"the name server `{self.name_server}` is neither ADDRESS:PORT with an address in 127.0.0.0/8 nor `off`"
+        )
 
 
 class InvalidSettings(ValueError):
@@ -103,6 +124,7 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     for what, url in (("S3 endpoint", settings.s3_endpoint), ("image mirror", settings.image_mirror)):
         if url is not None and not url.startswith(("http://", "https://")):
             raise InvalidSettings(f"the {what} `{url}` is no URL of http or https")
+    _ = settings.name_server_place  # refuses what is none
     if not settings.stop_timeout_s >= 0:
         raise InvalidSettings(f"the stop timeout of {settings.stop_timeout_s} seconds is less than none")
     for what in ("guest_memory_mib", "instance_limit", "vcpu_limit"):

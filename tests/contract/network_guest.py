@@ -294,7 +294,7 @@ def dhcp() -> dict[str, str]:
 
 
 def resolve(server: str, name: str, kind: int = 1) -> str:
-    """Ask a resolver for a name's address (kind 1) or an address's name (kind 12); empty when there is none."""
+    """Ask a resolver for a name's address (kind 1, or 28) or an address's name (kind 12); empty when there is none."""
     question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     query = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + question + struct.pack("!2H", kind, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -307,8 +307,8 @@ def resolve(server: str, name: str, kind: int = 1) -> str:
     if struct.unpack_from("!H", answer, 6)[0] == 0:
         return ""
     data = answer[len(query) + 12 :]  # the answer's name is a pointer of two bytes
-    if kind == 1:
-        return socket.inet_ntoa(data[:4])
+    if kind in (1, 28):
+        return socket.inet_ntop(socket.AF_INET, data[:4]) if kind == 1 else socket.inet_ntop(socket.AF_INET6, data[:16])
     labels = []
     while data[0] and data[0] < 192:
         labels.append(data[1 : 1 + data[0]].decode())

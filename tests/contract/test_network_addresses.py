@@ -1,5 +1,6 @@
 """Interfaces with more than one address, machines with more than one interface, and what they are called."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,26 @@ async def test_names_of_an_interface_lead_there_and_back(net: World) -> None:
     assert await resolve("i-0123456789abcdef1.ec2.internal") == "172.31.0.11"
     await net.fabric.unplug(SEGMENT.vpc_id, interface(11).interface_id)
     assert await resolve("i-0123456789abcdef1.ec2.internal") == ""
+
+
+async def test_public_names_lead_to_private_addresses_and_go_with_them(net: World) -> None:
+    await net.fabric.ensure_segment(replace(SEGMENT, public_domain="bakehouse.internal"))
+    first, second, third = (f"ec2-127-16-0-{number}.compute-1.bakehouse.internal" for number in (10, 11, 12))
+    spec = interface(10, WEB.group_id, names=(first,))
+    further = AddressSpec(private_ip=FURTHER, names=("ip-172-31-0-110", second))
+    guest = await net.guest(replace(spec, secondary_ips=(further,)))
+
+    async def resolve(name: str, kind: int = 1) -> str:
+        return str(await guest.ask("resolve", server=RESOLVER, name=name, kind=kind))
+
+    assert [await resolve(name) for name in (first, second, third)] == ["172.31.0.10", FURTHER, ""]
+    assert await resolve("110.0.31.172.in-addr.arpa", 12) == "ip-172-31-0-110.ec2.internal"
+
+    # The second's Elastic IP moves to the first, whose own address goes.
+    await net.fabric.plug(replace(spec, names=(second,)))
+    async with asyncio.timeout(30):
+        while [await resolve(name) for name in (first, second)] != ["", "172.31.0.10"]:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.05)
 
 
 async def test_dhcp_offers_what_its_options_say_from_now_on(net: World) -> None:

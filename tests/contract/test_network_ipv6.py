@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,21 @@ async def test_a_router_and_an_address_are_offered(net: World) -> None:
     guest = await start(net, spec)
 
     assert await guest.ask("dhcp6") == "2600:1f18:0:1::10"
+
+
+async def test_an_instances_id_has_an_ipv6_address_and_it_that_name(net: World) -> None:
+    spec = dual_stack(10, ipv6_names=("i-0123456789abcdef0",))
+    guest = await start(net, spec)
+
+    async def resolve(name: str, kind: int) -> str:
+        return str(await guest.ask("resolve", server="172.31.0.2", name=name, kind=kind))
+
+    name = "i-0123456789abcdef0.ec2.internal"
+    backwards = ".".join(reversed(IPv6Address(spec.ipv6_addresses[0]).exploded.replace(":", ""))) + ".ip6.arpa"
+    assert await resolve(name, 28) == spec.ipv6_addresses[0]
+    assert await resolve(name, 1) == ""
+    assert await resolve("ip-172-31-0-10.ec2.internal", 28) == ""
+    assert await resolve(backwards, 12) == name
 
 
 async def test_an_ipv6_address_that_was_leased_can_be_another_guests(net: World) -> None:

@@ -21,6 +21,15 @@ def test_an_option_wins_over_the_environment_and_that_over_the_home(tmp_path: Pa
     assert (settings.port, settings.region, settings.accelerator) == (3, "us-west-2", "tcg")
 
 
+@pytest.mark.parametrize(
+    ("text", "place"), [("off", None), ("127.0.0.9:53", ("127.0.0.9", 53)), ("", ("127.0.0.1", 8753))]
+)
+def test_the_name_server_is_somewhere_on_loopback_or_nowhere(
+    tmp_path: Path, text: str, place: tuple[str, int] | None
+) -> None:
+    assert load(tmp_path, {"BAKEHOUSE_NAME_SERVER": text}).name_server_place == place
+
+
 def test_what_is_remembered_comes_back(tmp_path: Path) -> None:
     settings = Settings(port=0, simulate=True, stop_timeout_s=1.5, database_url="sqlite:///x")
 
@@ -56,6 +65,11 @@ def test_simulate_is_a_yes_or_a_no(tmp_path: Path, text: str, *, simulate: bool)
         {"region": "x"},
         {"stop_timeout_s": -1},
         {"s3_endpoint": "minio.lan"},
+        {"name_server": "127.0.0.1"},
+        {"name_server": "127.0.0.1:0"},
+        {"name_server": "127.0.0.1:dns"},
+        {"name_server": "0.0.0.0:8753"},
+        {"name_server": "localhost:53"},
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, wrong: dict[str, Any]) -> None:

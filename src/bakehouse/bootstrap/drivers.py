@@ -3,7 +3,7 @@
 import os
 import pwd
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +12,13 @@ from bakehouse.drivers.hypervisor.qemu.driver import QemuHypervisor
 from bakehouse.drivers.keys.directory import KeyDirectory
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
+from bakehouse.drivers.network.linux.host_names import LinuxHostNames
 from bakehouse.drivers.objects import open_store
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
 from bakehouse.ports.disk_files import DiskFiles
+from bakehouse.ports.host_names import HostNames, NoHostNames
 from bakehouse.ports.hypervisor import Hypervisor
 from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkFabric
@@ -38,6 +40,7 @@ class Drivers:
     objects: ObjectStore
     disk_files: DiskFiles
     keys: KeyStore
+    names: HostNames = field(default_factory=NoHostNames)
 
 
 def make_drivers(home: Path, settings: Settings) -> Drivers:
@@ -66,7 +69,14 @@ def make_drivers(home: Path, settings: Settings) -> Drivers:
     owner = None if user is None else user[:2]
     volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner, keys=keys)
     network = LinuxNetworkFabric(home, mode=settings.network)
-    return Drivers(hypervisor, volumes, network, objects, volumes.files, keys)
+    return Drivers(hypervisor, volumes, network, objects, volumes.files, keys, _names(home, settings))
+
+
+def _names(home: Path, settings: Settings) -> HostNames:
+    place = settings.name_server_place
+    if place is None:
+        return NoHostNames()
+    return LinuxHostNames(*place, log=home / "names.log", unprivileged=os.geteuid() == 0)
 
 
 def machine_user() -> tuple[int, int, tuple[int, ...]] | None:

@@ -7,6 +7,8 @@ from typing import Final
 from bakehouse.bootstrap.drivers import make_drivers
 from bakehouse.bootstrap.home import prepare_home
 from bakehouse.bootstrap.host_memory import capacity_of, host_memory_mib
+from bakehouse.domain.public_names import PUBLIC_DOMAIN
+from bakehouse.drivers.network.linux.host_names import resolves_public_names
 from bakehouse.drivers.process import ProcessFailed
 from bakehouse.ports.hypervisor import GuestSupport
 from bakehouse.ports.network import NetworkUnavailable
@@ -21,6 +23,9 @@ class HostCheck:
     fine: bool
     detail: str
 
+
+#: Nobody waits longer for a resolver that does not answer.
+_LOOKUP_DEADLINE_S: Final = 3.0
 
 #: Architecture -> what to install for it, as Debian and Ubuntu name it.
 _GUEST_PACKAGES: Final = {
@@ -61,6 +66,18 @@ def _memory_check(settings: Settings) -> HostCheck:
     return HostCheck(name="memory", fine=limit > 0, detail=detail)
 
 
+async def _names_check(settings: Settings) -> HostCheck:
+    """Say what PublicDnsName is. Addresses serve as well as names, so it is no problem."""
+    if settings.simulate or settings.name_server_place is None:
+        detail = "PublicDnsName is the address itself"
+    elif await resolves_public_names(deadline_s=_LOOKUP_DEADLINE_S):
+        detail = f"this host resolves names below {PUBLIC_DOMAIN}, and PublicDnsName is such a name"
+    else:
+        detail = f"PublicDnsName is the address itself, as this host resolves nothing below {PUBLIC_DOMAIN}"
+        detail += "; to have names: `bakehouse names`"
+    return HostCheck(name="public names", fine=True, detail=detail)
+
+
 async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
     """Ask the drivers what this host can do; what they cannot find out is a problem, said in their words."""
     prepare_home(home)
@@ -85,6 +102,7 @@ async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
         network = await drivers.network.capabilities()
         checks.append(HostCheck(name="network", fine=True, detail=f"{network.mode}; outside: {network.outside}"))
         checks.append(HostCheck(name="public addresses", fine=True, detail=network.public_addresses))
+        checks.append(await _names_check(settings))
     except (NetworkUnavailable, OSError) as err:
         checks.append(HostCheck(name="network", fine=False, detail=str(err)))
     return checks

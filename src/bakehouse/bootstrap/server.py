@@ -26,7 +26,6 @@ from bakehouse.bootstrap.host_memory import capacity_of
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers.volumes.archive import PackedArchive
 from bakehouse.imds.service import MetadataService
-from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.reconcile.reconciler import Reconciler
 from bakehouse.sagas.catalogue import SAGAS
@@ -99,7 +98,7 @@ async def running_server(
         terminate_deadline_s=min(settings.stop_timeout_s, _TERMINATE_TIMEOUT_S),
     )
     engine = SagaEngine(context, SAGAS, checkpoint)
-    app = _app(home, settings, context, engine, drivers.keys)
+    app = _app(home, settings, context, engine, drivers)
     app_of.append(app)
     boot_id = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
     seen_boot = home / "boot-id"
@@ -111,6 +110,7 @@ async def running_server(
     )
     endpoint = Endpoint(app, page_key=_derived(secret, "pages"), home_region=settings.region, now=now)
     try:
+        await drivers.names.start()
         await reconciler.start()
         seen_boot.write_text(boot_id)
         watching = asyncio.create_task(reconciler.run(), name="reconciler")
@@ -124,12 +124,13 @@ async def running_server(
         await engine.suspend()
         await engine.settle()
         await metadata.close_all()
+        await drivers.names.close()
         await drivers.network.close()
         await drivers.hypervisor.close()
         store.close()
 
 
-def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngine, keys: KeyStore) -> App:
+def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngine, drivers: Drivers) -> App:
     """Make the use cases, over the records and drivers that the sagas have."""
     return App(
         AppContext(
@@ -145,7 +146,8 @@ def _app(home: Path, settings: Settings, context: SagaContext, engine: SagaEngin
             objects=context.objects,
             archive=context.archive,
             disk_files=context.disk_files,
-            keys=keys,
+            keys=drivers.keys,
+            host_names=drivers.names,
             transfers=context.transfers,
             capacity=capacity_of(settings),
         )

@@ -12,6 +12,7 @@ from bakehouse.cli import (
     image_commands,
     instance_commands,
     key_commands,
+    name_commands,
     server_commands,
     spot_commands,
     ssh_commands,
@@ -37,6 +38,7 @@ for command in (
     account_commands.env,
     instance_commands.launch,
     console_commands.console,
+    name_commands.names,
 ):
     app.command()(command)
 app.command(context_settings={"allow_extra_args": True})(ssh_commands.ssh)

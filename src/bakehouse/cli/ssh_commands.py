@@ -10,16 +10,17 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, home_of
-from bakehouse.cli.ssh_target import SERIAL_HOSTS, SERIAL_PORT, Targets
+from bakehouse.cli.ssh_target import PUBLIC_NAMES, Targets
 from bakehouse.cli.terminal import CommandFailed, note, print_text
+from bakehouse.domain.public_names import address_of
 
 UserOption = Annotated[str | None, typer.Option("--user", "-l", help="Whom to log in as.")]
 IdentityOption = Annotated[Path | None, typer.Option("--identity", "-i", help="The private key's file.")]
 ViaOption = Annotated[str | None, typer.Option("--via", help="An instance to go through, for one that is private.")]
 
 _INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{17}")
-#: An operand of scp that is on an instance: `[USER@]i-...:PATH`.
-_REMOTE: Final = re.compile(r"(?:[^/@:]+@)?(i-[0-9a-f]{17}):")
+#: An operand of scp that is on an instance: `[USER@]i-...:PATH`, or with a public name.
+_REMOTE: Final = re.compile(r"(?:[^/@:]+@)?(i-[0-9a-f]{17}|ec2-[\d-]+\.[a-z0-9.-]+):")
 _FORWARD: Final = re.compile(r"(?:(\d+):)?(?:([^:\s]+):)?(\d+)")
 _PORT_MAX: Final = 65_535
 
@@ -80,10 +81,7 @@ def forward(
 
 def ssh_config(
     instance_id: Annotated[
-        str | None,
-        typer.Argument(
-            help="Write down where this one is, or with `.port0` its serial console; ssh itself asks for it."
-        ),
+        str | None, typer.Argument(help="Write down where this one is; ssh itself asks for it.")
     ] = None,
     home: HomeOption = None,
     install: Annotated[bool, typer.Option("--install", help="Include it in ~/.ssh/config.")] = False,
@@ -91,12 +89,10 @@ def ssh_config(
     """Print what makes plain `ssh i-...`, `scp`, `rsync` and others reach instances, or install it."""
     where = home_of(home)
     if instance_id is not None:
-        reached = instance_id.removesuffix(SERIAL_PORT)
-        if not _INSTANCE_ID.fullmatch(reached):
-            raise CommandFailed(f"`{instance_id}` is no instance's id")
+        if not _INSTANCE_ID.fullmatch(instance_id) and address_of(instance_id) is None:
+            raise CommandFailed(f"`{instance_id}` is no instance's id or public name")
         with Targets.of_home(home_of(home)) as targets:
-            write = targets.write_block if reached == instance_id else targets.write_serial_block
-            write(reached)
+            targets.write_block(instance_id)
         return
     snippet = _snippet(where)
     if not install:
@@ -124,8 +120,7 @@ def _snippet(home: Path) -> str:
     ask = shlex.join([sys.executable, "-m", "bakehouse", "ssh-config", "--home", str(home)])
     return (
         f"# Written by bakehouse ssh-config for the home {home}.\n"
-        f'Match host i-????????????????? exec "{ask} %h"\n'
-        f'Match host {SERIAL_HOSTS} user i-?????????????????{SERIAL_PORT} exec "{ask} %r"\n'
+        f'Match host i-?????????????????,{PUBLIC_NAMES} exec "{ask} %h"\n'
         "Match all\n"
         f'  Include "{home}/ssh/*.conf"\n'
     )

@@ -15,15 +15,13 @@ from typing import Any, Final
 from bakehouse.cli.home import ControlClient, control, credentials_of
 from bakehouse.cli.image_imports import USER_TAG
 from bakehouse.cli.terminal import CommandFailed
+from bakehouse.domain.public_names import PUBLIC_DOMAIN, address_of
+
+#: What ssh_config knows public names by.
+PUBLIC_NAMES: Final = f"ec2-*.{PUBLIC_DOMAIN}"
 
 _DEFAULT_USER: Final = "ec2-user"
 _SSH_PORT: Final = 22
-
-#: EC2's names of its serial consoles, and what the names of users there end with. Source: EC2 User Guide, "Connect to
-#: the EC2 Serial Console".
-SERIAL_HOSTS: Final = "serial-console.ec2-instance-connect.*.aws"
-SERIAL_PORT: Final = ".port0"
-_SERIAL_ALIAS: Final = "bakehouse-serial-console"
 
 #: Source: cloud-init, `write-ssh-key-fingerprints`; what is between is a public key a line.
 _HOST_KEYS: Final = re.compile(rb"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
@@ -82,16 +80,18 @@ class Targets:
             yield cls(home, client, server)
 
     def find(
-        self, instance_id: str, *, user: str | None = None, identity: Path | None = None, via: str | None = None
+        self, named: str, *, user: str | None = None, identity: Path | None = None, via: str | None = None
     ) -> Target:
         """Return how to reach an instance, by another one of its network if `via` names one.
 
-        The key is for both; the other one's user is always its image's.
+        Both are named by id or by public name, whether this host resolves that or not. The key is for both; the other
+        one's user is always its image's.
 
         Raises:
             CommandFailed: It does not run, or has no public address and no other way is named.
         """
-        instance = self._instance(instance_id)
+        instance = self._instance(named)
+        instance_id = instance["InstanceId"]
         state = instance["State"]["Name"]
         if state not in ("pending", "running"):
             raise CommandFailed(f"{instance_id} is {state}", "look at what runs: `aws ec2 describe-instances`")
@@ -118,41 +118,15 @@ class Targets:
             proxy_command=proxy,
         )
 
-    def write_block(self, instance_id: str) -> None:
+    def write_block(self, named: str) -> None:
         """Write the block of ssh_config that stands for an instance, or remove what stood for one that is gone."""
-        path = self._folder() / f"{instance_id}.conf"
+        path = self._folder() / f"{named}.conf"
         try:
-            target = self.find(instance_id)
+            target = self.find(named)
         except CommandFailed:
             path.unlink(missing_ok=True)
             raise
-        lines = [f"Host {instance_id}", *(f"  {name} {value}" for name, value in target.options())]
-        _write(path, "\n".join(lines) + "\n")
-
-    def write_serial_block(self, instance_id: str) -> None:
-        """Write the block of ssh_config by which EC2's name of serial consoles leads here, for one instance alone.
-
-        Remove it when the server has no such instance.
-        """
-        from bakehouse.server.host_key import host_key
-
-        path = self._folder() / f"{instance_id}{SERIAL_PORT}.conf"
-        try:
-            self.server.get_bytes(f"/instances/{instance_id}/console")
-        except CommandFailed:
-            path.unlink(missing_ok=True)
-            raise
-        address, port = self.server.get("/status")["serial_console"].split(":")
-        known_hosts = self._folder() / "serial-console.known_hosts"
-        _write(known_hosts, f"{_SERIAL_ALIAS} {host_key(self.home / 'serial-console.key').public}\n")
-        options = (
-            f"HostName {address}",
-            f"Port {port}",
-            f"HostKeyAlias {_SERIAL_ALIAS}",
-            f'UserKnownHostsFile "{known_hosts}"',
-            "StrictHostKeyChecking yes",
-        )
-        lines = [f"Match originalhost {SERIAL_HOSTS} user {path.stem}", *(f"  {option}" for option in options)]
+        lines = [f"Host {named}", *(f"  {name} {value}" for name, value in target.options())]
         _write(path, "\n".join(lines) + "\n")
 
     def _proxy(self, via: str, identity: Path | None) -> str:
@@ -175,9 +149,17 @@ class Targets:
             _write(known_hosts, "".join(f"{instance_id} {key.decode()}\n" for key in keys))
         return bool(keys)
 
-    def _instance(self, instance_id: str) -> Mapping[str, Any]:
-        found = self.client.describe_instances(InstanceIds=[instance_id])
-        instance: Mapping[str, Any] = found["Reservations"][0]["Instances"][0]
+    def _instance(self, named: str) -> Mapping[str, Any]:
+        address = address_of(named)
+        wanted: dict[str, Any] = {"InstanceIds": [named]}
+        if address is not None:
+            wanted = {"Filters": [{"Name": "network-interface.addresses.association.public-ip", "Values": [address]}]}
+        found = self.client.describe_instances(**wanted)["Reservations"]
+        if not found:
+            raise CommandFailed(
+                f"no instance has the address {address}", "see which are in use: `bakehouse names --hosts`"
+            )
+        instance: Mapping[str, Any] = found[0]["Instances"][0]
         return instance
 
     def _user_of(self, image_id: str) -> str:

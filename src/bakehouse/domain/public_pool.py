@@ -15,6 +15,10 @@ from typing import Final
 _FIRST: Final = IPv4Network("127.16.0.0/22")
 _POOLS: Final = (254 - 16 + 1) * 256 // 4
 
+#: The bounds of all pools together.
+FIRST_ADDRESS: Final = "127.16.0.0"
+LAST_ADDRESS: Final = "127.254.255.255"
+
 
 def public_pool(home: PurePath) -> IPv4Network:
     """Return the /22 of public addresses that belongs to a data directory.

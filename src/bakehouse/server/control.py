@@ -29,6 +29,7 @@ from bakehouse.domain.spot_request import NOTICE
 from bakehouse.server import serial_socket
 from bakehouse.server.event_control import EventControl
 from bakehouse.server.key_control import KeyControl
+from bakehouse.server.name_control import NameControl
 from bakehouse.server.storage_control import StorageControl
 
 Progress = Callable[[float], None]
@@ -72,6 +73,7 @@ class Control:
                 *StorageControl(self._app.storage).routes(),
                 *EventControl(self._app.instance_events).routes(),
                 *KeyControl(self._app.keys).routes(),
+                *NameControl(self._app.public_names).routes(),
                 Route("/instances/{instance_id}/console", self._console),
                 WebSocketRoute("/instances/{instance_id}/serial", self._serial),
                 Route("/instances/{instance_id}/sysrq", self._sysrq, methods=["POST"]),

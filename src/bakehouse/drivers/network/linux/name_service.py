@@ -163,7 +163,7 @@ class NameService:
     def __init__(self, files: Path, *, unprivileged: bool) -> None:
         self._files = files
         self._domain = ""
-        self._user, self._group = _nobody() if unprivileged else ("", "")
+        self._user, self._group = nobody() if unprivileged else ("", "")
         self._program = programs.find("dnsmasq") or "dnsmasq"
         self._argv: list[str] = []
         #: dnsmasq's pid and start time: the pid file is gone when the home is. One may run from an agent before us.
@@ -250,7 +250,7 @@ def _identity(pid: int | None) -> tuple[int, int] | None:
     return None if pid is None or started is None else (pid, started)
 
 
-def _nobody() -> tuple[str, str]:
+def nobody() -> tuple[str, str]:
     """Return the unprivileged user's and group's names; the group is `nogroup` on Debian, `nobody` on Fedora."""
     user = pwd.getpwnam("nobody")
     return user.pw_name, grp.getgrgid(user.pw_gid).gr_name
