@@ -13,6 +13,7 @@ from bakehouse.cli.main import app
 from bakehouse.cli.ssh_target import Targets
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.public_names import public_name
+from bakehouse.server.host_key import host_key
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKRDgtzVR0GDNghfHARj5nMGdK6SSQnxU+wb5MNPePkw"
 OTHER_KEY = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA=="
@@ -26,7 +27,8 @@ class _Control:
         self.host_port = 22
 
     def get(self, path: str) -> Any:
-        return {"public_ip": "127.9.9.9", "port": 22, "host_port": self.host_port, "path": path}
+        place = {"public_ip": "127.9.9.9", "port": 22, "host_port": self.host_port, "path": path}
+        return {"serial_console": "127.0.0.1:8722"} if path == "/status" else place
 
     def get_bytes(self, _path: str) -> bytes:
         return self.console
@@ -223,7 +225,7 @@ def test_a_public_name_that_nobody_has_is_refused(desk: Desk) -> None:
 def test_ssh_itself_reads_of_public_names_too(desk: Desk, instance_id: str) -> None:
     name = name_of(desk, instance_id)
 
-    read = ssh_reads(desk, name)
+    read = ssh_reads(desk, name, name)
 
     assert (read["hostname"], read["hostkeyalias"]) == ("127.9.9.9", instance_id)
     assert "ec2-*.bakehouse.internal" in desk("ssh-config").stdout
@@ -235,23 +237,53 @@ def test_a_stopped_instance_is_refused(desk: Desk, instance_id: str) -> None:
     assert desk.failure("ssh", instance_id).message == f"{instance_id} is stopped"
 
 
-def ssh_reads(desk: Desk, instance_id: str) -> dict[str, str]:
+def ssh_reads(desk: Desk, asked: str, destination: str) -> dict[str, str]:
     """Return what OpenSSH makes of the configuration; the question that it would ask us was asked already."""
-    desk("ssh-config", instance_id)
+    desk("ssh-config", asked)
     lines = desk("ssh-config").stdout.splitlines()
     config = desk.home / "ssh_config"
     config.write_text("\n".join(line for line in lines if not line.startswith("Match host")) + "\n")
-    argv = ["ssh", "-G", "-F", str(config), instance_id]
+    argv = ["ssh", "-G", "-F", str(config), destination]
     said = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
     return dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
 
 
 def test_ssh_itself_reads_the_same_of_its_configuration(desk: Desk, instance_id: str) -> None:
-    read = ssh_reads(desk, instance_id)
+    read = ssh_reads(desk, instance_id, instance_id)
 
     assert (read["hostname"], read["user"], read["hostkeyalias"]) == ("127.9.9.9", "admin", instance_id)
     assert read["userknownhostsfile"] == f"{desk.home}/ssh/{instance_id}.known_hosts"
     assert read["identityfile"] == f"{desk.home}/keys/mine.pem"
+
+
+def test_a_serial_console_has_ec2s_name(desk: Desk, instance_id: str) -> None:
+    key = host_key(desk.home / "serial-console.key").public
+    user = f"{instance_id}.port0"
+
+    read = ssh_reads(desk, user, f"{user}@serial-console.ec2-instance-connect.eu-west-1.aws")
+
+    assert (read["hostname"], read["port"], read["user"]) == ("127.0.0.1", "8722", user)
+    known_hosts = Path(read["userknownhostsfile"]).read_text()
+    assert known_hosts == f"{read['hostkeyalias']} {key}\n"
+
+
+def test_serial_consoles_of_other_instances_stay_ec2s(desk: Desk, instance_id: str) -> None:
+    host = "serial-console.ec2-instance-connect.eu-west-1.aws"
+
+    read = ssh_reads(desk, f"{instance_id}.port0", f"i-0123456789abcdef0.port0@{host}")
+
+    assert read["hostname"] == host
+
+
+def test_a_serial_console_of_nobody_is_not_written_down(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_path: str) -> bytes:
+        raise CommandFailed("The instance ID does not exist")
+
+    monkeypatch.setattr(desk.control, "get_bytes", missing)
+
+    desk.failure("ssh-config", "i-0123456789abcdef0.port0")
+
+    assert list((desk.home / "ssh").iterdir()) == []
 
 
 def test_what_was_written_down_of_an_instance_goes_with_it(desk: Desk, instance_id: str) -> None:

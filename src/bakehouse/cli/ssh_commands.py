@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, home_of
-from bakehouse.cli.ssh_target import PUBLIC_NAMES, Targets
+from bakehouse.cli.ssh_target import PUBLIC_NAMES, SERIAL_HOSTS, SERIAL_PORT, Targets
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 from bakehouse.domain.public_names import address_of
 
@@ -81,7 +81,10 @@ def forward(
 
 def ssh_config(
     instance_id: Annotated[
-        str | None, typer.Argument(help="Write down where this one is; ssh itself asks for it.")
+        str | None,
+        typer.Argument(
+            help="Write down where this one is, or with `.port0` its serial console; ssh itself asks for it."
+        ),
     ] = None,
     home: HomeOption = None,
     install: Annotated[bool, typer.Option("--install", help="Include it in ~/.ssh/config.")] = False,
@@ -89,10 +92,12 @@ def ssh_config(
     """Print what makes plain `ssh i-...`, `scp`, `rsync` and others reach instances, or install it."""
     where = home_of(home)
     if instance_id is not None:
-        if not _INSTANCE_ID.fullmatch(instance_id) and address_of(instance_id) is None:
+        reached = instance_id.removesuffix(SERIAL_PORT)
+        if not _INSTANCE_ID.fullmatch(reached) and address_of(instance_id) is None:
             raise CommandFailed(f"`{instance_id}` is no instance's id or public name")
         with Targets.of_home(home_of(home)) as targets:
-            targets.write_block(instance_id)
+            write = targets.write_block if reached == instance_id else targets.write_serial_block
+            write(reached)
         return
     snippet = _snippet(where)
     if not install:
@@ -121,6 +126,7 @@ def _snippet(home: Path) -> str:
     return (
         f"# Written by bakehouse ssh-config for the home {home}.\n"
         f'Match host i-?????????????????,{PUBLIC_NAMES} exec "{ask} %h"\n'
+        f'Match host {SERIAL_HOSTS} user i-?????????????????{SERIAL_PORT} exec "{ask} %r"\n'
         "Match all\n"
         f'  Include "{home}/ssh/*.conf"\n'
     )

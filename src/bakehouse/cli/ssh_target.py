@@ -23,6 +23,12 @@ PUBLIC_NAMES: Final = f"ec2-*.{PUBLIC_DOMAIN}"
 _DEFAULT_USER: Final = "ec2-user"
 _SSH_PORT: Final = 22
 
+#: EC2's names of its serial consoles, and what the names of users there end with. Source: EC2 User Guide, "Connect to
+#: the EC2 Serial Console".
+SERIAL_HOSTS: Final = "serial-console.ec2-instance-connect.*.aws"
+SERIAL_PORT: Final = ".port0"
+_SERIAL_ALIAS: Final = "bakehouse-serial-console"
+
 #: Source: cloud-init, `write-ssh-key-fingerprints`; what is between is a public key a line.
 _HOST_KEYS: Final = re.compile(rb"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
 _PUBLIC_KEY: Final = re.compile(rb"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*)(?:\s|$)")
@@ -127,6 +133,32 @@ class Targets:
             path.unlink(missing_ok=True)
             raise
         lines = [f"Host {named}", *(f"  {name} {value}" for name, value in target.options())]
+        _write(path, "\n".join(lines) + "\n")
+
+    def write_serial_block(self, instance_id: str) -> None:
+        """Write the block of ssh_config by which EC2's name of serial consoles leads here, for one instance alone.
+
+        Remove it when the server has no such instance.
+        """
+        from bakehouse.server.host_key import host_key
+
+        path = self._folder() / f"{instance_id}{SERIAL_PORT}.conf"
+        try:
+            self.server.get_bytes(f"/instances/{instance_id}/console")
+        except CommandFailed:
+            path.unlink(missing_ok=True)
+            raise
+        address, port = self.server.get("/status")["serial_console"].split(":")
+        known_hosts = self._folder() / "serial-console.known_hosts"
+        _write(known_hosts, f"{_SERIAL_ALIAS} {host_key(self.home / 'serial-console.key').public}\n")
+        options = (
+            f"HostName {address}",
+            f"Port {port}",
+            f"HostKeyAlias {_SERIAL_ALIAS}",
+            f'UserKnownHostsFile "{known_hosts}"',
+            "StrictHostKeyChecking yes",
+        )
+        lines = [f"Match originalhost {SERIAL_HOSTS} user {path.stem}", *(f"  {option}" for option in options)]
         _write(path, "\n".join(lines) + "\n")
 
     def _proxy(self, via: str, identity: Path | None) -> str:
