@@ -291,7 +291,7 @@ def test_a_file_that_changes_in_the_middle_is_fetched_anew(puller: Puller, reque
 def test_a_length_that_is_not_true_is_not_believed(puller: Puller, request: pytest.FixtureRequest) -> None:
     puller.publish("cirros-0.6", own_disk(request), architecture="arm64", claimed_bytes=1000)
 
-    assert "the md5 of" in puller.refused("cirros-0.6", "--arch", "arm64")
+    assert "the sha256 of" in puller.refused("cirros-0.6", "--arch", "arm64")
     assert puller.left() == []
 
 

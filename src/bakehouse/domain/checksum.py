@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: Hexadecimal digits of a checksum, by algorithm. MD5 is no proof against malice; one publisher has no other.
-DIGITS: Final = {"md5": 32, "sha256": 64, "sha512": 128}
+#: Hexadecimal digits of a checksum, by algorithm.
+DIGITS: Final = {"sha256": 64, "sha512": 128}
 
 _BEGIN_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 _BEGIN_SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"
@@ -43,7 +43,7 @@ def checksum_of(text: str) -> Checksum:
     """
     algorithm, _, digits = text.rpartition(":")
     algorithm = algorithm or "sha256"
-    if algorithm not in ("sha256", "sha512"):
+    if algorithm not in DIGITS:
         raise UnknownChecksum(f"`{algorithm}` is not a checksum that is known")
     if not _is_digest(digits, algorithm):
         raise UnknownChecksum(f"`{digits}` is no {algorithm} checksum: it has to be {DIGITS[algorithm]} hex digits")

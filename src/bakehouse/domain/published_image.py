@@ -2,6 +2,17 @@
 
 Each is known by a name and an architecture. Where the publisher has a folder that always holds the newest, the file's
 name is a pattern, and what it stands for today is read from the publisher's list of checksums.
+
+None of these addresses could be tried from where Bakehouse is made. Each is one that others fetched from in October
+2026, and the list of checksums has the form that they read:
+
+- Debian, Ubuntu, Fedora, Rocky Linux: lima-vm/lima, `templates/_images` and `hack/update-template-*.sh`; the lists
+  `SHA512SUMS`, `SHA256SUMS`, `Fedora-Cloud-44-1.7-x86_64-CHECKSUM`, `CHECKSUM` in Packer templates' `iso_checksum`.
+- Alpine: alpinelinux.org/cloud. From 3.24.2 on its files have other names (`alpine-3.24.2-x86_64-cloudinit-r0.qcow2`),
+  which say nothing of the firmware that they boot by; those of 3.24.1 stay where they are.
+- Amazon Linux 2023: AL2023 User Guide, "outside-ec2-download"; boxcutter/kvm for `SHA256SUMS`.
+- FreeBSD: release announcement of 14.5 and 15.1; `CHECKSUM.SHA512` as `sha512` writes it.
+- CirrOS: download.cirros-cloud.net/0.6.3/SHA256SUMS.
 """
 
 import csv

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bakehouse.domain.checksum import DIGITS, UnusableChecksums
+from bakehouse.domain.checksum import DIGITS, Checksum, UnusableChecksums
 from bakehouse.domain.image_boot import BOOT_MODES
 from bakehouse.domain.public_parameter import check_public_parameter_name
 from bakehouse.domain.published_image import PUBLISHED_IMAGES, PublishedImage, architectures_of
@@ -43,8 +43,8 @@ def test_no_two_images_share_what_is_to_be_their_own(wanted: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04", "alpine-3.24", "fedora-44", "rocky-9",
-     "amazon-linux-2023", "freebsd-14", "cirros-0.6"],
+    ["debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04", "ubuntu-26.04", "alpine-3.24", "fedora-44", "rocky-9",
+     "amazon-linux-2023", "freebsd-14", "freebsd-15", "cirros-0.6"],
 )  # fmt: skip
 def test_each_system_is_there_for_both_architectures(name: str) -> None:
     assert architectures_of(name) == ["x86_64", "arm64"]
@@ -74,6 +74,42 @@ def test_of_a_folder_that_holds_the_newest_the_file_is_read_from_the_list() -> N
 
     assert found[0] == "al2023-kvm-2023.11.20260406.2-kernel-6.1-x86_64.xfs.gpt.qcow2"
     assert found[1].digits == newer
+
+
+#: Lines of the publishers' lists of October 2026, as others quote them, with other digits.
+LISTS = {
+    "debian-13": "{0}  debian-13-generic-amd64.qcow2\n{1}  debian-13-genericcloud-amd64.qcow2\n",
+    "ubuntu-26.04": "{0} *ubuntu-26.04-server-cloudimg-amd64.ova\n{1} *ubuntu-26.04-server-cloudimg-amd64.img\n",
+    "alpine-3.24": "{1}\n",
+    "fedora-44": (
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
+        "# Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2: 596115456 bytes\n"
+        "SHA256 (Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2) = {1}\n"
+        "-----BEGIN PGP SIGNATURE-----\n\niQIzBAEBCAAdFiEE\n-----END PGP SIGNATURE-----\n"
+    ),
+    "rocky-9": (
+        "# Rocky-9-EC2-Base.latest.x86_64.qcow2: 645988352 bytes\nSHA256 (Rocky-9-EC2-Base.latest.x86_64.qcow2) = {0}\n"
+        "# Rocky-9-GenericCloud-Base.latest.x86_64.qcow2: 645988352 bytes\n"
+        "SHA256 (Rocky-9-GenericCloud-Base.latest.x86_64.qcow2) = {1}\n"
+    ),
+    "amazon-linux-2023": "{1}  al2023-kvm-2023.12.20260930.0-kernel-6.1-x86_64.xfs.gpt.qcow2\n",
+    "freebsd-15": (
+        "SHA512 (FreeBSD-15.1-RELEASE-amd64-BASIC-CLOUDINIT-ufs.raw.xz) = {0}\n"
+        "SHA512 (FreeBSD-15.1-RELEASE-amd64-BASIC-CLOUDINIT-ufs.qcow2.xz) = {1}\n"
+    ),
+    "cirros-0.6": "{1}  cirros-0.6.3-x86_64-disk.img\n{0}  cirros-0.6.3-aarch64-disk.img\n",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_each_publishers_list_is_read_as_it_writes_it(name: str) -> None:
+    image = PUBLISHED_IMAGES[name, "x86_64"]
+    other, wanted = "0" * DIGITS[image.algorithm], "72e10d97" * (DIGITS[image.algorithm] // 8)
+
+    file, checksum = image.newest(LISTS[name].format(other, wanted))
+
+    assert checksum == Checksum(image.algorithm, wanted)
+    assert file.startswith(image.file.partition("*")[0])
 
 
 @pytest.mark.parametrize("name", ["other.qcow2", "../debian-12-genericcloud-amd64.qcow2"])
