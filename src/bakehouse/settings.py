@@ -16,7 +16,7 @@ from bakehouse.domain.region import DEFAULT_REGION, REGIONS
 
 DEFAULT_PORT: Final = 8773
 NetworkMode = Literal["auto", "root", "rootless"]
-_ACCELERATORS: Final = ("auto", "kvm", "tcg")
+_ACCELERATORS: Final = ("auto", "hvf", "kvm", "tcg")
 _PORT_MAX: Final = 65_535
 
 
@@ -31,7 +31,7 @@ class Settings:
     region: str = DEFAULT_REGION
     """The home region: that of the first account's profile."""
     accelerator: str = "auto"
-    """`auto` (tried out), `kvm` or `tcg`."""
+    """`auto` (tried out), `kvm`, `hvf` (macOS) or `tcg`."""
     network: NetworkMode = "auto"
     """`auto`, `root` or `rootless`."""
     simulate: bool = False

@@ -280,3 +280,29 @@ def test_a_host_that_cannot_read_variables_says_so(shop: Shop, monkeypatch: pyte
 
     with refused("Unsupported"):
         uefi_data(shop, instance_id)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (None, "This host cannot run x86_64 machines."),
+        (frozenset({"legacy-bios"}), "This host has no uefi firmware for x86_64 machines."),
+    ],
+)
+def test_a_host_without_emulator_or_firmware_says_so_at_launch_and_nothing_is_pending(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, lacking: frozenset[str] | None, reason: str
+) -> None:
+    image_id = registered(shop)
+    hypervisor = shop.running.drivers.hypervisor
+    assert isinstance(hypervisor, FakeHypervisor)
+    if lacking is None:
+        monkeypatch.delitem(hypervisor.guests, "x86_64")
+    else:
+        monkeypatch.setitem(hypervisor.guests, "x86_64", replace(hypervisor.guests["x86_64"], boot_modes=lacking))
+
+    with pytest.raises(ClientError) as error:
+        shop.launch_ids(ImageId=image_id, MinCount=1, MaxCount=1, InstanceType="t3.micro")
+
+    assert refusal(error) == "Unsupported"
+    assert error.value.response["Error"]["Message"] == f"{reason} `bakehouse doctor` says what to install."
+    assert shop.ec2.describe_instances()["Reservations"] == []

@@ -4,12 +4,16 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.vm import signed_image
 from tests.vm.guest import Guest
 from tests.vm.host import Host
 from tests.vm.signed_image import Keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import ArchitectureValuesType
 
 pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -34,22 +38,23 @@ def kernel(folder: Path) -> Path:
     return signed_image.unified_kernel(folder / "kernel")
 
 
-def launched(host: Host, keys: Keys, disk: Path) -> Guest:
+def launched(host: Host, keys: Keys, disk: Path, architecture: "ArchitectureValuesType" = "x86_64") -> Guest:
     """Register a disk as an image with these keys enrolled, and launch it."""
+    on_arm = architecture == "arm64"
     imported = host.bakehouse("image", "import", str(disk), "--name", disk.stem).stdout.strip()
     (image,) = host.ec2.describe_images(ImageIds=[imported])["Images"]
     snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     image_id = host.ec2.register_image(
         Name=f"{disk.stem} with keys",
-        Architecture="x86_64",
+        Architecture=architecture,
         RootDeviceName="/dev/xvda",
         BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id}}],
         BootMode="uefi",
         TpmSupport="v2.0",
-        UefiData=keys.enrolled(),
+        UefiData=keys.enrolled(signed_image.ARM_ENTRY if on_arm else None),
         VirtualizationType="hvm",
     )["ImageId"]
-    return host.launch(image_id, InstanceType="t3.micro")
+    return host.launch(image_id, InstanceType="t4g.micro" if on_arm else "t3.micro")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,40 @@ def test_the_keys_are_among_the_instances_variables(guest: Guest, tmp_path: Path
 
 def test_what_is_not_signed_does_not_boot(host: Host, keys: Keys, kernel: Path, folder: Path) -> None:
     refused = launched(host, keys, signed_image.disk(folder / "unsigned.raw", kernel))
+
+    refused.wait_for_console("Access Denied", timeout_s=BOOT_DEADLINE_S)
+    assert "secure boot:" not in refused.console()
+
+
+@pytest.fixture(scope="module")
+def arm_parts(host: Host, folder: Path) -> tuple[Path, Path]:
+    host.image("minimal", "arm64")  # so that its packages are here
+    return signed_image.arm_parts(folder / "arm64")
+
+
+@pytest.fixture(scope="module")
+def arm_guest(host: Host, keys: Keys, arm_parts: tuple[Path, Path], folder: Path) -> Guest:
+    """An arm64 instance of a kernel that the enrolled key has signed."""
+    kernel, initrd = arm_parts
+    disk = signed_image.arm_disk(folder / "signed-arm64.raw", keys.sign(kernel), initrd)
+    started = launched(host, keys, disk, "arm64")
+    started.wait_for_console(signed_image.LAST_WORDS, timeout_s=BOOT_DEADLINE_S)
+    return started
+
+
+def test_what_is_signed_boots_securely_on_arm64(arm_guest: Guest) -> None:
+    assert (told(arm_guest, "secure boot"), told(arm_guest, "setup mode")) == ("1", "0")
+
+
+def test_an_arm64_guest_has_a_platform_module_in_which_the_keys_are_measured(arm_guest: Guest) -> None:
+    assert told(arm_guest, "module") == "2"
+    assert set(told(arm_guest, "register 7")) != {"0"}
+
+
+def test_what_is_not_signed_does_not_boot_on_arm64(
+    host: Host, keys: Keys, arm_parts: tuple[Path, Path], folder: Path
+) -> None:
+    refused = launched(host, keys, signed_image.arm_disk(folder / "unsigned-arm64.raw", *arm_parts), "arm64")
 
     refused.wait_for_console("Access Denied", timeout_s=BOOT_DEADLINE_S)
     assert "secure boot:" not in refused.console()

@@ -20,6 +20,7 @@ from bakehouse.app.snapshots import snapshot_gone
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import insufficient_capacity, invalid_combination
 from bakehouse.domain.hibernation import not_enabled
+from bakehouse.domain.image_boot import host_unable
 from bakehouse.domain.instance import (
     USER_HIBERNATE,
     USER_SHUTDOWN,
@@ -35,6 +36,7 @@ from bakehouse.domain.instance import (
 )
 from bakehouse.domain.network import public_addresses_used_up
 from bakehouse.domain.spot_request import one_time_cannot_be_stopped
+from bakehouse.ports.hypervisor import MachineUnsupported
 from bakehouse.ports.volumes import NoSuchSnapshot
 from bakehouse.sagas.machine import interfaces_of
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
@@ -101,6 +103,8 @@ class Instances:
             await self._take_back(caller, instances)
             if isinstance(failures[0], NoSuchSnapshot):
                 raise snapshot_gone(context, caller, str(failures[0])) from failures[0]
+            if isinstance(failures[0], MachineUnsupported):
+                raise host_unable(str(failures[0])) from failures[0]
             raise insufficient_capacity(
                 "We currently do not have sufficient capacity for the instances you requested: "
                 f"{next((str(failure) for failure in failures), '')}"
@@ -130,7 +134,7 @@ class Instances:
 
         Refuses those in other states (IncorrectInstanceState), and those without a root volume (InvalidParameterValue),
         all or none. InsufficientInstanceCapacity when a machine
-        did not start; its instance is stopped again, the others run.
+        did not start, Unsupported when this host cannot run it at all; its instance is stopped again, the others run.
         """
         instances = self._owned(caller, instance_ids)
         changes = [_changed(instance, InstanceEvent.START_REQUESTED) for instance in instances]
@@ -149,6 +153,8 @@ class Instances:
                     sagas.append(saga)
         outcomes = await asyncio.gather(*(self._context.sagas.run(saga) for saga in sagas), return_exceptions=True)
         for failure in outcomes:
+            if isinstance(failure, MachineUnsupported):
+                raise host_unable(str(failure)) from failure
             if failure is not None:
                 raise insufficient_capacity(f"The instance could not be started: {failure}") from failure
         return changes

@@ -44,6 +44,8 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     detail = f"{support.accelerator}, boot by {' or '.join(sorted(support.boot_modes))}"
     if support.has_secure_boot:
         detail += ", Secure Boot"
+    elif "uefi" in support.boot_modes:
+        detail += f"; for Secure Boot install a current {packages}"
     if "uefi" not in support.boot_modes:
         detail += f"; for uefi install {packages}"
     elif support.has_tpm:

@@ -86,6 +86,14 @@ def firmware_missing(architecture: str, boot_mode: str) -> Ec2Error:
     )
 
 
+def host_unable(reason: str) -> Ec2Error:
+    """Refuse a machine of which only its start tells that this host has not what it needs, such as Secure Boot.
+
+    Source: EC2 API Reference, Error codes, Unsupported.
+    """
+    return Ec2Error("Unsupported", f"{reason[:1].upper()}{reason[1:]}. `bakehouse doctor` says what to install.")
+
+
 def emulator_missing(architecture: str) -> Ec2Error:
     """Refuse an architecture that this host has no hypervisor for; the code is EC2's for what it does not offer."""
     return Ec2Error(

@@ -19,6 +19,10 @@ class MachineStartFailed(Exception):
     """The machine did not start. Nothing is left behind: no process, no socket, no tap in use."""
 
 
+class MachineUnsupported(MachineStartFailed):
+    """This host lacks a program or a firmware that such a machine needs. Nothing is left behind; so it stays."""
+
+
 class MonitorLost(Exception):
     """The outcome is unknown: the machine's monitor did not answer. Call `observe` before anything else."""
 
@@ -140,7 +144,7 @@ class GuestSupport:
     """How this host runs guests of one architecture."""
 
     accelerator: str
-    """`kvm` or `tcg`."""
+    """`kvm`, `hvf` or `tcg`."""
     accelerator_reason: str
     """One sentence: what was tried and what happened."""
     boot_modes: frozenset[str]
@@ -158,7 +162,7 @@ class HypervisorCapabilities:
     """What this host can run, and how that was found out."""
 
     accelerator: str
-    """`kvm` or `tcg`: what runs guests of the host's own architecture."""
+    """`kvm`, `hvf` or `tcg`: what runs guests of the host's own architecture."""
     accelerator_reason: str
     """One sentence: what was tried and what happened."""
     isolates: bool
@@ -192,7 +196,7 @@ class Hypervisor(Protocol):
         from the first disk.
 
         Raises:
-            MachineStartFailed: Nothing is left behind.
+            MachineStartFailed: Nothing is left behind. MachineUnsupported where this host lacks what it needs.
             MonitorLost: The outcome is unknown.
         """
         ...

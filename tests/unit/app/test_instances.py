@@ -14,7 +14,7 @@ from bakehouse.domain.caller import Caller, Idempotency
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.image import ImageState
 from bakehouse.domain.instance import InstanceState
-from bakehouse.ports.hypervisor import MachineStartFailed
+from bakehouse.ports.hypervisor import MachineStartFailed, MachineUnsupported
 
 
 def states(world: World) -> list[str]:
@@ -65,6 +65,21 @@ async def test_a_launch_that_misses_its_least_number_keeps_nothing(world: World)
     assert (refusal.value.code, refusal.value.status) == ("InsufficientInstanceCapacity", 500)
     assert "no memory" in refusal.value.message
     assert states(world) == ["terminated", "terminated"]
+    await world.assert_sound()
+
+
+async def test_a_machine_that_this_host_has_no_firmware_for_is_refused_with_a_hint(world: World) -> None:
+    lacking = MachineUnsupported("there is no UEFI that knows Secure Boot for aarch64 on this host")
+    world.fragile_hypervisor.fail("start", error=lacking)
+
+    with pytest.raises(Ec2Error) as refusal:
+        await world.launch()
+
+    assert (refusal.value.code, refusal.value.status) == ("Unsupported", 400)
+    assert refusal.value.message == (
+        "There is no UEFI that knows Secure Boot for aarch64 on this host. `bakehouse doctor` says what to install."
+    )
+    assert states(world) == ["terminated"]
     await world.assert_sound()
 
 
@@ -131,6 +146,15 @@ async def test_a_type_of_another_architecture_is_refused(world: World) -> None:
 
     assert refusal.value.code == "InvalidParameterValue"
     assert "matching architectures" in refusal.value.message
+
+
+async def test_of_the_console_the_last_64_kib_are_told(world: World) -> None:
+    (launched,) = await world.launch()
+    world.hypervisor.write_console(launched.instance.id, "first" + "x" * 64 * 1024)
+
+    console = await world.instances.console_output(world.caller, launched.instance.id)
+
+    assert console.text == b"x" * 64 * 1024
 
 
 async def test_a_region_that_was_never_used_gets_its_default_network(world: World) -> None:

@@ -112,6 +112,15 @@ def test_kvm_gives_the_hosts_processor() -> None:
     assert (values(argv, "-accel"), values(argv, "-cpu")) == (["kvm"], ["host"])
 
 
+@pytest.mark.parametrize(("host", "board"), [(HOST, "q35,vmport=off"), (ARM, "virt,gic-version=3")])
+def test_a_mac_runs_a_guest_by_hvf_without_what_only_linux_has(host: Host, board: str) -> None:
+    argv = build(machine(), DESCRIPTORS, replace(host, accelerator="hvf", is_linux=False, firmware=None))
+
+    assert (values(argv, "-accel"), values(argv, "-cpu")) == (["hvf"], ["host"])
+    assert values(argv, "-machine") == [board]
+    assert "-sandbox" not in argv
+
+
 def test_the_first_disk_is_booted_first() -> None:
     spec = machine(disks=(disk("vol-0000000000000000a"), disk("vol-0000000000000000b")))
 

@@ -25,6 +25,7 @@ from bakehouse.ports.hypervisor import (
     MachineStartFailed,
     MachineState,
     MachineStatus,
+    MachineUnsupported,
     MonitorLost,
     NotHibernated,
 )
@@ -118,6 +119,7 @@ class FakeHypervisor:
                 await self.limit_disk(spec.machine_id, disk.volume_id, disk.limits)
             return
         reason = self.failing_starts.pop(spec.machine_id, None)
+        failure = MachineStartFailed if reason is not None else MachineUnsupported
         if reason is None and spec.architecture not in self.guests:
             reason = f"there is no {spec.architecture} here"
         elif reason is None and spec.boot_mode not in self.guests[spec.architecture].boot_modes:
@@ -125,7 +127,7 @@ class FakeHypervisor:
         if reason is not None:
             self._machines.pop(spec.machine_id, None)
             self._forget_file(spec.machine_id)
-            raise MachineStartFailed(reason)
+            raise failure(reason)
         # A descriptor means nothing to a later process.
         interfaces = tuple(replace(it, connection=replace(it.connection, fd=-1)) for it in spec.interfaces)
         spec = replace(spec, interfaces=interfaces)

@@ -3,13 +3,15 @@
 That `/dev/kvm` is there and opens says little. In nested or half-virtualised hosts it may refuse the processor
 (`-cpu host` dies at once), or emulate every instruction of the kernel and be far slower than QEMU's own
 emulation. So a guest of some bytes must say one letter and leave within a second. An architecture that is not the
-host's own is emulated, which needs no proof.
+host's own is emulated, which needs no proof. On macOS the same guest proves HVF (`kernel_hypervisor.py`).
 """
 
 import asyncio
 import os
 import re
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,10 +19,11 @@ from typing import Final
 import msgspec
 
 from bakehouse.drivers import process
+from bakehouse.drivers.hypervisor.qemu import kernel_hypervisor
+from bakehouse.drivers.hypervisor.qemu.kernel_hypervisor import KernelHypervisor
 from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 
-SETTINGS: Final = ("auto", "kvm", "tcg")
-KVM_DEVICE: Final = Path("/dev/kvm")
+SETTINGS: Final = ("auto", "hvf", "kvm", "tcg")
 PROBE_LIMIT_S: Final = 1.0
 
 _PROBE_LETTER: Final = b"K"
@@ -73,7 +76,7 @@ class Accelerator:
     """What runs the guests, and how that was found out, in one sentence."""
 
     name: str
-    """`kvm` or `tcg`."""
+    """`kvm`, `hvf` or `tcg`."""
     reason: str
 
     @property
@@ -89,7 +92,7 @@ class Circumstances:
     boot_id: str
     qemu_version: str
     device: str
-    """Who may open `/dev/kvm`, and since when."""
+    """Who may use the kernel's hypervisor, and since when."""
     user: str
     """Who QEMU runs as, with what groups."""
 
@@ -126,22 +129,25 @@ def judge(name: str, *, wanted: int, output: bytes, status: int | None, errors: 
 
 
 async def choose(setting: str, platform: Platform, *, version: str, cache: Path, user: QemuUser | None) -> Accelerator:
-    """Return a platform's accelerator for a setting of `auto`, `kvm` or `tcg`; only `auto` is tried out.
+    """Return a platform's accelerator for a setting of `auto`, `kvm`, `hvf` or `tcg`; only `auto` is tried out.
 
-    The verdict is kept in the file `cache` until the host boots, QEMU changes or access to KVM changes.
+    The verdict is kept in the file `cache` until the host boots, QEMU changes or access to KVM or HVF changes.
     """
     if not platform.is_native:
         return Accelerator("tcg", "The processor is not the host's own, so it is emulated.")
     if setting != "auto":
         return Accelerator(setting, "Chosen in the settings; not tried.")
-    circumstances = await asyncio.to_thread(_circumstances, version, user)
+    kernel = await kernel_hypervisor.look()
+    circumstances = _circumstances(kernel, version, user)
     verdict = await asyncio.to_thread(_read, cache)
     if verdict is not None and verdict.circumstances == circumstances:
         return verdict.accelerator
-    if KVM_DEVICE.exists():
-        accelerator = await prove("kvm", binary=platform.binary, user=user)
+    if kernel.missing is not None:
+        accelerator = Accelerator("tcg", kernel.missing)
+    elif not await offers(platform.binary, kernel.name):
+        accelerator = Accelerator("tcg", f"This QEMU was built without {kernel.name}.")
     else:
-        accelerator = Accelerator("tcg", f"There is no `{KVM_DEVICE}` on this host.")
+        accelerator = await prove(kernel.name, binary=platform.binary, user=user)
     # The cache saves a second at most; a home that cannot be written shows itself elsewhere.
     with suppress(OSError):
         await asyncio.to_thread(_write, cache, Verdict(circumstances, accelerator))
@@ -158,27 +164,44 @@ async def qemu_version(binary: str) -> str | None:
     return found[1] if found else None
 
 
+async def offers(binary: str, name: str) -> bool:
+    """Tell whether QEMU was built with an accelerator. Source: QEMU, `-accel help`: one name on each line."""
+    done = await process.run([binary, "-accel", "help"], timeout_s=30, check=False)
+    return name in done.text.split()
+
+
 async def prove(name: str, *, binary: str, user: QemuUser | None) -> Accelerator:
     """Run the test guest under an accelerator and judge it."""
-    probe = _PROBES[binary]
-    code = os.memfd_create("probe", os.MFD_CLOEXEC)
+    probe = _PROBES[Path(binary).name]
     try:
-        os.write(code, probe.code)
-        done = await process.run(
-            _probe_argv(name, binary, probe, f"/proc/self/fd/{code}"),
-            timeout_s=PROBE_LIMIT_S,
-            check=False,
-            pass_fds=[code],
-            user=None if user is None else user.uid,
-            group=None if user is None else user.gid,
-            extra_groups=() if user is None else user.groups,
-        )
+        with _file_of(probe.code) as (path, descriptors):
+            done = await process.run(
+                _probe_argv(name, binary, probe, path),
+                timeout_s=PROBE_LIMIT_S,
+                check=False,
+                pass_fds=descriptors,
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=() if user is None else user.groups,
+            )
     except process.ProcessTimedOut:
         return judge(name, wanted=probe.status, output=b"", status=None, errors="")
-    finally:
-        os.close(code)
     errors = done.stderr.decode(errors="replace")
     return judge(name, wanted=probe.status, output=done.stdout, status=done.returncode, errors=errors)
+
+
+@contextmanager
+def _file_of(code: bytes) -> Iterator[tuple[str, list[int]]]:
+    """Give the path by which QEMU, whoever it runs as, reads a guest's code, and the descriptors that it inherits."""
+    if kernel_hypervisor.host_is_linux():
+        with os.fdopen(os.memfd_create("probe", os.MFD_CLOEXEC), "wb", buffering=0) as file:
+            file.write(code)
+            yield f"/proc/self/fd/{file.fileno()}", [file.fileno()]
+        return
+    with tempfile.NamedTemporaryFile(prefix="bakehouse-probe-", buffering=0) as named:
+        os.fchmod(named.fileno(), 0o644)
+        named.write(code)
+        yield named.name, []
 
 
 def _probe_argv(name: str, binary: str, probe: Probe, code: str) -> list[str]:
@@ -193,17 +216,10 @@ def _probe_argv(name: str, binary: str, probe: Probe, code: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _circumstances(version: str, user: QemuUser | None) -> Circumstances:
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    try:
-        status = KVM_DEVICE.stat()
-        access = os.access(KVM_DEVICE, os.R_OK | os.W_OK)
-        device = f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {access} {status.st_ctime_ns}"
-    except FileNotFoundError:
-        device = "missing"
+def _circumstances(kernel: KernelHypervisor, version: str, user: QemuUser | None) -> Circumstances:
     it = user or QemuUser(os.getuid(), os.getgid(), tuple(os.getgroups()))
     who = f"{it.uid}:{it.gid} {sorted(it.groups)}"
-    return Circumstances(boot_id=boot_id, qemu_version=version, device=device, user=who)
+    return Circumstances(boot_id=kernel.boot_id, qemu_version=version, device=kernel.access, user=who)
 
 
 def _read(cache: Path) -> Verdict | None:

@@ -32,7 +32,7 @@ async def prepare(spec: MachineSpec, run: RunDirectory, platform: Platform, user
         return found
     variables = await uefi_variables.read(spec.uefi_data, user)
     found = await _find(platform, secure=variables.enrol_keys)
-    store = await uefi_variables.stored(variables, found.variables, user)
+    store = await uefi_variables.stored(variables, found, user)
     await asyncio.to_thread(run.write_variables, store, secure_boot=variables.enrol_keys)
     return found
 

@@ -7,7 +7,7 @@ from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import firmware, platform_module, uefi_variables
 from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
-from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities, MachineSpec, MachineStartFailed
+from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities, MachineSpec, MachineUnsupported
 
 
 async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> HypervisorCapabilities:
@@ -32,8 +32,8 @@ async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> 
             accelerator_reason=found.reason,
             boot_modes=boot_modes,
             has_tpm="uefi" in boot_modes and platform_module.is_installed(),
-            has_uefi_data="uefi" in boot_modes and reads_variables,
-            has_secure_boot=await asyncio.to_thread(_has_secure_boot, platform),
+            has_uefi_data=reads_variables and await asyncio.to_thread(_has_store, platform),
+            has_secure_boot=await asyncio.to_thread(_has_secure_boot, platform, found.name),
         )
         guests |= {architecture: support for architecture, its in PLATFORMS.items() if its == platform}
     return HypervisorCapabilities(
@@ -49,20 +49,27 @@ def support_of(capabilities: HypervisorCapabilities, spec: MachineSpec) -> Guest
     """Return how this host runs such a machine.
 
     Raises:
-        MachineStartFailed: It does not.
+        MachineUnsupported: It does not.
     """
     support = capabilities.guests.get(spec.architecture)
     if support is None:
-        raise MachineStartFailed(f"there is no QEMU for {spec.architecture} on this host")
+        raise MachineUnsupported(f"there is no QEMU for {spec.architecture} on this host")
     if spec.boot_mode not in support.boot_modes:
-        raise MachineStartFailed(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
+        raise MachineUnsupported(f"there is no {spec.boot_mode} firmware for {spec.architecture} on this host")
     if spec.has_tpm and not support.has_tpm:
-        raise MachineStartFailed("there is no trusted platform module on this host")
+        raise MachineUnsupported("there is no trusted platform module on this host")
     return support
 
 
-def _has_secure_boot(platform: Platform) -> bool:
-    return firmware.find(platform, secure=True) is not None
+def _has_secure_boot(platform: Platform, accelerator: str) -> bool:
+    found = firmware.find(platform, secure=True)
+    # Source: QEMU, hw/i386/x86-common.c, x86_machine_is_smm_enabled.
+    return found is not None and found.formatted is not None and not (found.needs_smm and accelerator == "hvf")
+
+
+def _has_store(platform: Platform) -> bool:
+    found = firmware.find(platform)
+    return found is not None and found.formatted is not None
 
 
 def _boot_modes(platform: Platform) -> frozenset[str]:

@@ -38,11 +38,13 @@ class Host:
 
     platform: Platform
     accelerator: str
-    """`kvm` or `tcg`."""
+    """`kvm`, `hvf` or `tcg`."""
     firmware: Firmware | None = None
     """UEFI, for machines that boot by it."""
     flush: bool = True
     """Whether guests' flushes reach the disk."""
+    is_linux: bool = True
+    """Whether it has seccomp, and can keep guests' memory out of core dumps. QEMU refuses to try elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +107,8 @@ def build(spec: MachineSpec, descriptors: Descriptors, host: Host, waking: Place
         "-no-user-config",
         "-nodefaults",
         "-display", "none",
-        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        *machine_arguments(platform, host.firmware, descriptors.variables),
+        *sandbox_arguments(host),
+        *machine_arguments(host, descriptors.variables),
         "-accel", {"tcg": "tcg,thread=multi"}.get(host.accelerator, host.accelerator),
         "-cpu", platform.emulated_cpu if host.accelerator == "tcg" else "host",
         "-smp", f"cpus={spec.vcpus},sockets=1,cores={spec.vcpus // threads},threads={threads}",
@@ -145,10 +147,20 @@ def _plugged(spec: MachineSpec) -> list[MachineInterface]:
     return [interface for interface in spec.interfaces if interface.connection.fd >= 0]
 
 
-def machine_arguments(platform: Platform, firmware: Firmware | None, variables: int | None) -> list[str]:
+def sandbox_arguments(host: Host) -> list[str]:
+    """Return what keeps a guest that took over QEMU from the system calls that QEMU does not need."""
+    if not host.is_linux:
+        return []
+    return ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+
+
+def machine_arguments(host: Host, variables: int | None) -> list[str]:
     """Return the board and its firmware: the platform's own, or UEFI in flash memory with a variable store."""
+    firmware, machine = host.firmware, host.platform.machine
+    if host.is_linux:
+        machine += ",dump-guest-core=off"
     if firmware is None or variables is None:
-        return ["-machine", platform.machine, "-boot", "strict=on"]
+        return ["-machine", machine, "-boot", "strict=on"]
     code = {"driver": "raw", "node-name": "code", "read-only": True, "file": _file(str(firmware.code))}
     smm = ",smm=on" if firmware.needs_smm else ""
     # QEMU takes no lock of a file that it was given open; nobody else opens it.
@@ -157,7 +169,7 @@ def machine_arguments(platform: Platform, firmware: Firmware | None, variables: 
         "-add-fd", f"fd={variables},set={_VARIABLES_SET}",
         "-blockdev", _json(code),
         "-blockdev", _json(store),
-        "-machine", f"{platform.machine}{smm},pflash0=code,pflash1=variables",
+        "-machine", f"{machine}{smm},pflash0=code,pflash1=variables",
         *(("-global", "driver=cfi.pflash01,property=secure,value=on") if firmware.needs_smm else ()),
         # Without a menu some builds wait five seconds for a key.
         "-boot", "strict=on,menu=on,splash-time=0",

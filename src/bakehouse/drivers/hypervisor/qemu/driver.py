@@ -20,6 +20,7 @@ from bakehouse.drivers.hypervisor.qemu import (
     command_line,
     guest_agent,
     hibernation,
+    kernel_hypervisor,
     live_disks,
     live_interfaces,
     platform_module,
@@ -74,7 +75,7 @@ class QemuHypervisor:
 
         Args:
             home: Bakehouse's home. Made when the first machine starts.
-            accelerator: `auto` to find out, or `kvm` or `tcg`.
+            accelerator: `auto` to find out, or `kvm`, `hvf` or `tcg`.
             user: Uid, gid and further groups that QEMU gets, for a server that is root. They must be able to
                 open the disks. None: QEMU runs as ourselves.
             flush: Whether guests' flushes reach the disk. Off makes tests faster; a crash of the host then
@@ -386,6 +387,11 @@ class QemuHypervisor:
     async def _launch(self, spec: MachineSpec, waking: command_line.Places | None = None) -> None:
         support = support_of(await self.capabilities(), spec)
         platform = PLATFORMS[spec.architecture]
-        host = command_line.Host(platform=platform, accelerator=support.accelerator, flush=self._flush)
+        host = command_line.Host(
+            platform=platform,
+            accelerator=support.accelerator,
+            flush=self._flush,
+            is_linux=kernel_hypervisor.host_is_linux(),
+        )
         run = self._fleet.run(spec.machine_id)
         self._fleet.machines[spec.machine_id] = await launch(spec, run, host, self._user, self._fleet.hear, waking)

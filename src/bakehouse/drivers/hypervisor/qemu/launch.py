@@ -27,12 +27,12 @@ from bakehouse.drivers.hypervisor.qemu.run_directory import (
     ProcessName,
     RunDirectory,
 )
-from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed, MonitorLost
+from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed, MachineUnsupported, MonitorLost
 
 #: QEMU answers 35 ms after its start; many starting at once on a busy host take seconds.
 ANSWER_DEADLINE_S: Final = 60.0
 
-_UNPREPARED: Final = (platform_module.ModuleFailed, boot_firmware.FirmwareMissing, uefi_variables.VariablesRefused)
+_UNPREPARED: Final = (platform_module.ModuleFailed, uefi_variables.VariablesRefused)
 
 
 async def launch(
@@ -48,7 +48,8 @@ async def launch(
     One that is `waking` has its devices in these places, and waits for its memory.
 
     Raises:
-        MachineStartFailed: Nothing is left behind, the run directory neither.
+        MachineStartFailed: Nothing is left behind, the run directory neither. MachineUnsupported where the host has
+            not the firmware.
         MonitorLost: The process neither answered nor could be ended.
     """
     machine: Machine | None = None
@@ -67,6 +68,9 @@ async def launch(
             await writing
     except MachineRuns as err:
         raise MonitorLost(f"another process holds {spec.machine_id}") from err
+    except boot_firmware.FirmwareMissing as err:
+        await _abandon(run, machine, modules, started_before=started_before)
+        raise MachineUnsupported(str(err)) from err
     except _UNPREPARED as err:
         await _abandon(run, machine, modules, started_before=started_before)
         raise MachineStartFailed(f"the machine's firmware could not be made ready: {err}") from err

@@ -44,7 +44,7 @@ class Platform:
 
 _X86: Final = Platform(
     binary="qemu-system-x86_64",
-    machine="q35,vmport=off,dump-guest-core=off",
+    machine="q35,vmport=off",
     emulated_cpu=_X86_CPU,
     firmware_architecture="x86_64",
     firmware_machine="pc-q35",
@@ -57,7 +57,8 @@ _X86: Final = Platform(
 )
 _ARM: Final = Platform(
     binary="qemu-system-aarch64",
-    machine="virt,gic-version=3,dump-guest-core=off",
+    # Memory above 4 GiB (`highmem`) is on by default, and has to be for HVF from QEMU 7.0 on (lima-vm/lima issue 680).
+    machine="virt,gic-version=3",
     emulated_cpu=_ARM_CPU,
     firmware_architecture="aarch64",
     firmware_machine="virt",

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
+from bakehouse.drivers.hypervisor.qemu.firmware import Firmware, is_volume
 
 PROGRAM: Final = "virt-fw-vars"
 
@@ -25,9 +26,6 @@ _DEADLINE_S: Final = 30.0
 
 #: The vendor of UEFI's own variables. Source: UEFI Specification, EFI_GLOBAL_VARIABLE.
 _GLOBAL: Final = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
-
-#: Source: UEFI Platform Initialization Specification, volume 3, firmware volume header: signature behind 40 bytes.
-_VOLUME_SIGNATURE: Final = slice(40, 44)
 
 
 class VariablesRefused(Exception):
@@ -43,8 +41,15 @@ class Variables:
     @property
     def enrol_keys(self) -> bool:
         """Whether there is a platform key, with which Secure Boot is in force."""
-        found: list[Mapping[str, str]] = json.loads(self.text)["variables"]
-        return any(it["name"] == "PK" and it["guid"] == _GLOBAL and it["data"] for it in found)
+        return any(it["name"] == "PK" and it["guid"] == _GLOBAL and it["data"] for it in self._all())
+
+    def names(self) -> Sequence[str]:
+        """Return what they are called."""
+        return sorted({it["name"] for it in self._all()})
+
+    def _all(self) -> Sequence[Mapping[str, str]]:
+        found: Sequence[Mapping[str, str]] = json.loads(self.text)["variables"]
+        return found
 
 
 async def is_usable(user: QemuUser | None) -> bool:
@@ -70,15 +75,23 @@ async def read(data: bytes, user: QemuUser | None) -> Variables:
         return Variables(_result(folder / "variables"))
 
 
-async def stored(variables: Variables, template: Path, user: QemuUser | None) -> bytes:
+async def stored(variables: Variables, firmware: Firmware, user: QemuUser | None) -> bytes:
     """Return a machine's flash memory: an empty one with these variables in it.
 
     Raises:
-        VariablesRefused: They do not fit.
+        VariablesRefused: They do not fit, or the firmware comes with no flash memory that could be written to.
     """
+    if firmware.formatted is None:
+        raise VariablesRefused(f"{firmware.variables} is blank")
     with _workspace(user) as folder:
         (folder / "variables").write_bytes(variables.text)
-        await _run(["--input", template, "--set-json", "variables", "--output", "store"], folder, user)
+        not_ours: list[str | Path] = []
+        if firmware.formatted != firmware.variables:
+            await _run(["--input", firmware.formatted, "--output-json", "before"], folder, user)
+            before = Variables(_result(folder / "before"))
+            not_ours = [word for name in before.names() for word in ("--delete", name)]
+        into = ["--set-json", "variables", "--output", "store"]
+        await _run(["--input", firmware.formatted, *not_ours, *into], folder, user)
         return _result(folder / "store")
 
 
@@ -88,7 +101,7 @@ async def told(store: bytes, user: QemuUser | None) -> bytes:
     Raises:
         VariablesRefused: The guest has written something else there.
     """
-    if store[_VOLUME_SIGNATURE] != b"_FVH" or any(store[:16]):
+    if not is_volume(store):
         # Anything else the program might take for a disk image that names other files.
         raise VariablesRefused("the machine's flash memory holds no variables")
     with _workspace(user) as folder:
