@@ -2,10 +2,14 @@
 
 from base64 import b64decode
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import ArchitectureValuesType
 
 pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.one_user, pytest.mark.timeout(300)]
 
@@ -15,14 +19,13 @@ MODULE = "/sys/class/tpm/tpm0"
 REGISTERS = f"cat {MODULE}/pcr-sha256/[0-7]"
 
 
-@pytest.fixture(scope="module")
-def image_id(host: Host) -> str:
-    """The minimal image, registered once more with a platform module."""
-    (image,) = host.ec2.describe_images(ImageIds=[host.image()])["Images"]
+def image_with_module(host: Host, architecture: "ArchitectureValuesType") -> str:
+    """Register the minimal image once more, with a platform module."""
+    (image,) = host.ec2.describe_images(ImageIds=[host.image("minimal", architecture)])["Images"]
     snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     return host.ec2.register_image(
-        Name="minimal with a platform module",
-        Architecture="x86_64",
+        Name=f"minimal for {architecture} with a platform module",
+        Architecture=architecture,
         RootDeviceName=image["RootDeviceName"],
         BlockDeviceMappings=[{"DeviceName": image["RootDeviceName"], "Ebs": {"SnapshotId": snapshot_id}}],
         BootMode="uefi",
@@ -32,8 +35,8 @@ def image_id(host: Host) -> str:
 
 
 @pytest.fixture(scope="module")
-def guest(host: Host, image_id: str) -> Guest:
-    launched = host.launch(image_id, InstanceType="t3.nano")
+def guest(host: Host) -> Guest:
+    launched = host.launch(image_with_module(host, "x86_64"), InstanceType="t3.nano")
     launched.wait_for_ssh()
     return launched
 
@@ -99,3 +102,13 @@ def test_a_module_that_was_stopped_is_the_same_when_it_is_started_again(host: Ho
     guest.wait_for_ssh()
 
     assert (key(), guest.run(REGISTERS)) == before
+
+
+def test_an_arm64_guest_has_one_too_that_measures_its_start(host: Host) -> None:
+    guest = host.launch(image_with_module(host, "arm64"), InstanceType="t4g.nano")
+    guest.wait_for_ssh()
+
+    assert guest.run("uname -m") == "aarch64"
+    assert guest.run(f"cat {MODULE}/tpm_version_major") == "2"
+    assert set(guest.run(f"cat {MODULE}/pcr-sha256/0")) != {"0"}
+    assert "-device tpm-tis-device,tpmdev=tpm" in " ".join(guest.machine_record()["argv"])

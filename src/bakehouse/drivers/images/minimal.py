@@ -203,16 +203,17 @@ def _link_applets(root: Path) -> None:
 
 
 def _install_modules(root: Path, unpacked: Path) -> None:
-    """Install the modules that the boot loads, and the list of them in loading order."""
+    """Install the modules that the boot loads, and the lists of them in loading order."""
     modules = _modules(unpacked)
     here = root / "lib/modules" / _release(unpacked)
     here.mkdir(parents=True)
-    order: dict[str, None] = {}
-    for name in MINIMAL.words("modules"):
-        order.update(dict.fromkeys(with_dependencies(name, modules)))
-    for name in order:
-        (here / modules[name].name).write_bytes(quick_to_load(modules[name].read_bytes()))
-    (here / "load").write_text("".join(f"{modules[name].name}\n" for name in order))
+    for words, list_file in (("modules", "load"), ("modules.tpm", "load-tpm")):
+        order: dict[str, None] = {}
+        for name in MINIMAL.words(words):
+            order.update(dict.fromkeys(with_dependencies(name, modules)))
+        for name in order:
+            (here / modules[name].name).write_bytes(quick_to_load(modules[name].read_bytes()))
+        (here / list_file).write_text("".join(f"{modules[name].name}\n" for name in order))
 
 
 def _release(unpacked: Path) -> str:
