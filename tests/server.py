@@ -32,21 +32,28 @@ _START_DEADLINE_S = 30
 SWEEP_PERIOD_S = 86400.0
 
 
-def _keep_client_classes() -> None:
-    """Let clients of a service share their class: boto3 makes its 800 methods anew for each, longer than most tests."""
-    creator: Any = botocore.client.ClientCreator
-    make = creator._create_client_class
-    known: dict[str, type] = {}
+def _share_among_clients() -> None:
+    """Let clients of a service share their class and their model.
 
-    def create(self: Any, service_name: str, service_model: Any) -> type:
+    boto3 makes 800 methods anew for each, and every shape that a request or an answer has: longer than most tests.
+    """
+    creator: Any = botocore.client.ClientCreator
+    for name in ("_create_client_class", "_load_service_model"):
+        setattr(creator, name, _made_once(getattr(creator, name)))
+
+
+def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+
+    def made(self: Any, service_name: str, *how: Any) -> Any:
         if service_name not in known:
-            known[service_name] = make(self, service_name, service_model)
+            known[service_name] = make(self, service_name, *how)
         return known[service_name]
 
-    creator._create_client_class = create
+    return made
 
 
-_keep_client_classes()
+_share_among_clients()
 
 
 class RunningServer:
