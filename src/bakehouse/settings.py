@@ -27,7 +27,7 @@ class Settings:
     port: int = DEFAULT_PORT
     """TCP port on 127.0.0.1; 0 lets the system choose."""
     serial_console_port: int | None = None
-    """TCP port on 127.0.0.1 for SSH to serial consoles; 0 lets the system choose; None is 8722, or the next free one."""
+    """TCP port on 127.0.0.1 for SSH to serial consoles; 0 lets the system choose; None is 8722, or the next free."""
     region: str = DEFAULT_REGION
     """The home region: that of the first account's profile."""
     accelerator: str = "auto"

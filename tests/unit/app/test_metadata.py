@@ -17,6 +17,7 @@ from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.instance_metadata import InstanceMetadata
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeAttachment, VolumeState
+from bakehouse.ports.host_names import NoHostNames
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
@@ -48,7 +49,8 @@ async def gathered(store: Store, *more: Any) -> InstanceMetadata:
 
 
 def of(store: Store, vpc_id: str, private_ip: str) -> InstanceMetadata | None:
-    context = cast("AppContext", SimpleNamespace(store=store, now=lambda: NOW, credentials_key=b"of tests"))
+    parts = {"store": store, "now": lambda: NOW, "credentials_key": b"of tests", "host_names": NoHostNames()}
+    context = cast("AppContext", SimpleNamespace(**parts))
     return Metadata(context, RoleSessions(context), LoginKeys(context)).of(vpc_id, private_ip)
 
 
