@@ -21,11 +21,19 @@ def set_up(folder: Path) -> None:
         subprocess.run(["mount", "--bind", str(own), str(Path(path).resolve())], check=True)
 
 
+async def proven(names: LinuxHostNames) -> bool:
+    """Tell whether it is proved within a minute: a busy host may be late once."""
+    async with asyncio.timeout(60):
+        while not (await names.check()).proven:
+            pass
+    return True
+
+
 async def look(folder: Path) -> list[str]:
     other = LinuxHostNames("127.0.0.1", 8753, log=folder / "other.log", unprivileged=False)
     asked = LinuxHostNames("127.0.0.9", 53, log=folder / "asked.log", unprivileged=False)
     before = (await other.check()).proven
-    during = (await asked.check()).proven
+    during = await proven(asked)
     program = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, stdout=asyncio.subprocess.PIPE)
     found, _ = await program.communicate()
     await asked.close()

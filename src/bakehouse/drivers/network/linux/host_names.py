@@ -16,6 +16,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from bakehouse.domain.public_names import PUBLIC_DOMAIN, public_name, public_zone
 from bakehouse.domain.public_pool import FIRST_ADDRESS, LAST_ADDRESS
 from bakehouse.domain.region import DEFAULT_REGION, REGIONS
@@ -24,11 +26,13 @@ from bakehouse.drivers.network.linux import programs
 from bakehouse.drivers.network.linux.name_service import nobody
 from bakehouse.ports.host_names import HostNamesStatus
 
+_log: Final = structlog.get_logger(__name__)
+
 #: A resolver that is asked tries for 5 s, twice, before it gives up (resolv.conf(5)); one that answers does at once.
 LOOKUP_DEADLINE_S: Final = 5.0
 
-_START_TIMEOUT_S: Final = 10.0
-_STOP_TIMEOUT_S: Final = 5.0
+_START_TIMEOUT_S: Final = 30.0
+_STOP_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.02
 
 #: How often to look while clients are told names, and while they are told addresses: then each look is a question to
@@ -129,12 +133,15 @@ class LinuxHostNames:
         async with self._turn:
             if self._process is not None and self._is_running():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._process[0], signal.SIGTERM)
+                    os.kill(self._process[0], signal.SIGKILL)  # it has nothing to save
                 await process.wait_until_gone(*self._process, timeout_s=_STOP_TIMEOUT_S)
 
     async def _watch(self) -> None:
         while True:
-            await self.check()
+            try:
+                await self.check()
+            except Exception:  # noqa: BLE001 - the next look comes all the same
+                _log.exception("could not look whether this host resolves public names")
             await asyncio.sleep(_PROVEN_PERIOD_S if self._proven else _UNPROVEN_PERIOD_S)
 
     async def _serve(self) -> None:
