@@ -147,13 +147,16 @@ async def delete_replaced(ctx: SagaContext, params: ReplaceRootVolume) -> None:
         return
     if await _has_bytes(ctx, volume.id):
         async with ctx.store.transaction() as tx:
-            if keep(ctx.store, tx, volume, ctx.now()):
+            volume = _replaced(ctx, task)  # somebody may have attached or deleted it by now
+            if volume is None or keep(ctx.store, tx, volume, ctx.now()):
                 return
             tx.put(replace(volume, state=VolumeState.DELETING))
     async with volumes.held(ctx, [volume.id]):
         await ctx.volumes.delete(volume.id)
     async with ctx.store.transaction() as tx:
-        tx.delete(ctx.store.volumes[volume.id])
+        left = ctx.store.volumes.get(volume.id)
+        if left is not None:
+            tx.delete(left)
 
 
 async def keep_replaced(ctx: SagaContext, params: ReplaceRootVolume) -> None:
