@@ -3,7 +3,7 @@
 import os
 
 from hypothesis import settings
-from sqlalchemy import Connection
+from sqlalchemy import PoolProxiedConnection
 
 from bakehouse.store.database import Database
 
@@ -22,10 +22,9 @@ def _leave_commits_to_the_host() -> None:
     """Let databases of this process not wait for the disk: that takes most of a commit, and no test cuts the power."""
     connect = Database._connect
 
-    def connect_unflushed(self: Database) -> Connection:
+    def connect_unflushed(self: Database) -> PoolProxiedConnection:
         connection = connect(self)
-        connection.exec_driver_sql("PRAGMA synchronous=OFF")
-        connection.rollback()
+        connection.cursor().execute("PRAGMA synchronous=OFF")
         return connection
 
     Database._connect = connect_unflushed  # type: ignore[method-assign]

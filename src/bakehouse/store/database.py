@@ -15,9 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
-from sqlalchemy import Engine, Table, bindparam, create_engine, delete, event, select
+from sqlalchemy import Engine, PoolProxiedConnection, Table, bindparam, create_engine, delete, event, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -87,7 +86,7 @@ class Database:
         self.epoch = 0
         """Grows when a commit fails; the store must read everything again before it may write."""
         self._long_log = long_log and self._engine.dialect.name == "sqlite"
-        self._connection: Connection | None = None
+        self._connection: PoolProxiedConnection | None = None
         self._commit_s = _QUICK_S
         """The mean of the latest commits. Not quick, to begin with: the thread finds out."""
         self._queue: SimpleQueue[_Group | None] = SimpleQueue()
@@ -153,14 +152,14 @@ class Database:
     def _commit(self, group: Sequence[Batch]) -> Outcome:
         began = time.perf_counter()
         try:
-            # One connection for good: taking one from the pool for each commit doubles its time.
+            # One connection for good: taking one from the pool for each commit doubles its time. The driver's own:
+            # what SQLAlchemy does around a transaction and a statement takes longer than SQLite's work.
             connection = self._connection = self._connection or self._connect()
-            with connection.begin():
-                # The driver's own cursor: SQLAlchemy's way to it takes longer than SQLite's work.
-                cursor = connection.connection.cursor()
-                for batch in group:
-                    for write in batch.writes:
-                        self._apply(cursor, write)
+            cursor = connection.cursor()
+            for batch in group:
+                for write in batch.writes:
+                    self._apply(cursor, write)
+            connection.commit()
         except Exception as err:  # noqa: BLE001 - whatever it was, those who wait hear of it, and the thread lives on
             with suppress(SQLAlchemyError, self._driver_error):
                 self._disconnect()
@@ -170,13 +169,16 @@ class Database:
         self._commit_s += _WEIGHT * (time.perf_counter() - began - self._commit_s)
         return None
 
-    def _connect(self) -> Connection:
-        connection = self._engine.connect()
+    def _connect(self) -> PoolProxiedConnection:
+        connection = self._engine.raw_connection()
         if self._long_log:
-            _lengthen_log(connection)
+            with suppress(self._driver_error):  # a disk without the room for it may have room for what matters
+                _lengthen_log(connection)
+            connection.rollback()
         return connection
 
     def _disconnect(self) -> None:
+        """Give the connection back, which undoes what it has not committed."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -189,13 +191,12 @@ class Database:
         cursor.execute(statement.string, values if names is None else tuple(values[name] for name in names))
 
 
-def _lengthen_log(connection: Connection) -> None:
-    """Let SQLite write more than its cache holds, which goes to the log, and undo it."""
-    with suppress(SQLAlchemyError):  # a disk without the room for it may have room for what matters
-        connection.exec_driver_sql("BEGIN")
-        connection.exec_driver_sql("CREATE TABLE room (bytes BLOB)")
-        connection.exec_driver_sql("INSERT INTO room VALUES (zeroblob(?))", (_LOG_BYTES,))
-    connection.rollback()
+def _lengthen_log(connection: PoolProxiedConnection) -> None:
+    """Let SQLite write more than its cache holds, which goes to the log; whoever calls undoes it."""
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")
+    cursor.execute("CREATE TABLE room (bytes BLOB)")
+    cursor.execute("INSERT INTO room VALUES (zeroblob(?))", (_LOG_BYTES,))
 
 
 @dataclass(frozen=True, slots=True)

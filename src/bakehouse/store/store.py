@@ -8,9 +8,10 @@ only when it is whole. Leaving the block waits until the writes are on disk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -19,6 +20,7 @@ from bakehouse.store.database import Batch, Database, Outcome, Write
 from bakehouse.store.record_collections import RecordCollections
 from bakehouse.store.records import Record, Records
 from bakehouse.store.tables import RECORD_TYPES
+from bakehouse.store.turns import Turns
 
 #: A batch, and who waits for it.
 _Pending = tuple[Batch, asyncio.Future[Outcome]]
@@ -62,8 +64,20 @@ class Transaction:
             if record is not None:
                 self.delete(record)
 
-    def roll_back(self) -> None:
-        """Put everything back as it was."""
+    async def __aenter__(self) -> Self:
+        self._store.begin()
+        return self
+
+    async def __aexit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._store.end()
+        if error_type is not None:
+            self._roll_back()
+        elif self.writes:
+            await self._store.make_durable(self)
+
+    def _roll_back(self) -> None:
         for table, record_id, old in reversed(self._undo):
             self._store.records[table].replace(record_id, old)
 
@@ -82,6 +96,9 @@ class Store(RecordCollections):
         self._database = database
         self._turn: list[_Pending] = []
         """What this turn of the event loop has changed: it becomes durable in one commit."""
+        self._turns = Turns()
+        self._ending_in: asyncio.AbstractEventLoop | None = None
+        """The event loop that will end the turn; None when the turn has had no changes."""
         self._open = False
         self._epoch = 0
         super().__init__()
@@ -94,26 +111,12 @@ class Store(RecordCollections):
         """Return the name of the table that keeps records of this type."""
         return self._tables[type(record)]
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Change records: all or nothing, seen at once, on disk when the block is left.
 
         An exception in the body changes nothing and goes on. StoreUnavailable: nothing holds, in memory either.
         """
-        if self._open:
-            msg = "a transaction is open already: its body awaited something, or began another"
-            raise RuntimeError(msg)
-        self._open = True
-        transaction = Transaction(self)
-        try:
-            yield transaction
-        except BaseException:
-            transaction.roll_back()
-            raise
-        finally:
-            self._open = False
-        if transaction.writes:
-            await self._durable(transaction)
+        return Transaction(self)
 
     def write_behind(self, record: Record) -> None:
         """Change one record and wait for nothing: for what may be lost in a crash, such as a saga's position."""
@@ -121,11 +124,38 @@ class Store(RecordCollections):
         transaction.put(record)
         self._submit(transaction)
 
-    async def _durable(self, transaction: Transaction) -> None:
-        error = await self._submit(transaction)
+    def begin(self) -> None:
+        """Take note that a transaction is open. Only transactions call this. RuntimeError: another one is."""
+        if self._open:
+            msg = "a transaction is open already: its body awaited something, or began another"
+            raise RuntimeError(msg)
+        self._open = True
+
+    def end(self) -> None:
+        """Take note that the open transaction's body is left. Only transactions call this."""
+        self._open = False
+
+    async def make_durable(self, transaction: Transaction) -> None:
+        """Wait until a transaction is on disk. Only transactions call this. StoreUnavailable: nothing of it holds."""
+        batch = Batch(self._epoch, transaction.writes)
+        if self._turns.may_go_ahead() and self._database.is_quick([batch]):
+            error = self._write_ahead(batch)
+        else:
+            error = await self._submit(transaction)
         if error is not None:
             msg = "the database could not be written"
             raise StoreUnavailable(msg) from error
+
+    def _write_ahead(self, batch: Batch) -> Outcome:
+        """Write a change at once, by itself, and return why it is not on disk, or None."""
+        self._count(asyncio.get_running_loop())
+        (error,) = self._database.write([batch])
+        if error is not None and self._epoch != self._database.epoch:
+            try:
+                self._read()
+            except Exception as err:  # noqa: BLE001 - as it cannot be read either, nothing is forgotten
+                return err
+        return error
 
     def _submit(self, transaction: Transaction) -> asyncio.Future[Outcome]:
         """Let a transaction be written with all others of this turn; the future says why it is not on disk, or None.
@@ -135,11 +165,18 @@ class Store(RecordCollections):
         loop = asyncio.get_running_loop()
         written: asyncio.Future[Outcome] = loop.create_future()
         self._turn.append((Batch(self._epoch, transaction.writes), written))
-        if len(self._turn) == 1:
-            loop.call_soon(self._flush, loop)
+        self._count(loop)
         return written
 
+    def _count(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._turns.count()
+        if self._ending_in is not loop:
+            self._ending_in = loop
+            loop.call_soon(self._flush, loop)
+
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ending_in = None
+        self._turns.end()
         turn, self._turn = self._turn, []
         if not turn:
             return

@@ -1,6 +1,7 @@
 """A database file that can be full, and the stores that open it."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 
 from bakehouse.domain.account import AccessKey, Account
@@ -63,14 +64,16 @@ class Disk:
         self.full = False
         self.broken = False
         self.unreadable = False
-        self.commits = 0
+        self.committed_by: list[str] = []
+        """The names of the threads that committed, oldest first."""
         self._open: list[Store] = []
         path.write_bytes(_empty_database())
 
     def store(self) -> Store:
         database = Database(self.url)
-        event.listen(database._engine, "begin", self._begin)
-        event.listen(database._engine, "commit", self._commit)
+        event.listen(database._engine, "begin", lambda _connection: self.read())
+        connect = database._connect
+        database._connect = lambda: _Connection(self, connect())  # type: ignore[method-assign, assignment, return-value]
         store = Store(database)
         self._open.append(store)
         return store
@@ -87,13 +90,34 @@ class Disk:
         for store in self._open:
             store.close()
 
-    def _begin(self, connection: Any) -> None:
+    def read(self) -> None:
         if self.unreadable:
             raise OperationalError("BEGIN", {}, OSError("unreadable"))
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar() if self.full else 2**30
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
-    def _commit(self, _connection: Any) -> None:
+    def commit(self) -> None:
         if self.broken:
             raise OperationalError("COMMIT", {}, OSError("broken"))
-        self.commits += 1
+        self.committed_by.append(threading.current_thread().name)
+
+
+class _Connection:
+    """What a database writes by."""
+
+    def __init__(self, disk: Disk, connection: PoolProxiedConnection) -> None:
+        self._disk = disk
+        self._connection = connection
+
+    def cursor(self) -> Any:
+        self._disk.read()
+        cursor = self._connection.cursor()
+        cursor.execute("PRAGMA page_count")
+        ((pages,),) = cursor.fetchall()
+        cursor.execute(f"PRAGMA max_page_count={pages if self._disk.full else 2**30}")
+        return cursor
+
+    def commit(self) -> None:
+        self._disk.commit()
+        self._connection.commit()
+
+    def close(self) -> None:
+        self._connection.close()

@@ -2,15 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import event
 from tests.unit.store.disk import Disk, account, contents
 
 from bakehouse.store.database import Database
-from bakehouse.store.store import Store
+from bakehouse.store.store import Store, StoreUnavailable
 
 
 async def rename(store: Store, name: str) -> None:
@@ -18,61 +15,46 @@ async def rename(store: Store, name: str) -> None:
         tx.put(account(name=name))
 
 
-async def warm_up(store: Store) -> None:
+async def warm_up(disk: Disk, store: Store) -> None:
     """Let the store learn that its disk is quick. The clock is the database's own, so say what it shall see."""
     await rename(store, "warm")
     store._database._commit_s = 0.0
-
-
-@contextmanager
-def committing_threads(store: Store) -> Iterator[list[str]]:
-    """Collect the names of the threads that commit."""
-    names: list[str] = []
-
-    def note(_connection: object) -> None:
-        names.append(threading.current_thread().name)
-
-    event.listen(store._database._engine, "commit", note)
-    yield names
-    event.remove(store._database._engine, "commit", note)
+    disk.committed_by.clear()
 
 
 async def test_a_quick_disk_is_written_on_the_spot(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
 
-    with committing_threads(store) as threads:
-        await rename(store, "b")
+    await rename(store, "b")
 
-    assert threads == [threading.main_thread().name]
+    assert disk.committed_by == [threading.main_thread().name]
 
 
 async def test_a_slow_disk_is_waited_for_by_the_thread(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
     store._database._commit_s = 0.05
 
-    with committing_threads(store) as threads:
-        await rename(store, "b")
+    await rename(store, "b")
 
-    assert threads == ["database"]
+    assert disk.committed_by == ["database"]
 
 
 async def test_many_records_are_written_by_the_thread(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
 
-    with committing_threads(store) as threads:
-        async with store.transaction() as tx:
-            for number in range(65):
-                tx.put(account(number))
+    async with store.transaction() as tx:
+        for number in range(65):
+            tx.put(account(number))
 
-    assert threads == ["database"]
+    assert disk.committed_by == ["database"]
 
 
 async def test_nothing_overtakes_what_the_thread_has_yet_to_write(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
     store._database._commit_s = 0.05
     first = asyncio.create_task(rename(store, "first"))
     for _ in range(3):
@@ -86,7 +68,7 @@ async def test_nothing_overtakes_what_the_thread_has_yet_to_write(disk: Disk) ->
 
 async def test_a_full_disk_on_the_spot_refuses_and_memory_is_what_the_disk_is(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
     disk.broken = True
 
     with pytest.raises(Exception, match="could not be written"):
@@ -96,14 +78,63 @@ async def test_a_full_disk_on_the_spot_refuses_and_memory_is_what_the_disk_is(di
     assert [entry.name for entry in store.accounts] == ["warm"]
 
 
-async def test_changes_of_one_turn_share_a_commit(disk: Disk) -> None:
+async def test_a_disk_that_cannot_even_be_read_on_the_spot_makes_nothing_forgotten(disk: Disk) -> None:
     store = disk.store()
-    await warm_up(store)
+    await warm_up(disk, store)
+    disk.unreadable = True
 
-    with committing_threads(store) as threads:
-        await asyncio.gather(*(rename(store, str(number)) for number in range(16)))
+    with pytest.raises(StoreUnavailable):
+        await rename(store, "b")
 
-    assert len(threads) == 1
+    assert [entry.id for entry in store.accounts] == [account().id]
+
+
+async def test_a_change_that_comes_alone_does_not_wait_for_the_event_loop(disk: Disk) -> None:
+    store = disk.store()
+    await warm_up(disk, store)
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+
+    await rename(store, "b")
+
+    assert not turned.is_set()
+    assert [entry.name for entry in disk.on_disk()["accounts"]] == ["b"]
+
+
+async def test_who_makes_changes_in_a_row_lets_others_have_turns(disk: Disk) -> None:
+    store = disk.store()
+    await warm_up(disk, store)
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+
+    await rename(store, "b")
+    await rename(store, "c")
+
+    assert turned.is_set()
+    assert [entry.name for entry in disk.on_disk()["accounts"]] == ["c"]
+
+
+async def test_changes_of_one_turn_share_a_commit_but_for_the_first_that_nobody_was_expected_to_follow(
+    disk: Disk,
+) -> None:
+    store = disk.store()
+    await warm_up(disk, store)
+
+    await asyncio.gather(*(rename(store, str(number)) for number in range(16)))
+
+    assert len(disk.committed_by) == 2
+    assert [entry.name for entry in disk.on_disk()["accounts"]] == ["15"]
+
+
+async def test_where_changes_came_together_the_next_share_one_commit(disk: Disk) -> None:
+    store = disk.store()
+    await warm_up(disk, store)
+    await asyncio.gather(*(rename(store, str(number)) for number in range(16)))
+    disk.committed_by.clear()
+
+    await asyncio.gather(*(rename(store, str(number)) for number in range(16)))
+
+    assert len(disk.committed_by) == 1
 
 
 async def test_a_long_log_is_there_from_the_first_commit_on(disk: Disk) -> None:
