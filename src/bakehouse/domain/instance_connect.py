@@ -60,7 +60,9 @@ def instance_not_running() -> ServiceError:
 def serial_access_disabled() -> ServiceError:
     """Refuse a serial console of an account that has not enabled them."""
     return ServiceError(
-        "SerialConsoleAccessDisabledException", "Your account is not authorized to use the EC2 Serial Console."
+        "SerialConsoleAccessDisabledException",
+        "Your account is not authorized to use the EC2 Serial Console. To authorize your account, run the "
+        "EnableSerialConsoleAccess API.",
     )
 
 

@@ -5,6 +5,8 @@ import importlib
 import socket
 from typing import Final
 
+import structlog
+
 from bakehouse.app.serial_sessions import SerialSessions
 from bakehouse.server.host_key import HostKey
 from bakehouse.server.listener import tcp_socket
@@ -12,6 +14,8 @@ from bakehouse.server.listener import tcp_socket
 #: The first is the port of a server that is asked for none; the others are those of servers beside it. Those of the API
 #: (8773) come after.
 SERIAL_PORTS: Final = range(8722, 8772)
+
+_log = structlog.get_logger()
 
 
 def serial_console_socket(port: int | None) -> socket.socket:
@@ -35,7 +39,8 @@ async def serve_serial_consoles(
 ) -> None:
     """Serve SSH until `stop` is set; then hang up on everybody.
 
-    What speaks SSH takes 0.4 s to load, which most servers never need: it is loaded when the first client knocks.
+    What speaks SSH takes 0.4 s to load, which most servers never need: it is loaded when the first client knocks. A
+    server that cannot load it goes on without.
     """
     try:
         if not await _knocked(listener, stop):
@@ -46,6 +51,8 @@ async def serve_serial_consoles(
 
         async with listening(sessions, key, listener):
             await stop.wait()
+    except Exception as err:  # noqa: BLE001 - the API goes on, and the log has the reason
+        _log.error("serial consoles are not served to SSH", exc_info=err)
     finally:
         listener.close()
 
