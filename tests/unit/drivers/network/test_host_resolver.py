@@ -115,6 +115,9 @@ async def test_systemd_resolved_with_servers_of_no_link_stays_as_it_is(
 
     with pytest.raises(ResolverUnchanged, match=r"8\.8\.8\.8"):
         await install(change)
+    told.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(ResolverUnchanged):
+        await install(change)
     assert not change.path.exists()
     told.write_text(f"#!/bin/sh\necho Global: {SERVER}\n")
     await install(change)

@@ -113,7 +113,7 @@ async def uninstall(change: ResolverChange) -> None:
 
 async def _refuse_global_servers(change: ResolverChange) -> None:
     """Refuse where resolved has servers that belong to no link: it takes all such servers for one another's like."""
-    told = await process.run(_found(("resolvectl", "dns")), timeout_s=_COMMAND_TIMEOUT_S, check=False)
+    told = await process.run(_found(("resolvectl", "dns")), timeout_s=_COMMAND_TIMEOUT_S)
     others = global_servers(told.text) - {line.removeprefix("DNS=") for line in change.text.splitlines()}
     if others:
         raise ResolverRefused(
