@@ -11,7 +11,7 @@ from tests.vm.host import Host
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import ArchitectureValuesType
 
-pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.one_user, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.one_user, pytest.mark.timeout(600)]
 
 MODULE = "/sys/class/tpm/tpm0"
 

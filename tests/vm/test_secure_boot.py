@@ -15,9 +15,9 @@ from tests.vm.signed_image import Keys
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import ArchitectureValuesType
 
-pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(600)]
 
-BOOT_DEADLINE_S = 120
+BOOT_DEADLINE_S = 240
 
 
 @pytest.fixture(scope="module")
