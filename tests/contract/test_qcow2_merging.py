@@ -10,6 +10,7 @@ from tests.contract.killing import Killed, killed_at
 
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, run_choice
 from bakehouse.ports.storage_upkeep import Tended, UpkeepStep
+from bakehouse.ports.volumes import NoSuchVolume
 
 BLOCK = 64 << 10
 
@@ -69,6 +70,48 @@ async def test_every_snapshot_reads_the_same_after_merging(store: Qcow2VolumeSto
 
     read = {s: await snapshot_content(store, s, MIB, tmp_path) for s in shown}
     assert read == shown
+
+
+async def test_a_volume_is_flattened_and_everything_reads_the_same(store: Qcow2VolumeStore, tmp_path: Path) -> None:
+    await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
+    shown = await snapshots(store, 5)
+
+    layers = await store.upkeep.flatten("vol-1")
+
+    read = {s: await snapshot_content(store, s, MIB, tmp_path) for s in shown}
+    layout = await store.upkeep.layout()
+    assert (layers, len(layout.volumes["vol-1"]), len(layout.snapshots["snap-5"])) == (2, 2, 1)
+    assert read == shown
+
+
+async def test_a_machine_reads_a_flattened_volume_through_few_files(
+    store: Qcow2VolumeStore, machine: DiskMachine
+) -> None:
+    await store.create("vol-1", size_bytes=MIB, snapshot_id=None)
+    await snapshots(store, 3)
+    machine.take("vol-1", await store.connect("vol-1"))
+
+    await store.upkeep.flatten("vol-1")
+
+    assert machine.opened["vol-1"] == chain(machine.tops["vol-1"])
+    assert len(machine.opened["vol-1"]) == 2
+
+
+async def test_a_volume_of_an_image_is_flattened_down_to_the_images_disk(
+    store: Qcow2VolumeStore, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.raw"
+    image.write_bytes(bytes([7]) * MIB)
+    await store.import_file("snap-0", image)
+    await store.create("vol-1", size_bytes=MIB, snapshot_id="snap-0")
+    await snapshots(store, 3)
+
+    assert (await store.upkeep.flatten("vol-1"), await store.upkeep.flatten("vol-1")) == (3, 3)
+
+
+async def test_a_volume_that_is_not_there_is_not_flattened(store: Qcow2VolumeStore) -> None:
+    with pytest.raises(NoSuchVolume):
+        await store.upkeep.flatten("vol-1")
 
 
 async def test_layers_of_deleted_snapshots_become_one(store: Qcow2VolumeStore, tmp_path: Path) -> None:

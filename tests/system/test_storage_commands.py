@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 pytestmark = [
@@ -70,6 +71,30 @@ def test_usage_is_a_table_for_people(home: Home) -> None:
     done = home.run("storage", "usage")
 
     assert done.stdout.splitlines()[0].split() == ["ID", "KIND", "EXCLUSIVE", "SHARED", "LAYERS"]
+
+
+def test_a_volume_is_flattened(home: Home) -> None:
+    credentials = json.loads((home.path / "credentials.json").read_text())
+    ec2: Any = boto3.client(
+        "ec2",
+        endpoint_url=credentials["endpoint_url"],
+        region_name=credentials["region"],
+        aws_access_key_id=credentials["access_key_id"],
+        aws_secret_access_key=credentials["secret_access_key"],
+    )
+    volume_id = ec2.create_volume(AvailabilityZone=f"{credentials['region']}a", Size=1)["VolumeId"]
+    for _ in range(2):
+        ec2.create_snapshot(VolumeId=volume_id)
+
+    done = home.run("storage", "flatten", volume_id)
+
+    assert (done.returncode, f"{volume_id} is read through 2 files" in done.stderr) == (0, True)
+
+
+def test_a_volume_that_is_not_there_is_not_flattened(home: Home) -> None:
+    done = home.run("storage", "flatten", "vol-0123456789abcdef0")
+
+    assert (done.returncode, "The volume 'vol-0123456789abcdef0' does not exist" in done.stderr) == (1, True)
 
 
 def test_of_a_sound_storage_a_check_says_so(home: Home) -> None:

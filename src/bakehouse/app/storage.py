@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from bakehouse.app.context import AppContext
+from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.storage_usage import StorageUsage, storage_usage
 from bakehouse.ports.snapshot_archive import ArchiveDamaged, NoSuchArchive
-from bakehouse.ports.storage_upkeep import CheckReport, Finding, Severity
-from bakehouse.ports.volumes import VolumeInUse
+from bakehouse.ports.storage_upkeep import CheckReport, Finding, NotFlattened, Severity
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull, VolumeInUse
 from bakehouse.sagas.unrecorded import Unrecorded, delete_all, unrecorded, without_bytes
 
 #: An import's record follows its bytes within milliseconds.
@@ -50,6 +51,22 @@ class Storage:
             archived=await self._context.archive.sizes(),
             unneeded_bytes=sum(layout.unneeded.values()),
         )
+
+    async def flatten(self, volume_id: str) -> int:
+        """Copy a volume's data into one file, in order; return through how many files it is read then.
+
+        Refuses a volume that is not there (InvalidVolume.NotFound), and what the host has no room for.
+        """
+        if volume_id not in self._context.store.volumes:
+            raise not_found("volume", [volume_id])
+        try:
+            return await self._context.volumes.upkeep.flatten(volume_id)
+        except NoSuchVolume as err:
+            raise not_found("volume", [volume_id]) from err
+        except StorageFull as err:
+            raise Ec2Error("InsufficientVolumeCapacity", f"The host has no room for it: {err}") from err
+        except NotFlattened as err:
+            raise Ec2Error("IncorrectState", f"It stays as it is: {err}") from err
 
     async def check(self, *, repair: bool, progress: Callable[[float], None] | None = None) -> StorageCheck:
         """Verify everything that is stored, and hold it against the records.

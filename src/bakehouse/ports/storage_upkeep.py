@@ -88,6 +88,10 @@ class CheckReport:
     findings: tuple[Finding, ...] = ()
 
 
+class NotFlattened(Exception):
+    """The layers of a volume could not be made one. Nothing changed. The text says why."""
+
+
 class StorageUpkeep(Protocol):
     """Keeps a volume store in order."""
 
@@ -96,6 +100,20 @@ class StorageUpkeep(Protocol):
 
         It may take minutes, uses what guests leave of the host, and may be cancelled or killed at any point. Never run
         two at a time.
+        """
+        ...
+
+    async def flatten(self, volume_id: str) -> int:
+        """Make all layers of a volume one, but for its top and the disk of an image; return how many files there are.
+
+        Its data are copied, and lie in order afterwards, which makes long reads quicker; what snapshots need stays
+        beside that. A machine that has the volume reads the new file from then on. It waits for a `tend` that is at
+        work, may take minutes, and may be cancelled or killed at any point.
+
+        Raises:
+            NoSuchVolume: There is none.
+            StorageFull: Nothing changed.
+            NotFlattened: Nothing changed.
         """
         ...
 

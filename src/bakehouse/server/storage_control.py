@@ -1,6 +1,7 @@
 """The part of the control service that is about storage.
 
-A check answers with one JSON object a line: `{"fraction": 0.5}` while it goes on, the whole finding at its end.
+What takes its time answers with one JSON object a line: `{"fraction": 0.5}` while a check goes on, `{}` while a volume
+is flattened, and at the end what came of it.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bakehouse.app.storage import Storage
+from bakehouse.domain.errors import Ec2Error
 
 _HEARTBEAT_S: Final = 5.0
 
@@ -28,10 +30,29 @@ class StorageControl:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route("/storage/usage", self._usage), Route("/storage/check", self._check, methods=["POST"])]
+        return [
+            Route("/storage/usage", self._usage),
+            Route("/storage/check", self._check, methods=["POST"]),
+            Route("/storage/flatten", self._flatten, methods=["POST"]),
+        ]
 
     async def _usage(self, _request: Request) -> Response:
         return JSONResponse(asdict(await self._storage.usage()))
+
+    async def _flatten(self, request: Request) -> Response:
+        volume_id = str((await request.json())["volume_id"])
+        return StreamingResponse(self._flattening(volume_id), media_type="application/x-ndjson")
+
+    async def _flattening(self, volume_id: str) -> AsyncIterator[str]:
+        working = asyncio.create_task(self._storage.flatten(volume_id))
+        try:
+            while not (await asyncio.wait({working}, timeout=_HEARTBEAT_S))[0]:
+                yield "{}\n"
+            yield json.dumps({"layers": working.result()}) + "\n"
+        except Ec2Error as refusal:
+            yield json.dumps({"error": refusal.code, "message": refusal.message}) + "\n"
+        finally:
+            working.cancel()  # Whoever asked has gone away; the volume is as it was. Ended, nothing is left to cancel.
 
     async def _check(self, request: Request) -> Response:
         repair = bool((await request.json()).get("repair"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakehouse.drivers.volumes.qcow2.layers import LayerFile
-from bakehouse.drivers.volumes.qcow2.run_choice import LONG, Layers, Run, choose
+from bakehouse.drivers.volumes.qcow2.run_choice import LONG, Layers, Run, choose, whole
 
 MIB = 1 << 20
 
@@ -79,6 +79,19 @@ def test_a_top_is_left_alone_and_what_is_below_it_is_not() -> None:
 
 def test_a_fixed_layer_is_left_alone() -> None:
     assert choose(Layers(chain(4, 3), {"l2.qcow2"}, fixed={"l1.qcow2"})) is None
+
+
+def test_all_below_a_top_is_one_run_down_to_an_images_disk() -> None:
+    files = chain(4, 3, 3, base="image.raw") | {"image.raw": LayerFile("image.raw", MIB, None, is_frozen=True)}
+    files["l3.qcow2"] = replace(files["l3.qcow2"], is_frozen=False)
+
+    run = whole(Layers(files, set(files)), "l3.qcow2")
+
+    assert run == Run(("l2.qcow2", "l1.qcow2"), "image.raw", 7 * MIB)
+
+
+def test_one_layer_below_a_top_is_no_run() -> None:
+    assert whole(Layers(chain(4, 3), {"l2.qcow2"}), "l2.qcow2") is None
 
 
 @given(

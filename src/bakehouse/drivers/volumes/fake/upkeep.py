@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from bakehouse.ports.storage_upkeep import CheckReport, Finding, Room, StorageLayout, UpkeepStep
+from bakehouse.ports.volumes import NoSuchVolume
 
 _TOTAL_BYTES: Final = 1 << 40
 
@@ -25,6 +26,12 @@ class FakeUpkeep:
     async def tend(self) -> UpkeepStep | None:
         """Do nothing: see the port."""
         return None
+
+    async def flatten(self, volume_id: str) -> int:
+        """Do nothing: see the port."""
+        if volume_id not in self._volume_ids():
+            raise NoSuchVolume(volume_id)
+        return 1
 
     async def room(self) -> Room:
         """Tell what a test wants to be told: see the port."""

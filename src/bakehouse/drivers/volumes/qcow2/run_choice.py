@@ -10,6 +10,7 @@ and that only the next one needs, left by deleted snapshots: then they are merge
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerFile, format_of
@@ -73,6 +74,16 @@ def choose(layers: Layers, *, longest: int = LONG, shortest: int = SHORT) -> Run
         if run is not None:
             return run
     return min(_worthwhile(layers), key=lambda run: run.cost_bytes, default=None)
+
+
+def whole(layers: Layers, top: str) -> Run | None:
+    """Return the run of all that may be merged below a volume's top; None where that is one layer at most.
+
+    Merged, the data of the volume lie in order in one file. Those layers that snapshots name stay beside it.
+    """
+    below = layers.chain(top)[1:]
+    window = list(takewhile(layers.is_mergeable, below))
+    return _run(window) if len(window) > 1 else None
 
 
 def _cheapest(layers: Layers, chain: Sequence[LayerFile], *, length: int) -> Run | None:

@@ -1,5 +1,6 @@
 """The storage upkeep port, by qcow2 layers: merging, checksums, checking."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,8 +20,8 @@ from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Layers
 from bakehouse.ports.hypervisor import MonitorLost
 from bakehouse.ports.keys import KeyUnavailable
-from bakehouse.ports.storage_upkeep import CheckReport, Room, StorageLayout, Tended, UpkeepStep
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.storage_upkeep import CheckReport, NotFlattened, Room, StorageLayout, Tended, UpkeepStep
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull
 
 #: A machine is made to open a chain anew when that makes it shorter by so many layers: each time costs the guest some
 #: milliseconds.
@@ -52,6 +53,7 @@ class Qcow2Upkeep:
         self._live = live
         self._checksums = Checksums(root / "checksums")
         self._given_up: set[str] = set()
+        self._at_work = asyncio.Lock()
         self._merger = Merger(
             layers=layers,
             checksums=self._checksums,
@@ -86,7 +88,35 @@ class Qcow2Upkeep:
 
     async def tend(self) -> UpkeepStep | None:
         """Do one step of background work: see the port."""
-        return await self._reopen_one() or await self._merge_one() or await self._sum_one()
+        async with self._at_work:
+            return await self._reopen_one() or await self._merge_one() or await self._sum_one()
+
+    async def flatten(self, volume_id: str) -> int:
+        """Make all layers of a volume one: see the port.
+
+        Raises:
+            NoSuchVolume: There is none.
+            StorageFull: Nothing changed.
+            NotFlattened: Nothing changed.
+        """
+        async with self._at_work:
+            volume = self._volumes.get(volume_id)
+            if volume is None:
+                raise NoSuchVolume(volume_id)
+            files = await self._threads.run(self._layers.scan)
+            run = run_choice.whole(self._layers_now(files), volume.top)
+            if run is not None:
+                try:
+                    await self._merger.merge(run)
+                except (MergeFailed, KeyUnavailable) as err:
+                    raise NotFlattened(str(err)) from err
+            depth = (await self._live.chain_depths()).get(volume_id)
+            if depth is not None:
+                await self._reopen(volume_id, depth, worth=1)
+            now = self._volumes.get(volume_id)
+            if now is None:
+                raise NoSuchVolume(volume_id)
+            return await self._threads.run(self._layers.depth, now.top)
 
     async def room(self) -> Room:
         """Tell how much more fits on the disk: see the port."""
@@ -143,37 +173,43 @@ class Qcow2Upkeep:
     async def _reopen_one(self) -> UpkeepStep | None:
         """Let a machine go on with a chain that was merged."""
         for volume_id, depth in (await self._live.chain_depths()).items():
-            volume = self._volumes.get(volume_id)
-            if volume is None or volume.pending is not None or volume_id in self._given_up:
-                continue
-            try:
-                on_disk = await self._threads.run(self._layers.depth, volume.top)
-                below = await self._threads.run(self._layers.backing_of, volume.top)
-            except FileNotFoundError:
-                continue  # It was deleted in this moment.
-            if below is None or depth - on_disk < _WORTH_REOPENING:
-                continue
-            top_path, path = self._layers.path(volume.top), self._layers.path(below)
-            try:
-                wanted = Below(
-                    volume_id=volume_id,
-                    top_path=top_path,
-                    path=path,
-                    format=format_of(below),
-                    files=await self._opening.chain(below),
-                    key=await self._opening.key(volume.top),
-                )
-                reopened = await self._live.reopen_chain(wanted)
-            except MonitorLost:
-                continue  # The machine is ending, or will answer another time.
-            except Exception as err:  # noqa: BLE001 - whatever it is: the machine reads what it read before
-                self._given_up.add(volume_id)
-                return UpkeepStep(did=Tended.FAILED, subject=volume_id, detail=str(err))
-            if reopened:
-                if (await self._live.chain_depths()).get(volume_id, 0) >= depth:
-                    self._given_up.add(volume_id)  # For a reason that trying again would not change.
-                return UpkeepStep(did=Tended.REOPENED, subject=volume_id, detail=f"{depth} layers, now {on_disk}")
+            step = await self._reopen(volume_id, depth, worth=_WORTH_REOPENING)
+            if step is not None:
+                return step
         return None
+
+    async def _reopen(self, volume_id: str, depth: int, *, worth: int) -> UpkeepStep | None:
+        """Let a machine that reads a volume through so many files go on with fewer, if that is worth it."""
+        volume = self._volumes.get(volume_id)
+        if volume is None or volume.pending is not None or volume_id in self._given_up:
+            return None
+        try:
+            on_disk = await self._threads.run(self._layers.depth, volume.top)
+            below = await self._threads.run(self._layers.backing_of, volume.top)
+        except FileNotFoundError:
+            return None  # It was deleted in this moment.
+        if below is None or depth - on_disk < worth:
+            return None
+        top_path, path = self._layers.path(volume.top), self._layers.path(below)
+        try:
+            wanted = Below(
+                volume_id=volume_id,
+                top_path=top_path,
+                path=path,
+                format=format_of(below),
+                files=await self._opening.chain(below),
+                key=await self._opening.key(volume.top),
+            )
+            reopened = await self._live.reopen_chain(wanted)
+        except MonitorLost:
+            return None  # The machine is ending, or will answer another time.
+        except Exception as err:  # noqa: BLE001 - whatever it is: the machine reads what it read before
+            self._given_up.add(volume_id)
+            return UpkeepStep(did=Tended.FAILED, subject=volume_id, detail=str(err))
+        if reopened and (await self._live.chain_depths()).get(volume_id, 0) >= depth:
+            self._given_up.add(volume_id)  # For a reason that trying again would not change.
+        done = UpkeepStep(did=Tended.REOPENED, subject=volume_id, detail=f"{depth} layers, now {on_disk}")
+        return done if reopened else None
 
     async def _sum_one(self) -> UpkeepStep | None:
         """Give the next frozen layer its checksum, and forget those of layers that are gone."""
