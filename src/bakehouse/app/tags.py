@@ -13,7 +13,7 @@ from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
-from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag
+from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag, tagged
 from bakehouse.store.records import Records
 
 #: resource type, as DescribeTags names it -> the store's records of it.
@@ -165,7 +165,7 @@ def _tagged(changes: Iterable[tuple[Any, dict[str, str]]]) -> Iterator[Any]:
             case RecycledResource():
                 yield record.tagged(tags)
             case _:
-                yield replace(record, tags=tags)
+                yield tagged(record, tags)
     yield from groups.values()
 
 

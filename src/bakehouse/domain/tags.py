@@ -1,7 +1,10 @@
 """Tags: what may be written on a resource, and how much of it."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
 
@@ -9,6 +12,10 @@ from bakehouse.domain.errors import Ec2Error, invalid_parameter
 TAGS_PER_RESOURCE: Final = 50
 KEY_LENGTH: Final = 128
 VALUE_LENGTH: Final = 256
+
+R = TypeVar("R")
+
+_Setter = Callable[[Any, Any], None]
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
@@ -28,6 +35,27 @@ def merged(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     tags = {**old, **new}
     _check_number(tags)
     return tags
+
+
+def tagged(record: R, tags: dict[str, str]) -> R:
+    """Return a copy of a record (a frozen dataclass with slots) that has other tags.
+
+    `dataclasses.replace` hands all fields to the constructor by name: three times as long for the 54 of an instance.
+    """
+    record_type: Any = type(record)
+    kept, setters, set_tags = _slots(record_type)
+    copy: R = object.__new__(record_type)
+    for set_value, value in zip(setters, kept(record), strict=True):
+        set_value(copy, value)
+    set_tags(copy, tags)
+    return copy
+
+
+@cache
+def _slots(record_type: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], Sequence[_Setter], _Setter]:
+    """Return what reads all fields but the tags, what writes each of them, and what writes the tags."""
+    names = [field.name for field in fields(record_type) if field.name != "tags"]
+    return attrgetter(*names), [getattr(record_type, name).__set__ for name in names], record_type.tags.__set__
 
 
 def system_tag() -> Ec2Error:

@@ -26,6 +26,8 @@ async def serve(application: Any, listener: socket.socket, stop: asyncio.Event) 
     """Serve until `stop` is set; requests under way are answered first, for two seconds at the most."""
     config = uvicorn.Config(
         application,
+        # Who asks is known by a signature, or by the socket's owner. No header says it better.
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         lifespan="off",
