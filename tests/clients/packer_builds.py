@@ -189,7 +189,8 @@ class Build:
         if not self._spot:
             self.ec2.stop_instances(InstanceIds=[self.instance_id])
             self.ec2.get_waiter("instance_stopped").wait(InstanceIds=[self.instance_id], WaiterConfig={"Delay": 1})
-            self.ec2.modify_instance_attribute(InstanceId=self.instance_id, EnaSupport={"Value": True})
+            for attribute in ({"SriovNetSupport": {"Value": "simple"}}, {"EnaSupport": {"Value": True}}):
+                self.ec2.modify_instance_attribute(InstanceId=self.instance_id, **attribute)
 
     def _create_image(self) -> Values:
         """builder/ebs/step_create_ami.go: the run's tags on the image and its snapshots."""

@@ -146,6 +146,26 @@ def test_type_and_user_data_change_only_while_stopped(shop: Shop) -> None:
     assert b64decode(shop.attribute(instance_id, "userData")["Value"]) == b"new"
 
 
+def test_enhanced_networking_is_written_down_while_stopped_and_told_of_its_images(shop: Shop) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    simple: Any = {"InstanceId": instance_id, "SriovNetSupport": {"Value": "simple"}}
+
+    with pytest.raises(ClientError) as running:
+        shop.ec2.modify_instance_attribute(**simple)
+    shop.stop(instance_id)
+    with pytest.raises(ClientError) as unknown:
+        shop.ec2.modify_instance_attribute(**{**simple, "SriovNetSupport": {"Value": "other"}})
+    before = shop.attribute(instance_id, "sriovNetSupport")
+    shop.ec2.modify_instance_attribute(**simple)
+    image_id = shop.ec2.create_image(InstanceId=instance_id, Name="of it")["ImageId"]
+    launched = shop.launch(ImageId=image_id)
+
+    assert (refusal(running), refusal(unknown)) == ("IncorrectInstanceState", "InvalidParameterValue")
+    assert (before, shop.attribute(instance_id, "sriovNetSupport")) == ({}, {"Value": "simple"})
+    assert shop.ec2.describe_images(ImageIds=[image_id])["Images"][0]["SriovNetSupport"] == "simple"
+    assert launched["SriovNetSupport"] == "simple"
+
+
 def test_groups_of_a_running_instance_change(shop: Shop) -> None:
     instance_id = shop.launch()["InstanceId"]
     group_id = shop.ec2.create_security_group(GroupName="web", Description="web")["GroupId"]

@@ -128,7 +128,7 @@ class Images(ImageCopies, ImageImports, ImageRegistration, ImageRemoval):
             uefi_data=instance.uefi_data,
             disk_bus=source.disk_bus if source else "nvme",
             ena_support=source.ena_support if source else True,
-            sriov_net_support=source.sriov_net_support if source else None,
+            sriov_net_support=instance.sriov_net_support or (source.sriov_net_support if source else None),
             imds_support=source.imds_support if source else None,
             source_instance_id=instance.id,
             source_image_id=instance.image_id,

@@ -30,6 +30,7 @@ class InstanceChange:
     ebs_optimized: bool | None = None
     group_ids: tuple[str, ...] | None = None
     source_dest_check: bool | None = None
+    sriov_net_support: str | None = None
     delete_on_termination: Mapping[str, bool] = field(default_factory=dict)
     """Device name to whether its volume goes with the instance."""
 
@@ -37,9 +38,9 @@ class InstanceChange:
 async def modify(context: AppContext, caller: Caller, instance_id: str, change: InstanceChange) -> None:
     """Change an instance's attributes, all or none.
 
-    The type, the user data and EBS optimization change only while the instance is stopped: IncorrectInstanceState.
-    Groups and the check of sources take effect on a running machine before this returns; they are those of the only
-    interface, else InvalidInstanceID.
+    The type, the user data, EBS optimization and SR-IOV change only while the instance is stopped:
+    IncorrectInstanceState. Groups and the check of sources take effect on a running machine before this returns; they
+    are those of the only interface, else InvalidInstanceID.
     """
     store = context.store
     (instance,) = owned(store.instances, caller, "instance", [instance_id])
@@ -83,6 +84,10 @@ def _changed(instance: Instance, change: InstanceChange, interfaces: Sequence[Ne
         if change.ebs_optimized:
             check_ebs_optimized(INSTANCE_TYPES[changed.type])
         changed = replace(changed, ebs_optimized=change.ebs_optimized)
+    if change.sriov_net_support is not None:
+        # Source: EC2 User Guide, "Enhanced networking with the Intel 82599 VF interface".
+        _must_be_stopped(instance)
+        changed = replace(changed, sriov_net_support=change.sriov_net_support)
     if change.termination_protected is not None:
         changed = replace(changed, termination_protected=change.termination_protected)
     if change.stop_protected is not None:

@@ -314,6 +314,7 @@ def _instance(plan: LaunchPlan, caller: Caller, now: datetime, reservation_id: s
         current_boot_mode=plan.boot_mode,
         tpm_support=plan.image.tpm_support,
         uefi_data=plan.image.uefi_data,
+        sriov_net_support=plan.image.sriov_net_support,
         disk_bus=plan.image.disk_bus,
         state=InstanceState.PENDING,
         launched_at=now,

@@ -179,6 +179,8 @@ class Instance:
     """What its block device mapping says of instance store: virtual name (`ephemeral0`) and device name."""
     uefi_data: str | None = None
     """The UEFI variables that it began with, where its image brought some."""
+    sriov_net_support: str | None = None
+    """`simple` if its image, or a change since, says so of its network card; nothing takes that away again."""
     disk_bus: str = "nvme"
     """How it sees its volumes: `nvme` or `virtio`."""
     hibernation: bool = False

@@ -39,7 +39,7 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, Callable[[InstanceDetails], Any]]]] =
         "SourceDestCheck",
         lambda it: _value(it.interface.source_dest_check) if it.interface else _value(True),  # noqa: FBT003
     ),
-    "sriovNetSupport": ("SriovNetSupport", lambda _it: {}),
+    "sriovNetSupport": ("SriovNetSupport", lambda it: _sriov(it.instance.sriov_net_support)),
     "userData": ("UserData", lambda it: _user_data(it.instance.user_data)),
 }
 
@@ -66,6 +66,7 @@ _FIELDS: Final = {
     "InstanceInitiatedShutdownBehavior": "shutdown_behavior",
     "InstanceType": "instance_type",
     "SourceDestCheck": "source_dest_check",
+    "SriovNetSupport": "sriov_net_support",
     "UserData": "user_data",
 }
 #: Members that can only be set to what they are: every guest has the same network card.
@@ -74,6 +75,10 @@ _ALWAYS_TRUE: Final = ("EnaSupport",)
 
 #: Source: EC2 API Reference, ResetInstanceAttribute, Attribute.
 _RESETTABLE: Final = ("kernel", "ramdisk", "sourceDestCheck")
+
+
+def _sriov(support: str | None) -> Mapping[str, Any]:
+    return _value(support) if support else {}
 
 
 def _user_data(user_data: bytes) -> Mapping[str, Any]:
@@ -92,7 +97,7 @@ async def describe_instance_attribute(ctx: RequestContext, request: Request) -> 
     "ModifyInstanceAttribute",
     honours="InstanceId Attribute Value BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.DeleteOnTermination "
     "BlockDeviceMappings.Ebs.VolumeId DisableApiStop DisableApiTermination EbsOptimized EnaSupport Groups "
-    "InstanceInitiatedShutdownBehavior InstanceType SourceDestCheck UserData",
+    "InstanceInitiatedShutdownBehavior InstanceType SourceDestCheck SriovNetSupport UserData",
 )
 async def modify_instance_attribute(ctx: RequestContext, request: Request) -> Response:
     """Change one attribute of an instance."""
@@ -158,6 +163,8 @@ def _change(member: str, given: Any) -> InstanceChange:  # noqa: ANN401 - a stru
         return InstanceChange()
     if member == "InstanceInitiatedShutdownBehavior" and value not in _SHUTDOWN_BEHAVIORS:
         raise invalid_value(value, "instanceInitiatedShutdownBehavior", "Expecting stop or terminate.")
+    if member == "SriovNetSupport" and value != "simple":
+        raise invalid_value(value, "sriovNetSupport", "It can be simple.")
     return InstanceChange(**{_FIELDS[member]: value})
 
 

@@ -93,6 +93,7 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "NetworkInterfaces": [],
         "EbsOptimized": instance.ebs_optimized,
         "EnaSupport": True,
+        "SriovNetSupport": instance.sriov_net_support,
         "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
         "HibernationOptions": {"Configured": instance.hibernation},
         "EnclaveOptions": {"Enabled": False},
