@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ WAITERS = {name: WAITER_MODEL.get_waiter(name).operation for name in WAITER_MODE
 
 PAGE_SIZE = 5
 
+
+#: All of them are hundreds of pages.
+FEW_TYPES: Any = [{"Name": "instance-type", "Values": ["t3.*"]}]
 
 #: What a launch template must say: something.
 SMALL: Any = {"InstanceType": "t3.nano"}
@@ -142,6 +146,9 @@ def _empty_fleet(shop: Shop) -> str:
 ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "DescribeStaleSecurityGroups": lambda world: {"VpcId": world.vpc},
     "DescribeFleets": lambda world: {"FleetIds": world.fleets},
+    "DescribeInstanceTypeOfferings": lambda _world: {"Filters": FEW_TYPES},
+    "DescribeInstanceTypes": lambda _world: {"Filters": FEW_TYPES},
+    "DescribeSpotPriceHistory": lambda _world: {"Filters": FEW_TYPES, "StartTime": datetime.now(UTC)},
     "DescribeImageReferences": lambda world: {"ImageIds": [world.image_id], "IncludeAllResourceTypes": True},
     "DescribeInstanceStatus": lambda _world: {"IncludeAllInstances": True},
     "DescribeLaunchTemplateVersions": lambda _world: {"Versions": ["$Latest"]},
@@ -151,7 +158,7 @@ ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetInstanceTypesFromInstanceRequirements": lambda _world: {
         "ArchitectureTypes": ["x86_64"],
         "VirtualizationTypes": ["hvm"],
-        "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}},
+        "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}, "AllowedInstanceTypes": ["t3.*"]},
     },
 }
 
