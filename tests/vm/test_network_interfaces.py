@@ -6,6 +6,8 @@ import pytest
 from tests.vm.guest import Guest, Place, banner, wait_for
 from tests.vm.host import GROUP_NAME, Host
 
+from bakehouse.domain.public_names import public_name
+
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(240)]
 
 
@@ -53,6 +55,15 @@ def test_a_guest_configures_all_interfaces_that_it_boots_with(guest: Guest) -> N
         second["MacAddress"],
     ]
     wait_for(lambda: address_of(guest, "eth1") == second["PrivateIpAddress"], "the guest has the second address")
+
+
+def test_a_guest_finds_its_private_address_by_its_public_name(guest: Guest) -> None:
+    shown = guest.describe()
+
+    told = guest.run(f"nslookup {public_name(shown['PublicIpAddress'], 'us-east-1')}")
+
+    assert f"Address: {shown['PrivateIpAddress']}" in told.splitlines()
+    assert shown["PublicDnsName"] == guest.run("imds get meta-data/public-hostname $(imds token)")
 
 
 def test_a_guest_sees_an_interface_that_is_plugged_in_and_gets_its_address(guest: Guest, interface: Any) -> None:
