@@ -158,7 +158,11 @@ ASKED_WITH: dict[str, Callable[[World], dict[str, Any]]] = {
     "GetInstanceTypesFromInstanceRequirements": lambda _world: {
         "ArchitectureTypes": ["x86_64"],
         "VirtualizationTypes": ["hvm"],
-        "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}, "AllowedInstanceTypes": ["t3.*"]},
+        "InstanceRequirements": {
+            "VCpuCount": {"Min": 1},
+            "MemoryMiB": {"Min": 1},
+            "AllowedInstanceTypes": ["t3*", "m5.*"],
+        },
     },
 }
 
