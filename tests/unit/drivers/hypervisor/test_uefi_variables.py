@@ -21,7 +21,11 @@ def test_another_variable_does_not(changes: dict[str, str]) -> None:
     assert not variables(**changes).enrol_keys
 
 
-@pytest.mark.parametrize("store", [b"", bytes(4096), b"QFI\xfb" + bytes(36) + b"_FVH" + bytes(1000)])
+async def test_blank_flash_memory_holds_no_variables() -> None:
+    assert await told(bytes(4096), None) == b"QU1aTlVFRkkA2RzyAAAAAHicY2CAAAAACAAB"
+
+
+@pytest.mark.parametrize("store", [b"x" * 4096, b"QFI\xfb" + bytes(36) + b"_FVH" + bytes(1000)])
 async def test_what_is_no_variable_store_reaches_no_program(store: bytes) -> None:
     with pytest.raises(VariablesRefused, match="no variables"):
         await told(store, None)

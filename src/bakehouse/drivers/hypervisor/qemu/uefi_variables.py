@@ -24,6 +24,9 @@ PROGRAM: Final = "virt-fw-vars"
 #: It takes 0.2 s; on a busy host seconds.
 _DEADLINE_S: Final = 30.0
 
+#: `UefiData` in which nothing is.
+_NO_VARIABLES: Final = b"QU1aTlVFRkkA2RzyAAAAAHicY2CAAAAACAAB"
+
 #: The vendor of UEFI's own variables. Source: UEFI Specification, EFI_GLOBAL_VARIABLE.
 _GLOBAL: Final = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
@@ -96,11 +99,13 @@ async def stored(variables: Variables, firmware: Firmware, user: QemuUser | None
 
 
 async def told(store: bytes, user: QemuUser | None) -> bytes:
-    """Return the variables in a machine's flash memory as `UefiData`, in base64.
+    """Return the variables in a machine's flash memory as `UefiData`, in base64: none in a blank one.
 
     Raises:
         VariablesRefused: The guest has written something else there.
     """
+    if store.count(0) == len(store):
+        return _NO_VARIABLES  # an arm64 machine's, until its firmware has formatted it
     if not is_volume(store):
         # Anything else the program might take for a disk image that names other files.
         raise VariablesRefused("the machine's flash memory holds no variables")
