@@ -146,6 +146,12 @@ class VolumeHistory(RuleBasedStateMachine):
     def tend_and_die(self, step: int) -> None:
         self.die_at(step, self.store.upkeep.tend())
 
+    @rule(volume_id=volumes, step=st.none() | st.integers(0, 20))
+    def flatten(self, volume_id: str, step: int | None) -> None:
+        if step is not None:
+            self.die_at(step, self.store.upkeep.flatten(volume_id))
+        self.run(self.store.upkeep.flatten(volume_id))
+
     @rule(volume_id=volumes, count=st.integers(4, 9))
     def make_a_long_chain(self, volume_id: str, count: int) -> None:
         """Snapshots that are deleted at once, as an image that is baked anew every hour leaves them."""
