@@ -4,9 +4,11 @@
 
 Side A: an instance of the minimal image on a real server, with a volume of 1 GiB attached to it whose 256 MiB of data
 lie in as many layers as the row says: each snapshot is followed by writes to 8 MiB of it in pieces of 64 KiB here and
-there. The server's background merge is held back until the chain was measured, and then let go; each chain is measured
-again behind it. Side B: QEMU started by hand with the same arguments and a raw file of the same size, full of data, in
-the place of the volume. Both guests run all the time; the sides take turns.
+there. The server's background merge is held back until the chain was measured, and let go for another like it; of a
+third the data are put in order in one file, by `bakehouse storage flatten`. Reads come before writes, which change the
+chain. Side B: QEMU started by hand with the same arguments and a raw file of the same size, full of data, in the place
+of the volume. Both guests run all the time; the sides take turns, workload by workload. A cell has the medians of both,
+and the median of the ratios of the single turns, with the least and the largest.
 
 `storage_guest.c` reads and writes past the guest's page cache, one request at a time: 4 KiB each at random, and 1 MiB
 each in order. Layers and file are in the host's page cache. "First" writes are those after a snapshot, each to a piece
@@ -29,15 +31,16 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from interrupts import cleaning_up
 from launch import Recipe, by_hand_arguments, make_overlay, network, recipe_of
-from real_server import GROUP_NAME, Place, RealServer, home, host_facts, real_server, wait_for_banner
+from real_server import GROUP_NAME, Place, RealServer, home, host_facts, real_server
 from rich.console import Console
 from rich.table import Table
+from storage_guests import DATA, DEADLINE_S, DISK, HELPER, WORKLOADS, Guest
 
 from bakehouse.__main__ import main as bakehouse
 from bakehouse.bootstrap.drivers import machine_user
@@ -46,81 +49,14 @@ from bakehouse.ports.hypervisor import DiskBus
 from bakehouse.reconcile.host_storage import HostStorage
 
 _MIB: Final = 1 << 20
-_DATA: Final = 256 * _MIB
 _CLUSTER: Final = 64 << 10
 #: What is written to after each snapshot.
 _CHANGED: Final = 8 * _MIB
 _VOLUME_GIB: Final = 1
-_DISK: Final = "/dev/nvme1n1"
-_HELPER: Final = "/run/storage_guest"
+#: Chains that are longer the server merges.
+_MERGED: Final = 12
 _KEY: Final = "storage"
-_DEADLINE_S: Final = 120
 _POLL_S: Final = 0.02
-
-#: Row -> what the program in the guest is asked for: read or write, how, bytes, how many.
-_WORKLOADS: Final = {
-    "read, random 4 KiB": ("read", "random", 4096, 5000),
-    "read, 1 MiB in order": ("read", "sequential", _MIB, 256),
-    "write, random 4 KiB, first": ("write", "random", 4096, 1000),
-    "write, random 4 KiB, again": ("write", "random", 4096, 1000),
-    "write, 1 MiB in order": ("write", "sequential", _MIB, 64),
-}
-_FIRST: Final = "write, random 4 KiB, first"
-
-
-@dataclass(frozen=True)
-class Guest:
-    """A guest that is reached by SSH over one connection that stays open."""
-
-    place: Place
-    folder: Path
-    """Where the key and the connection's socket are."""
-    name: str
-
-    def command(self, command: str) -> list[str]:
-        """Return the command line that runs a command in it."""
-        return ["ssh", *self._options(), f"root@{self.place.address}", command]
-
-    def run(self, command: str, *, stdin: bytes | None = None) -> str:
-        """Return what a command prints; it must succeed."""
-        done = subprocess.run(
-            self.command(command), input=stdin, check=True, stdout=subprocess.PIPE, timeout=_DEADLINE_S
-        )
-        return done.stdout.decode()
-
-    def receive(self, program: bytes) -> None:
-        """Wait for its SSH server, and put the program into it."""
-        wait_for_banner(self.place)
-        self.run(f"cat > {_HELPER} && chmod 755 {_HELPER}", stdin=program)
-
-    def leave(self) -> None:
-        """Close the connection."""
-        subprocess.run(["ssh", *self._options(), "-O", "exit", "guest"], check=False, capture_output=True)
-
-    def rates(self) -> dict[str, float]:
-        """Return each workload's requests per second."""
-        calls = [
-            f"{_HELPER} {_DISK} {kind} {order} {size} {count} {_DATA}"
-            for kind, order, size, count in _WORKLOADS.values()
-        ]
-        took = [int(line) / 1e9 for line in self.run(" && ".join(calls)).split()]
-        counts = [count for _, _, _, count in _WORKLOADS.values()]
-        return {name: n / seconds for name, n, seconds in zip(_WORKLOADS, counts, took, strict=True)}
-
-    def _options(self) -> Iterator[str]:
-        options = {
-            "BatchMode": "yes",
-            "ConnectTimeout": "30",
-            "ControlMaster": "auto",
-            "ControlPath": str(self.folder / self.name),
-            "ControlPersist": "600",
-            "IdentityFile": str(self.folder / "key"),
-            "LogLevel": "ERROR",
-            "Port": str(self.place.port),
-            "StrictHostKeyChecking": "no",
-            "UserKnownHostsFile": "/dev/null",
-        }
-        return (f"-o{name}={value}" for name, value in options.items())
 
 
 class Volumes:
@@ -139,18 +75,18 @@ class Volumes:
         volume_id = client.create_volume(AvailabilityZone=self._zone, Size=_VOLUME_GIB)["VolumeId"]
         self.wait_for(volume_id, "available")
         if depth:
-            write(self._top(volume_id), range(0, _DATA, _CHANGED), _CHANGED)
+            write(self._top(volume_id), range(0, DATA, _CHANGED), _CHANGED)
         for number in range(1, depth):
             snapshot_id = client.create_snapshot(VolumeId=volume_id)["SnapshotId"]
             client.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
-            places = random.Random(number).sample(range(0, _DATA, _CLUSTER), _CHANGED // _CLUSTER)  # noqa: S311 - places
+            places = random.Random(number).sample(range(0, DATA, _CLUSTER), _CHANGED // _CLUSTER)  # noqa: S311 - places
             write(self._top(volume_id), places, _CLUSTER)
         return volume_id
 
     def attach(self, volume_id: str) -> float:
         """Attach a volume; return the seconds until the guest had read of it."""
         waiting = subprocess.Popen(
-            self._guest.command(f"echo; {_HELPER} {_DISK} wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            self._guest.command(f"echo; {HELPER} {DISK} wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
         with waiting:
             if waiting.stdout is None:
@@ -189,16 +125,21 @@ class Volumes:
         """Let the server merge layers until the machine reads the volume through few, and hold it back again."""
         held = self._server.home / HELD
         held.unlink()
-        deadline = time.monotonic() + _DEADLINE_S
-        while self.depth(volume_id) > 12:  # what is longer is merged
+        deadline = time.monotonic() + DEADLINE_S
+        while self.depth(volume_id) > _MERGED:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{volume_id} is not merged")
             time.sleep(_POLL_S)
         held.touch()
 
+    def flatten(self, volume_id: str) -> None:
+        """Let the server put the data in order, in one file."""
+        words = ["bakehouse", "storage", "flatten", volume_id, "--home", str(self._server.home)]
+        subprocess.run([sys.executable, "-m", *words], check=True, stderr=subprocess.DEVNULL, timeout=DEADLINE_S)
+
     def wait_for(self, volume_id: str, state: str) -> None:
         """Wait until a volume is in a state."""
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline = time.monotonic() + DEADLINE_S
         while self._server.client.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] != state:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{volume_id} is not {state}")
@@ -261,7 +202,7 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
     """Run side B: the same command line, and a raw file in the first free port."""
     raw = overlay.with_name("data.raw")
     with raw.open("wb") as file:
-        for _ in range(_DATA // _MIB):
+        for _ in range(DATA // _MIB):
             file.write(b"\xa5" * _MIB)
         file.truncate(_VOLUME_GIB << 30)
     user = machine_user()
@@ -295,20 +236,33 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
 
 @dataclass(frozen=True)
 class Row:
-    """A volume in one state: the rates of both sides, by workload, one for each round."""
+    """A volume in one state: what both sides reached, by workload, once for each round."""
 
     title: str
-    ours: list[dict[str, float]]
-    theirs: list[dict[str, float]]
+    ours: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORKLOADS})
+    theirs: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORKLOADS})
+
+    def turn(self, name: str, ours: Guest, theirs: Guest) -> None:
+        """Measure both sides once; who begins changes each time."""
+        sides = [(self.ours, ours), (self.theirs, theirs)]
+        for rates, guest in sides if len(self.ours[name]) % 2 else sides[::-1]:
+            rates[name].append(guest.rate(name))
 
 
 def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: Guest, rounds: int) -> Row:
-    """Measure both sides in turns."""
-    row = Row(f"{title}: {volumes.depth(volume_id)} files", [], [])
+    """Measure both sides in turns: all reads of the chain as it is, then the writes, each round behind a snapshot."""
+    row = Row(f"{title}: {volumes.depth(volume_id)} files")
+    reads = [name for name, (kind, *_) in WORKLOADS.items() if kind == "read"]
+    writes = [name for name in WORKLOADS if name not in reads]
     for _ in range(rounds):
-        row.ours.append(ours.rates())
-        row.theirs.append(theirs.rates())
-    Console(stderr=True).print(f"{row.title}: {row.ours[-1]} against {row.theirs[-1]}")
+        for name in reads:
+            row.turn(name, ours, theirs)
+    for number in range(rounds):
+        if number:
+            volumes.snapshot(volume_id)
+        for name in writes:
+            row.turn(name, ours, theirs)
+    Console(stderr=True).print(f"{row.title}: measured")
     return row
 
 
@@ -323,16 +277,22 @@ def measure(
         volumes.remove(volume_id)
         if number:  # the first of all loads code
             attaches.append(took)
-    theirs.rates()
+    for name in WORKLOADS:
+        theirs.rate(name)
     for depth in depths:
         volume_id = volumes.make(depth)
         attaches.append(volumes.attach(volume_id))
         rows.append(measured(f"{depth} layers", volume_id, volumes, ours, theirs, rounds))
-        if volumes.depth(volume_id) > 12:  # what the server merges
-            volumes.snapshot(volume_id)
-            volumes.merge(volume_id)
-            rows.append(measured(f"{depth} layers, merged", volume_id, volumes, ours, theirs, rounds))
         volumes.remove(volume_id)
+        for title, change in (("merged", volumes.merge), ("flattened", volumes.flatten)):
+            if depth < (_MERGED if title == "merged" else 2):
+                continue
+            volume_id = volumes.make(depth)
+            volumes.attach(volume_id)
+            volumes.snapshot(volume_id)
+            change(volume_id)
+            rows.append(measured(f"{depth} layers, {title}", volume_id, volumes, ours, theirs, rounds))
+            volumes.remove(volume_id)
     return rows, attaches
 
 
@@ -341,14 +301,13 @@ def report(rows: list[Row], attaches: list[float]) -> Iterator[Table]:
     table = Table("median requests per second: volume / raw file", caption=host_facts())
     for row in rows:
         table.add_column(row.title, justify="right")
-    for name in _WORKLOADS:
+    for name in WORKLOADS:
         cells = []
         for row in rows:
-            ours = statistics.median(it[name] for it in row.ours)
-            theirs = statistics.median(it[name] for it in row.theirs)
-            if name == _FIRST:  # only the first round's are
-                ours, theirs = row.ours[0][name], row.theirs[0][name]
-            cells.append(f"{ours:.0f} / {theirs:.0f} = {ours / theirs:.0%}")
+            ours, theirs = statistics.median(row.ours[name]), statistics.median(row.theirs[name])
+            ratios = [ours / theirs for ours, theirs in zip(row.ours[name], row.theirs[name], strict=True)]
+            spread = f"{min(ratios):.0%} to {max(ratios):.0%}"
+            cells.append(f"{ours:.0f} / {theirs:.0f} = {statistics.median(ratios):.0%} ({spread})")
         table.add_row(name, *cells)
     yield table
     times = Table("AttachVolume to usable disk", "min", "median", "max")
