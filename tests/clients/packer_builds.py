@@ -117,7 +117,7 @@ class Build:
         self.ec2.get_waiter("instance_running").wait(InstanceIds=[self.instance_id], WaiterConfig={"Delay": 1})
 
     def _launch_on_demand(self, request: Values, group_id: str, associate_public_ip: bool | None) -> str:  # noqa: FBT001
-        """step_run_source_instance.go."""
+        """step_run_source_instance.go; run_config.go wants no reservation where the template says nothing of any."""
         if self._subnet_id and associate_public_ip is not None:
             interface = {
                 "AssociatePublicIpAddress": associate_public_ip,
@@ -133,6 +133,7 @@ class Build:
         made = self.ec2.run_instances(
             **request,
             **place,
+            CapacityReservationSpecification={"CapacityReservationPreference": "none"},
             EnclaveOptions={"Enabled": False},
             InstanceInitiatedShutdownBehavior="stop",
             InstanceType="t3.micro",

@@ -70,7 +70,12 @@ def test_a_network_with_ipv6(stack: Stack) -> None:
     gateway = stack.apply(AwsInternetGateway, vpc_id=vpc.id)
     table = stack.apply(AwsRouteTable, vpc_id=vpc.id, route=[{"ipv6_cidr_block": "::/0", "gateway_id": gateway.id}])
 
-    stack.change(subnet, {"assign_ipv6_address_on_creation": False}, {"ipv6_cidr_block": None})
+    stack.change(
+        subnet,
+        {"enable_resource_name_dns_aaaa_record_on_launch": True},
+        {"enable_resource_name_dns_aaaa_record_on_launch": False, "assign_ipv6_address_on_creation": False},
+        {"ipv6_cidr_block": None},
+    )
     stack.change(vpc, {"assign_generated_ipv6_cidr_block": False}, {"assign_generated_ipv6_cidr_block": True})
     stack.change(table, {"route": []})
 

@@ -49,6 +49,7 @@ def test_addresses_and_keys(shop: Shop, stack: Stack) -> None:
 #: How an instance is changed in place, in an order in which each is a change.
 INSTANCE_CHANGES: Final[list[Values]] = [
     {"instance_type": "t2.micro"},
+    {"capacity_reservation_specification": {"capacity_reservation_preference": "none"}},
     {"user_data": "#!/bin/sh\ntrue\n"},
     {"source_dest_check": False},
     {"monitoring": True},
@@ -97,6 +98,7 @@ INSTANCES: Final[dict[str, Values]] = {
     },
     "with tags of its volumes": {"volume_tags": TAGS},
     "with options": {
+        "capacity_reservation_specification": {"capacity_reservation_preference": "none"},
         "cpu_credits": "standard",
         "disable_api_stop": True,
         "disable_api_termination": True,

@@ -164,7 +164,6 @@ def test_values_that_say_what_is_so_anyhow_are_taken(shop: Shop) -> None:
         HibernationOptions={"Configured": False},
         EnclaveOptions={"Enabled": False},
         Placement={"Tenancy": "default", "AvailabilityZone": "us-east-1c"},
-        CapacityReservationSpecification={"CapacityReservationPreference": "open"},
     )
 
 

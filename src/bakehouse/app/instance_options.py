@@ -95,6 +95,16 @@ class InstanceOptions:
         )
         return await self._put(replace(instance, maintenance=maintenance))
 
+    async def modify_capacity_preference(self, caller: Caller, instance_id: str, preference: str) -> None:
+        """Choose whether a stopped instance would run in open Capacity Reservations.
+
+        Refuses others: IncorrectInstanceState.
+        """
+        (instance,) = owned(self._context.store.instances, caller, "instance", [instance_id])
+        if instance.state is not InstanceState.STOPPED:
+            raise instance_must_be(instance.id, "stopped")
+        await self._put(replace(instance, capacity_preference=preference))
+
     async def modify_cpu(
         self, caller: Caller, instance_id: str, *, core_count: int | None, threads_per_core: int | None
     ) -> Instance:

@@ -32,6 +32,7 @@ class LaunchOptions:
     cpu_credits: str | None = None
     names: NameRequest = NameRequest()
     maintenance: Maintenance = Maintenance()
+    capacity_preference: str = "open"
     monitoring: bool = False
     hibernation: bool = False
     profile: ProfileReference | None = None
@@ -46,6 +47,7 @@ class ChosenOptions:
     cpu_credits: CpuCredits | None
     names: NameRequest
     maintenance: Maintenance
+    capacity_preference: str
     monitoring: bool
     hibernation: bool
     profile: ProfileAssociation | None
@@ -59,6 +61,7 @@ class ChosenOptions:
             cpu_credits=self.cpu_credits,
             private_names=self.names.in_subnet(subnet),
             maintenance=self.maintenance,
+            capacity_preference=self.capacity_preference,
             monitoring=self.monitoring,
             hibernation=self.hibernation,
             # QEMU saves no machine with NVMe disks.
@@ -83,6 +86,7 @@ def choose_options(
         cpu_credits=checked_credits(instance_type, asked.cpu_credits),
         names=asked.names,
         maintenance=asked.maintenance,
+        capacity_preference=asked.capacity_preference,
         monitoring=asked.monitoring,
         hibernation=asked.hibernation,
         profile=None

@@ -194,6 +194,8 @@ class Instance:
     """None for a type without credits, and what the type begins with for instances of an earlier version."""
     private_names: PrivateNames = PrivateNames()
     maintenance: Maintenance = Maintenance()
+    capacity_preference: str = "open"
+    """Whether it would run in a Capacity Reservation that is open, were there one: `open` or `none`."""
     profile: ProfileAssociation | None = None
     answered_at: datetime | None = None
     """When its guest was first heard of since it was started, or was heard of again."""

@@ -94,7 +94,7 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "EbsOptimized": instance.ebs_optimized,
         "EnaSupport": True,
         "SriovNetSupport": instance.sriov_net_support,
-        "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
+        "CapacityReservationSpecification": {"CapacityReservationPreference": instance.capacity_preference},
         "HibernationOptions": {"Configured": instance.hibernation},
         "EnclaveOptions": {"Enabled": False},
         "PlatformDetails": "Linux/UNIX",

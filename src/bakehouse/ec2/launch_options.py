@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from bakehouse.app.launch_options import LaunchOptions
 from bakehouse.app.profile_associations import ProfileReference
+from bakehouse.domain.errors import not_honoured
 from bakehouse.domain.instance_options import Maintenance, NameRequest
 from bakehouse.domain.metadata_options import MetadataPreferences, check_hop_limit
 from bakehouse.ec2.registry import Request
 
 HONOURED: Final = (
+    "CapacityReservationSpecification.CapacityReservationPreference "
     "CpuOptions.CoreCount CpuOptions.ThreadsPerCore CreditSpecification.CpuCredits "
     "HibernationOptions.Configured IamInstanceProfile.Arn IamInstanceProfile.Name MaintenanceOptions.AutoRecovery "
     "MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit MetadataOptions.HttpEndpoint "
@@ -38,8 +40,17 @@ def launch_options(request: Request) -> LaunchOptions:
         ),
         profile=profile_reference(request["IamInstanceProfile"]) if request.get("IamInstanceProfile") else None,
         hibernation=(request.get("HibernationOptions") or {}).get("Configured", False),
+        capacity_preference=capacity_preference(request.get("CapacityReservationSpecification") or {}),
         monitoring=(request.get("Monitoring") or {}).get("Enabled", False),
     )
+
+
+def capacity_preference(given: Mapping[str, Any]) -> str:
+    """Read whether an open Capacity Reservation may be used. As there is none, nothing runs in reservations only."""
+    preference: str = given.get("CapacityReservationPreference", "open")
+    if preference == "capacity-reservations-only":
+        raise not_honoured(f"CapacityReservationPreference={preference}", "There are no Capacity Reservations here.")
+    return preference
 
 
 def profile_reference(given: Mapping[str, Any]) -> ProfileReference:

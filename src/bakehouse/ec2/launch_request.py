@@ -28,7 +28,6 @@ from bakehouse.ec2.tag_specifications import requested_tags
 
 #: Members of which one value says what is so anyhow, and every other value is refused.
 _AS_IT_IS: Final[Mapping[str, Any]] = {
-    "CapacityReservationSpecification.CapacityReservationPreference": "open",
     "EnclaveOptions.Enabled": False,
     "MetadataOptions.HttpProtocolIpv6": "disabled",
     "NetworkInterfaces.InterfaceType": "interface",

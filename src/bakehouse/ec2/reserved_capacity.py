@@ -1,12 +1,14 @@
 """Capacity that can be reserved on EC2, and never is here: Capacity Reservations and Dedicated Hosts. Lists are empty.
 
-Clients that look for the best place to launch ask for these.
+Whether an instance would run in a reservation is kept and shown, and makes no difference. Clients that look for the
+best place to launch ask for these.
 """
 
 from typing import Any, Final
 
 from bakehouse.domain.errors import Ec2Error, invalid_combination
 from bakehouse.ec2.filters import Filters
+from bakehouse.ec2.launch_options import capacity_preference
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
@@ -51,6 +53,17 @@ async def describe_capacity_reservations(ctx: RequestContext, request: Request) 
         )
     shown, token = page(ctx, request, _NONE, key=str, sizes=(1, 1000))
     return {"CapacityReservations": shown, "NextToken": token}
+
+
+@operation(
+    "ModifyInstanceCapacityReservationAttributes",
+    honours="InstanceId CapacityReservationSpecification.CapacityReservationPreference",
+)
+async def modify_instance_capacity_reservation_attributes(ctx: RequestContext, request: Request) -> Response:
+    """Choose whether a stopped instance would run in open reservations."""
+    preference = capacity_preference(request["CapacityReservationSpecification"])
+    await ctx.app.instance_options.modify_capacity_preference(ctx.caller, request["InstanceId"], preference)
+    return {"Return": True}
 
 
 @operation("DescribeHosts", honours="HostIds Filter MaxResults NextToken")

@@ -1,7 +1,7 @@
 """aws_instance: ec2_instance.go."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.clients.terraform.instance_reading import METADATA, NAMES, InstanceReading
@@ -83,6 +83,7 @@ class AwsInstance(InstanceReading):
             "cpu_credits": self._change_credits,
             "metadata_options": self._change_metadata,
             "root_block_device": self._change_root,
+            "capacity_reservation_specification": self._change_capacity,
             "private_dns_name_options": self._change_names,
         }
         assert changed.keys() <= changes.keys(), "the provider would make another one"
@@ -128,30 +129,15 @@ class AwsInstance(InstanceReading):
         return given({"subnet_id": "SubnetId", "vpc_security_group_ids": "SecurityGroupIds"}, wanted)
 
     def _options(self) -> Values:
-        wanted, options = self.wanted, {}
+        wanted = self.wanted
+        options = {member: expand(wanted[name]) for name, (member, expand) in _OPTIONS.items() if name in wanted}
         if "launch_template" in wanted:
             options["LaunchTemplate"] = self._specified_launch_template()
-        if wanted.get("instance_type", "").startswith("t3"):
-            options["CreditSpecification"] = {"CpuCredits": "unlimited"}
-        if "cpu_credits" in wanted:
-            options["CreditSpecification"] = {"CpuCredits": wanted["cpu_credits"]}
-        if "cpu_options" in wanted:
-            cpu = {"core_count": "CoreCount", "threads_per_core": "ThreadsPerCore"}
-            options["CpuOptions"] = given(cpu, wanted["cpu_options"])
         if "iam_instance_profile" in wanted:
             options["IamInstanceProfile"] = {"Name": wanted["iam_instance_profile"]}
-        if "instance_market_options" in wanted:
-            spot = {"instance_interruption_behavior": "InstanceInterruptionBehavior", "max_price": "MaxPrice"}
-            asked = given(spot | {"spot_instance_type": "SpotInstanceType"}, wanted["instance_market_options"])
-            options["InstanceMarketOptions"] = {"MarketType": "spot"} | ({"SpotOptions": asked} if asked else {})
-        if "maintenance_options" in wanted:
-            options["MaintenanceOptions"] = {"AutoRecovery": wanted["maintenance_options"]["auto_recovery"]}
-        if "metadata_options" in wanted:
-            options["MetadataOptions"] = given(METADATA, {"http_endpoint": "enabled", **wanted["metadata_options"]})
-        if "private_dns_name_options" in wanted:
-            flags = {name: False for name in NAMES if name.startswith("enable")}
-            names = {**flags, **wanted["private_dns_name_options"]}
-            options["PrivateDnsNameOptions"] = {NAMES[name]: value for name, value in names.items()}
+        unlimited = "unlimited" if wanted.get("instance_type", "").startswith("t3") else None
+        if wanted.get("cpu_credits", unlimited):
+            options["CreditSpecification"] = {"CpuCredits": wanted.get("cpu_credits", unlimited)}
         return options
 
     def _volume_tags(self) -> list[Values]:
@@ -193,13 +179,28 @@ class AwsInstance(InstanceReading):
         """Return what changes an attribute of an instance that is stopped for it."""
 
         def change(value: Any) -> None:
-            self.ec2.stop_instances(InstanceIds=[self.id], Force=False)
-            wait_for(self.state_name, "stopped", "pending", "running", "shutting-down", "stopping")
+            self._stop()
             self._modify(**{member: {"Value": value.encode() if member == "UserData" else value}})
-            self.ec2.start_instances(InstanceIds=[self.id])
-            wait_for(self.state_name, "running", "pending", "stopped")
+            self._start()
 
         return change
+
+    def _stop(self) -> None:
+        self.ec2.stop_instances(InstanceIds=[self.id], Force=False)
+        wait_for(self.state_name, "stopped", "pending", "running", "shutting-down", "stopping")
+
+    def _start(self) -> None:
+        self.ec2.start_instances(InstanceIds=[self.id])
+        wait_for(self.state_name, "running", "pending", "stopped")
+
+    def _change_capacity(self, specification: Values) -> None:
+        self._stop()
+        wanted = _reserved(specification)
+        self.ec2.modify_instance_capacity_reservation_attributes(
+            InstanceId=self.id, CapacityReservationSpecification=wanted
+        )
+        wait_until(lambda: self.find()["CapacityReservationSpecification"] == wanted)
+        self._start()
 
     def _change_volume_tags(self, tags: Values) -> None:
         before = self.state["volume_tags"]
@@ -275,3 +276,42 @@ class AwsInstance(InstanceReading):
         renamed = {**NAMES, "hostname_type": "PrivateDnsHostnameType"}
         changed = {renamed[name]: value for name, value in wanted.items() if found[name] != value}
         self.ec2.modify_private_dns_name_options(InstanceId=self.id, **changed)
+
+
+def _reserved(specification: Values) -> Values:
+    return given({"capacity_reservation_preference": "CapacityReservationPreference"}, specification)
+
+
+def _processors(options: Values) -> Values:
+    return given({"core_count": "CoreCount", "threads_per_core": "ThreadsPerCore"}, options)
+
+
+def _market(options: Values) -> Values:
+    spot = {"instance_interruption_behavior": "InstanceInterruptionBehavior", "max_price": "MaxPrice"}
+    asked = given(spot | {"spot_instance_type": "SpotInstanceType"}, options)
+    return {"MarketType": "spot"} | ({"SpotOptions": asked} if asked else {})
+
+
+def _maintenance(options: Values) -> Values:
+    return {"AutoRecovery": options["auto_recovery"]}
+
+
+def _metadata(options: Values) -> Values:
+    return given(METADATA, {"http_endpoint": "enabled", **options})
+
+
+def _names(options: Values) -> Values:
+    """Both flags are always sent."""
+    flags = {name: False for name in NAMES if name.startswith("enable")}
+    return {NAMES[name]: value for name, value in {**flags, **options}.items()}
+
+
+#: Block of the schema -> the member of RunInstances that it becomes, and how.
+_OPTIONS: Final[Mapping[str, tuple[str, Callable[[Values], Values]]]] = {
+    "capacity_reservation_specification": ("CapacityReservationSpecification", _reserved),
+    "cpu_options": ("CpuOptions", _processors),
+    "instance_market_options": ("InstanceMarketOptions", _market),
+    "maintenance_options": ("MaintenanceOptions", _maintenance),
+    "metadata_options": ("MetadataOptions", _metadata),
+    "private_dns_name_options": ("PrivateDnsNameOptions", _names),
+}

@@ -19,6 +19,7 @@ NAMES: Final = {
     "hostname_type": "HostnameType",
 }
 _BLOCKS: Final = (
+    "capacity_reservation_specification",
     "cpu_options",
     "instance_market_options",
     "maintenance_options",
@@ -45,7 +46,10 @@ class InstanceReading(Resource):
             "ami": instance["ImageId"],
             "associate_public_ip_address": "Association" in interface,
             "availability_zone": instance["Placement"]["AvailabilityZone"],
-            "capacity_reservation_specification": instance["CapacityReservationSpecification"],
+            "capacity_reservation_specification": _read(
+                {"capacity_reservation_preference": "CapacityReservationPreference"},
+                instance["CapacityReservationSpecification"],
+            ),
             "cpu_options": _read(
                 {"core_count": "CoreCount", "threads_per_core": "ThreadsPerCore"}, instance["CpuOptions"]
             ),
