@@ -299,7 +299,7 @@ class Hypervisor(Protocol):
         ...
 
     async def freeze_filesystems(self, machine_id: str) -> bool:
-        """Freeze the guest's filesystems by its agent. False when no agent answers within half a second."""
+        """Freeze the guest's filesystems by its agent. False when no agent answers within some seconds."""
         ...
 
     async def thaw_filesystems(self, machine_id: str) -> None:

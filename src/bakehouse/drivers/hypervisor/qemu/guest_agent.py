@@ -11,8 +11,9 @@ from typing import Any, Final
 from bakehouse.drivers.hypervisor.qemu.monitor import Monitor
 from bakehouse.drivers.hypervisor.qemu.run_directory import AGENT_SOCKET, RunDirectory
 
-#: An agent that runs answers a greeting within milliseconds, under emulation some tens of them.
-GREETING_DEADLINE_S: Final = 0.5
+#: An agent that runs answers a greeting within milliseconds, under emulation some tens of them, on a busy host more.
+#: Nobody waits for a guest without an agent: see `listens`.
+GREETING_DEADLINE_S: Final = 5.0
 #: Freezing writes the guest's dirty pages first. fsfreeze in a guest gives up no earlier.
 FREEZE_DEADLINE_S: Final = 10.0
 #: Setting the clock starts a program in the guest, which brings it to the hardware's too.
