@@ -4,6 +4,7 @@ Source: hashicorp/packer-plugin-amazon, builder/ebs/builder.go and the steps tha
 but for three of them. Values that a template does not give are sent empty.
 """
 
+from string import ascii_lowercase
 from typing import Any, Final
 
 from tests.clients.terraform.provider import Values, pairs, wait_for
@@ -19,6 +20,7 @@ class Build:
     def __init__(self, ec2: Ec2, *, ami_name: str, image_filters: dict[str, str], spot: bool = False) -> None:
         self.ec2 = ec2
         self.ami_name = ami_name
+        self.profile = ""
         self._image_filters = image_filters
         self._spot = spot
         self._subnet_id = ""
@@ -103,7 +105,7 @@ class Build:
         request = {
             "CreditSpecification": {"CpuCredits": "standard"},
             "EbsOptimized": False,
-            "IamInstanceProfile": {"Name": ""},
+            "IamInstanceProfile": {"Name": self.profile},
             "ImageId": source["ImageId"],
             "KeyName": key_name,
             "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
@@ -115,9 +117,11 @@ class Build:
         else:
             self.instance_id = self._launch_on_demand(request, group_id, associate_public_ip)
         self.ec2.get_waiter("instance_running").wait(InstanceIds=[self.instance_id], WaiterConfig={"Delay": 1})
+        given = self._instance(self.instance_id).get("IamInstanceProfile", {}).get("Arn", "")
+        assert given.rpartition("/")[2] == self.profile
 
     def _launch_on_demand(self, request: Values, group_id: str, associate_public_ip: bool | None) -> str:  # noqa: FBT001
-        """step_run_source_instance.go; run_config.go wants no reservation where the template says nothing of any."""
+        """step_run_source_instance.go, with no_ephemeral. By run_config.go no reservation is wanted unless told."""
         if self._subnet_id and associate_public_ip is not None:
             interface = {
                 "AssociatePublicIpAddress": associate_public_ip,
@@ -133,6 +137,7 @@ class Build:
         made = self.ec2.run_instances(
             **request,
             **place,
+            BlockDeviceMappings=[{"DeviceName": f"xvdc{letter}", "NoDevice": ""} for letter in ascii_lowercase],
             CapacityReservationSpecification={"CapacityReservationPreference": "none"},
             EnclaveOptions={"Enabled": False},
             InstanceInitiatedShutdownBehavior="stop",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.clients.packer_builds import RUN_TAGS, Build
+from tests.clients.packer_profiles import temporary_profile
 from tests.clients.terraform.images import in_days
 from tests.clients.terraform.provider import tags_of
 from tests.clients.terraform.stack import Stack
@@ -40,6 +41,18 @@ def test_a_public_address_is_asked_for_without_a_subnet(shop: Shop, associate: b
     image = build(shop).run(associate_public_ip=associate)
 
     assert image["Name"] == "baked"
+
+
+def test_an_instance_has_a_profile_for_the_build_only(shop: Shop) -> None:
+    baked = build(shop)
+    iam: Any = shop.running.client("iam", shop.name)
+
+    with temporary_profile(iam, shop.ec2, shop.image_id, {"Name": "packing"}) as baked.profile:
+        baked.run()
+
+    assert iam.list_instance_profiles()["InstanceProfiles"] == iam.list_roles()["Roles"] == []
+    with pytest.raises(ClientError, match=r"InvalidParameterValue.*iamInstanceProfile"):
+        shop.launch(IamInstanceProfile={"Name": baked.profile})
 
 
 def test_an_image_is_shared_copied_and_protected(shop: Shop) -> None:
