@@ -32,6 +32,9 @@ _CONTEXT.set_forkserver_preload(
 #: Written by `bakehouse serve` once it listens.
 _LISTENS = "answers at http"
 
+#: It asks the host's own resolver for nothing: who that is, and whom it asks, is not the test's business.
+_QUIET = {"BAKEHOUSE_NAME_SERVER": "off"}
+
 
 class ServerProcess:
     """One run of `bakehouse serve`."""
@@ -48,7 +51,7 @@ class ServerProcess:
         log.touch()
         begin = log.stat().st_size
         process = _CONTEXT.Process(
-            target=_serve, args=(home, log, arguments, {**os.environ, **environment}), daemon=True
+            target=_serve, args=(home, log, arguments, {**os.environ, **_QUIET, **environment}), daemon=True
         )
         process.start()
         return cls(process, log, begin)

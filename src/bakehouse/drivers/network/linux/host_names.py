@@ -133,7 +133,7 @@ class LinuxHostNames:
         async with self._turn:
             if self._process is not None and self._is_running():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._process[0], signal.SIGKILL)  # it has nothing to save
+                    os.kill(self._process[0], signal.SIGTERM)  # it ends its own processes
                 await process.wait_until_gone(*self._process, timeout_s=_STOP_TIMEOUT_S)
 
     async def _watch(self) -> None:
@@ -171,7 +171,7 @@ class LinuxHostNames:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_TIMEOUT_S):
                 while self._is_running():
-                    if _listens(self._address, self._port):
+                    if _obstacle(self._address, self._port):
                         return True
                     await asyncio.sleep(_POLL_S)
         return False
@@ -217,23 +217,18 @@ async def _looked_up(name: str, deadline_s: float) -> frozenset[str]:
     return frozenset()
 
 
-def _listens(address: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-        return trial.connect_ex((address, port)) == 0
-
-
 def _obstacle(address: str, port: int) -> str:
-    """Return why nobody can listen there; empty when it is free."""
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as trial:
-            if kind is socket.SOCK_STREAM:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((address, port))
-                if kind is socket.SOCK_STREAM:
-                    trial.listen()
-            except OSError as err:
-                if err.errno == errno.EADDRINUSE:
-                    return "another program answers there, such as another Bakehouse, which knows the same names"
-                return f"it cannot listen there: {err.strerror}"
+    """Return why nobody can listen there; empty when it is free.
+
+    It only binds, so that a dnsmasq that begins to listen there meanwhile is not kept from it; nor does it connect, for
+    which dnsmasq makes a process that has its sockets and may outlive it.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except OSError as err:
+            if err.errno == errno.EADDRINUSE:
+                return "another program answers there, such as another Bakehouse, which knows the same names"
+            return f"it cannot listen there: {err.strerror}"
     return ""
