@@ -98,11 +98,11 @@ class RunningServer:
             config=botocore.config.Config(retries={"max_attempts": 0}),
         )
         if service == "ec2":
-            client.meta.events.register("before-parse.ec2", _assert_conforms)
+            client.meta.events.register("before-parse.ec2", assert_answer_conforms)
         return client
 
 
-def _assert_conforms(*, operation_model: Any, response_dict: Any, **_others: Any) -> None:
+def assert_answer_conforms(*, operation_model: Any, response_dict: Any, **_others: Any) -> None:
     """Read every answer as strict clients do, whatever the test is about."""
     if response_dict["status_code"] == HTTPStatus.OK:
         assert_conforms(response_dict["body"], operation_model.name, operation_model.output_shape)
