@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,7 @@ def dhcp() -> dict[str, str]:
             rest = rest[2 + rest[1] :]
         # DHCPREQUEST: from here on the address is leased to us.
         wanted = b"\x32\x04" + offer[16:20] + b"\x36\x04" + options[54]
+        client.settimeout(DEADLINE_S / 2)  # it will be answered
         client.sendto(head + b"\x35\x01\x03" + wanted + b"\xff", ("255.255.255.255", 67))
         client.recv(2048)
     told = {
@@ -299,10 +301,12 @@ def resolve(server: str, name: str, kind: int = 1) -> str:
     query = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + question + struct.pack("!2H", kind, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE_S)
-        client.sendto(query, (server, 53))
-        try:
-            answer = client.recv(2048)
-        except TimeoutError:
+        for _ in range(5):
+            client.sendto(query, (server, 53))
+            with suppress(TimeoutError):
+                answer = client.recv(2048)
+                break
+        else:
             return "silent"
     if struct.unpack_from("!H", answer, 6)[0] == 0:
         return ""
