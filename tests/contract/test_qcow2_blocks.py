@@ -244,6 +244,20 @@ async def test_a_server_killed_while_it_completes_leaves_an_upload_or_a_snapshot
     assert outcomes == {True, False}
 
 
+async def test_an_upload_that_was_frozen_and_not_moved_is_written_on(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    await store.blocks.begin("snap-1", size_bytes=SIZE, parent_id=None)
+    await put(store, "snap-1", 1, block(1))
+    (data,) = (tmp_path / "store" / "uploads").glob("*.qcow2")
+    data.chmod(0o444)
+
+    again = opened(tmp_path)
+
+    assert data.stat().st_mode & 0o200
+    await put(again, "snap-1", 2, block(2))
+    await again.blocks.complete("snap-1")
+
+
 async def test_a_torn_record_of_the_journal_is_as_if_it_never_was(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.blocks.begin("snap-1", size_bytes=SIZE, parent_id=None)

@@ -292,6 +292,8 @@ class Qcow2SnapshotBlocks:
             unnamed = sorted(self._layers.directory.glob(f"{snapshot_id}.*.{QCOW2}"))
             if unnamed and not data.exists():
                 _take_back(unnamed[-1], data)
+            with suppress(FileNotFoundError):
+                data.chmod(TOP_MODE)  # it was frozen to be moved, and only root would open it to write
             try:
                 upload = Upload.resume(self._directory, snapshot_id)
             except Lost:
