@@ -127,7 +127,7 @@ class World:
         """Connect from the host to a public address, as people do, say something and return the answer."""
         assert spec.public_ip is not None
         at = await self.fabric.reachable_at(spec.public_ip, port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             reader, writer = await asyncio.open_connection(spec.public_ip, at.host_port)
             try:
                 writer.write(text)
@@ -179,7 +179,7 @@ async def world(home: Path, mode: Mode) -> AsyncIterator[World]:
 async def accept_one(listening: socket.socket) -> str:
     """Accept one connection, as the metadata service does; return whose it is."""
     listening.settimeout(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         connection, (peer, _port) = await asyncio.get_running_loop().sock_accept(listening)
     with connection:
         await asyncio.get_running_loop().sock_sendall(connection, f"you are {peer}".encode())
