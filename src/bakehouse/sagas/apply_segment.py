@@ -12,7 +12,7 @@ from typing import Final
 
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
-from bakehouse.sagas.segment_description import segment_spec
+from bakehouse.sagas.segment import follow_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,7 @@ class SegmentChange:
 
 
 async def apply_segment(ctx: SagaContext, change: SegmentChange) -> None:
-    """Bring the segment to the records, or remove it when its VPC has none any more.
-
-    Where the fabric fails, `ctx.segments` tells the reconciler to try again.
-    """
+    """Bring the segment to the records, or remove it when its VPC has none any more."""
     vpc_id = change.vpc_id
     async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
         if vpc_id not in ctx.store.vpcs:
@@ -34,12 +31,8 @@ async def apply_segment(ctx: SagaContext, change: SegmentChange) -> None:
             await ctx.metadata.close(vpc_id)
             await ctx.network.delete_segment(vpc_id)
             ctx.segments.discard(vpc_id)
-        elif vpc_id in ctx.segments:
-            try:
-                await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
-            except BaseException:
-                ctx.segments.discard(vpc_id)
-                raise
+        else:
+            await follow_records(ctx, vpc_id)
 
 
 APPLY_SEGMENT: Final = Saga(

@@ -52,6 +52,7 @@ async def unplug(ctx: SagaContext, params: AttachNetworkInterface) -> None:
         await ctx.network.unplug(interface.vpc_id, interface.id)
         async with ctx.store.transaction() as tx:
             tx.put(detached(ctx.store.network_interfaces[interface.id]))
+        await reroute(ctx, [interface])
 
 
 async def mark_attached(ctx: SagaContext, params: AttachNetworkInterface) -> None:
@@ -60,7 +61,7 @@ async def mark_attached(ctx: SagaContext, params: AttachNetworkInterface) -> Non
     if interface is not None:
         async with ctx.store.transaction() as tx:
             tx.put(replace(interface, attachment_state=InterfaceAttachmentState.ATTACHED))
-        await reroute(ctx, interface.vpc_id, interface.id)
+        await reroute(ctx, [interface])
 
 
 def _attaching(ctx: SagaContext, params: AttachNetworkInterface) -> NetworkInterface | None:

@@ -55,7 +55,7 @@ async def mark_detached(ctx: SagaContext, params: DetachNetworkInterface) -> Non
     if interface is not None:
         async with ctx.store.transaction() as tx:
             tx.put(detached(interface))
-        await reroute(ctx, interface.vpc_id, interface.id)
+        await reroute(ctx, [interface])
 
 
 def _detaching(ctx: SagaContext, params: DetachNetworkInterface) -> NetworkInterface | None:

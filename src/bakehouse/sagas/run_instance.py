@@ -18,6 +18,7 @@ from bakehouse.domain.volume import AttachmentState, VolumeState
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.segment import reroute
 from bakehouse.sagas.volumes import all_to_their_ends
 
 
@@ -31,10 +32,11 @@ class RunInstance:
 
 
 async def prepare(ctx: SagaContext, params: RunInstance) -> None:
-    """Make the volumes and the interfaces, side by side: neither needs the other."""
+    """Make the volumes and the interfaces, side by side: neither needs the other; let routes lead to the latter."""
     await all_to_their_ends(
         [machine.make_volumes(ctx, params.instance_id), machine.plug_interfaces(ctx, params.instance_id)]
     )
+    await reroute(ctx, machine.interfaces_of(ctx.store, params.instance_id))
 
 
 async def give_up(ctx: SagaContext, params: RunInstance) -> None:
@@ -42,16 +44,18 @@ async def give_up(ctx: SagaContext, params: RunInstance) -> None:
     instance = ctx.store.instances[params.instance_id]
     await machine.unplug_interfaces(ctx, instance.id)
     await machine.delete_volumes(ctx, instance.id, all_of_them=True)
+    interfaces = machine.interfaces_of(ctx.store, instance.id)
     async with ctx.store.transaction() as tx:
         for volume in machine.volumes_of(ctx.store, instance):
             tx.delete(volume)
-        for interface in machine.interfaces_of(ctx.store, instance.id):
+        for interface in interfaces:
             is_new = interface.id not in params.existing_interface_ids
             machine.let_go(tx, ctx.store, interface, delete=is_new)
         instance = ctx.store.instances[instance.id]
         if instance.state is InstanceState.PENDING:
             state = next_state(instance, InstanceEvent.LAUNCH_FAILED)
             tx.put(replace(instance, state=state, state_reason=LAUNCH_FAILED, terminated_at=ctx.now()))
+    await reroute(ctx, interfaces)
 
 
 async def start_machine(ctx: SagaContext, params: RunInstance) -> None:

@@ -1,7 +1,7 @@
 """What the sagas tell the network: segments made, groups and interfaces described from the records."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bakehouse.domain.instance_options import PrivateNames
@@ -31,12 +31,27 @@ async def ensure_segment(ctx: SagaContext, vpc_id: str) -> None:
         ctx.segments.add(vpc_id)
 
 
-async def reroute(ctx: SagaContext, vpc_id: str, interface_id: str) -> None:
-    """Tell the fabric of routes whose target, an interface, came or went."""
-    tables = ctx.store.route_tables.by("vpc")[vpc_id].values()
-    if vpc_id in ctx.segments and any(route.target_id == interface_id for table in tables for route in table.routes):
-        async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
+async def follow_records(ctx: SagaContext, vpc_id: str) -> None:
+    """Bring a segment to the records, if it is there; whoever calls has its turn.
+
+    Where the fabric fails, `ctx.segments` tells the reconciler to try again.
+    """
+    if vpc_id in ctx.segments:
+        try:
             await ctx.network.ensure_segment(segment_spec(ctx.store, vpc_id))
+        except BaseException:
+            ctx.segments.discard(vpc_id)
+            raise
+
+
+async def reroute(ctx: SagaContext, interfaces: Sequence[NetworkInterface]) -> None:
+    """Tell the fabric of routes whose targets came to an instance, or went: these interfaces, as they were or are."""
+    moved = {interface.id for interface in interfaces}
+    for vpc_id in {interface.vpc_id for interface in interfaces}:
+        async with ctx.segment_turns.setdefault(vpc_id, asyncio.Lock()):
+            tables = ctx.store.route_tables.by("vpc")[vpc_id].values()
+            if any(route.target_id in moved for table in tables for route in table.routes):
+                await follow_records(ctx, vpc_id)
 
 
 async def _apply_groups(ctx: SagaContext, vpc_id: str) -> None:

@@ -13,6 +13,7 @@ from bakehouse.domain.volume import VolumeState
 from bakehouse.sagas import machine
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Saga, Step
+from bakehouse.sagas.segment import reroute
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ async def delete_volumes(ctx: SagaContext, params: TerminateInstance) -> None:
 
 
 async def mark_terminated(ctx: SagaContext, params: TerminateInstance) -> None:
-    """Remove the records of what is gone, and free the volumes that stay."""
+    """Remove the records of what is gone, and free what stays; routes to its interfaces lead nowhere."""
+    interfaces = machine.interfaces_of(ctx.store, params.instance_id)
     async with ctx.store.transaction() as tx:
         instance = ctx.store.instances[params.instance_id]
         for volume in machine.volumes_of(ctx.store, instance):
@@ -50,12 +52,13 @@ async def mark_terminated(ctx: SagaContext, params: TerminateInstance) -> None:
                 tx.delete(volume)
             else:
                 tx.put(replace(volume, state=VolumeState.AVAILABLE, attachment=None))
-        for interface in machine.interfaces_of(ctx.store, instance.id):
+        for interface in interfaces:
             machine.let_go(tx, ctx.store, interface, delete=interface.delete_on_termination)
         if instance.state is InstanceState.SHUTTING_DOWN:
             state = next_state(instance, InstanceEvent.MACHINE_GONE)
             well = replace(instance, impaired_since=None, storage_full_since=None)
             tx.put(replace(well, state=state, terminated_at=ctx.now()))
+    await reroute(ctx, interfaces)
 
 
 TERMINATE_INSTANCE: Final = Saga(

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.world import World
 
-from bakehouse.app.launch_network import PlaceRequest
+from bakehouse.app.launch_network import InterfaceRequest, PlaceRequest
 from bakehouse.app.routes import TargetRequest
 from bakehouse.app.subnets import SubnetRequest
 from bakehouse.app.vpcs import VpcRequest
+from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.network import Subnet, Vpc
 from bakehouse.domain.network_acl import entry_of
 from bakehouse.ports.network import AclRule, DhcpSpec, RouteSpec, SegmentSpec, SubnetSpec
@@ -31,6 +33,13 @@ async def attached_gateway(world: World, vpc: Vpc) -> str:
 def routes(world: World, vpc: Vpc) -> tuple[RouteSpec, ...] | None:
     (subnet,) = segment_spec(world.store, vpc.id).subnets
     return subnet.routes
+
+
+def told(world: World, vpc: Vpc) -> str:
+    """Return where the fabric was told that the one route of a VPC's one subnet leads."""
+    (subnet,) = world.network.segments[vpc.id].subnets
+    (route,) = subnet.routes
+    return route.target
 
 
 async def test_a_new_vpc_leads_nowhere_and_filters_nothing(world: World) -> None:
@@ -99,6 +108,29 @@ async def test_what_a_route_leads_to_is_told_or_that_it_is_gone(world: World) ->
         RouteSpec(destination="::/0", target="egress_only"),
     )
     assert [it.target for it in routes(world, vpc) or ()] == ["blackhole", "interface", "blackhole"]
+
+
+async def test_routes_to_an_interface_follow_it_into_an_instance_and_out_of_it(world: World) -> None:
+    vpc, subnet = await network(world)
+    await world.launch(place=PlaceRequest(subnet_id=subnet.id))
+    interface = await world.app.network_interfaces.create(world.caller, InterfaceRequest(subnet_id=subnet.id), {})
+    target = TargetRequest(network_interface_id=interface.id)
+    await world.app.routes.create(world.caller, vpc.main_route_table_id, "192.0.2.0/24", target)
+    there = InterfaceRequest(device_index=0, network_interface_id=interface.id)
+    wanted = PlaceRequest(interfaces=(there,))
+
+    seen = [told(world, vpc)]
+    instance_id = await world.running_instance(place=wanted)
+    seen.append(told(world, vpc))
+    await world.instances.terminate(world.caller, [instance_id], skip_shutdown=True)
+    await world.sagas.settle()
+    seen.append(told(world, vpc))
+    world.fragile_hypervisor.fail("start")
+    with pytest.raises(Ec2Error):
+        await world.launch(place=wanted)
+    seen.append(told(world, vpc))
+
+    assert seen == ["blackhole", "interface", "blackhole", "blackhole"]
 
 
 async def test_an_acl_that_does_not_let_everything_pass_is_told(world: World) -> None:
