@@ -2,10 +2,14 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 from sqlalchemy import PoolProxiedConnection
 
 from bakehouse.store.database import Database
+
+# An invariant that broke says what it found.
+pytest.register_assert_rewrite("tests.soundness")
 
 # A build server tells what a change broke, so its guesses are the same each time; at a desk every run looks elsewhere.
 _SAME_EACH_TIME = "CI" in os.environ
