@@ -35,6 +35,8 @@ def test_secondary_addresses_are_assigned_and_taken_back(shop: Shop) -> None:
         shop.ec2.unassign_private_ip_addresses(NetworkInterfaceId=other_id, PrivateIpAddresses=[address])
     with refused("PrivateIpAddressLimitExceeded"):
         assign(NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=50)
+    with refused("InvalidParameterValue"):
+        assign(NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=-1)
 
 
 def test_ipv6_addresses_are_assigned_and_taken_back(alice: "EC2Client") -> None:

@@ -48,7 +48,9 @@ def test_a_new_interface_is_free_and_has_what_was_asked_for(alice: "EC2Client") 
         ({"PrivateIpAddresses": [{"PrivateIpAddress": "172.31.5.1", "Primary": True}] * 2},
          "InvalidParameterCombination"),
         ({"SecondaryPrivateIpAddressCount": 50}, "PrivateIpAddressLimitExceeded"),
+        ({"SecondaryPrivateIpAddressCount": -1}, "InvalidParameterValue"),
         ({"Ipv6AddressCount": 1}, "InvalidParameterValue"),
+        ({"Ipv6AddressCount": -1}, "InvalidParameterValue"),
         ({"InterfaceType": "efa"}, "InvalidParameterValue"),
     ],
 )  # fmt: skip

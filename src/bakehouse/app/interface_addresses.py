@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext
+from bakehouse.app.launch_network import check_not_negative
 from bakehouse.app.network_interfaces import NetworkInterfaces, address_count_limit, put_interface
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.domain.caller import Caller
@@ -121,6 +122,7 @@ def _not_assigned(address: str, interface: NetworkInterface) -> Exception:
 
 
 def _count(request: AddressRequest) -> int:
+    check_not_negative(request.count or 0)
     if request.addresses and request.count:
         raise invalid_combination("Addresses can be given or counted, not both")
     if not request.addresses and not request.count:

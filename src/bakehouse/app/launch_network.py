@@ -8,7 +8,7 @@ from bakehouse.app.context import AppContext, owned
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter
+from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, invalid_value
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_type import InstanceType
@@ -180,8 +180,16 @@ def _check(wanted: Sequence[InterfaceRequest], most: int, instance_type: Instanc
         check_address_count(it, instance_type.addresses_per_interface)
 
 
+def check_not_negative(count: int) -> None:
+    """Refuse to assign less than no addresses."""
+    if count < 0:
+        raise invalid_value(count, "addressCount", "It must not be negative.")
+
+
 def check_address_count(request: InterfaceRequest, most: int) -> None:
-    """Refuse more addresses than an interface may have, and secondary ones both given and counted."""
+    """Refuse more addresses than an interface may have, less than none, and secondary ones both given and counted."""
+    check_not_negative(request.secondary_count)
+    check_not_negative(request.ipv6_count or 0)
     if request.secondary_ips and request.secondary_count:
         raise invalid_combination("Secondary private addresses can be given or counted, not both")
     ipv6_count = len(request.ipv6_addresses) + (request.ipv6_count or 0)
