@@ -21,7 +21,8 @@ WORKLOADS: Final = {
     "read, 1 MiB in order": ("read", "sequential", _MIB, 1024),
     "write, random 4 KiB, first": ("write", "random", 4096, 1000),
     "write, random 4 KiB, again": ("write", "random", 4096, 1000),
-    "write, 1 MiB in order": ("write", "sequential", _MIB, 128),
+    "write, 1 MiB in order, first": ("write", "sequential", _MIB, 128),
+    "write, 1 MiB in order, again": ("write", "sequential", _MIB, 128),
 }
 
 
