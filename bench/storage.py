@@ -11,8 +11,8 @@ of the volume. Both guests run all the time; the sides take turns, workload by w
 and the median of the ratios of the single turns, with the least and the largest.
 
 `storage_guest.c` reads and writes past the guest's page cache, one request at a time: 4 KiB each at random, and 1 MiB
-each in order. Layers and file are in the host's page cache. "First" writes are those after a snapshot, each to a piece
-of 64 KiB that the new top does not hold yet; the same places are written once more for "again".
+each in order. Layers and file are in the host's page cache. "First" writes are those after a snapshot, each to a place
+that the new top does not hold yet; the same places are written once more for "again".
 
 A hot attach is measured from the call of AttachVolume, by boto3, until a program that waits in the guest has read the
 first 4 KiB of the disk and its word has come over SSH.
