@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bakehouse.app.context import AppContext, scope
+from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.capacity import Demand, allowed
 from bakehouse.domain.errors import invalid_value
@@ -24,16 +24,27 @@ def launch_counts(
         raise invalid_value(least, "minCount", "It must be at least 1.")
     if most < least:
         raise invalid_value(most, "maxCount", "It must not be less than minCount.")
-    demand = Demand(instance_type=instance_type, least=least, most=most, spot=spot)
-    store = context.store
-    return least, allowed(context.capacity, demand, scope(store.instances, caller), store.instances)
+    return least, _allowed(context, caller, instance_type, counts, spot=spot)
 
 
 def check_room_to_start(context: AppContext, caller: Caller, instances: Sequence[Instance]) -> None:
     """Refuse to start stopped instances for which there is no room, all of them."""
     stopped = [it for it in instances if it.state is InstanceState.STOPPED]
     numbers = Counter((it.type, it.spot_request_id is not None) for it in stopped)
-    mine, everyone = scope(context.store.instances, caller), list(context.store.instances)
     for (name, spot), number in numbers.items():
-        demand = Demand(instance_type=INSTANCE_TYPES[name], least=number, most=number, spot=spot)
-        allowed(context.capacity, demand, mine, everyone)
+        _allowed(context, caller, INSTANCE_TYPES[name], (number, number), spot=spot)
+
+
+def _allowed(
+    context: AppContext, caller: Caller, instance_type: InstanceType, counts: tuple[int, int], *, spot: bool
+) -> int:
+    least, most = counts
+    demand = Demand(
+        account_id=caller.account_id,
+        region=caller.region,
+        instance_type=instance_type,
+        least=least,
+        most=most,
+        spot=spot,
+    )
+    return allowed(context.capacity, demand, context.store.instances.by("kind").counts())

@@ -44,7 +44,7 @@ class Host:
             network=await self._context.network.capabilities(),
             instances=dict(Counter(instance.state.value for instance in store.instances)),
             memory_mib=self._context.capacity.guest_memory_mib,
-            memory_used_mib=used_memory_mib(store.instances),
+            memory_used_mib=used_memory_mib(store.instances.by("kind").counts()),
             images=len(store.images),
             volumes=len(store.volumes),
             snapshots=len(store.snapshots),

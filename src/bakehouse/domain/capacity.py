@@ -4,9 +4,9 @@ What runs on a host shares its memory, so guests together have at most so much. 
 EC2 has them, and because a slip of the pen (`MaxCount=2147483647`) is not to fill the host.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from bakehouse.domain.errors import Ec2Error, insufficient_capacity
 from bakehouse.domain.instance import Instance, InstanceState
@@ -37,50 +37,76 @@ class Capacity:
     on demand and on the spot market apart."""
 
 
+class Kind(NamedTuple):
+    """What of an instance counts: those of one kind are counted, not looked at one by one."""
+
+    account_id: str
+    region: str
+    type: str
+    state: InstanceState
+    spot: bool
+
+    @classmethod
+    def of(cls, instance: Instance) -> Self:
+        """Return the kind that an instance is of at present."""
+        is_spot = instance.spot_request_id is not None
+        return cls(instance.account_id, instance.region, instance.type, instance.state, is_spot)
+
+
+#: How many instances there are of each kind, of all accounts.
+Population = Mapping[Kind, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """So many instances of a type at least, and at most, for one account in one region."""
 
+    account_id: str
+    region: str
     instance_type: InstanceType
     least: int
     most: int
     spot: bool = False
 
 
-def allowed(capacity: Capacity, demand: Demand, mine: Iterable[Instance], everyone: Iterable[Instance]) -> int:
+def allowed(capacity: Capacity, demand: Demand, population: Population) -> int:
     """Return how many instances of a demand there can be now: at least its least number, at most its most.
 
-    `mine` are the account's instances in the region, `everyone` all of the host. Refuses what the account may not have
+    Refuses what the account may not have
     at all (InstanceLimitExceeded, VcpuLimitExceeded, MaxSpotInstanceCountExceeded), and what the host does not carry
     (InsufficientInstanceCapacity).
     """
-    running = [instance for instance in mine if instance.state in _COUNTED]
+    running = {kind: number for kind, number in population.items() if _counts_for(demand, kind)}
     return min(
         demand.most,
         _by_instances(capacity, demand, running),
         _by_vcpus(capacity, demand, running),
-        _by_memory(capacity, demand, everyone),
+        _by_memory(capacity, demand, population),
     )
 
 
-def used_memory_mib(instances: Iterable[Instance]) -> int:
+def used_memory_mib(population: Population) -> int:
     """Return the memory of the guests that are on the host."""
-    return sum(INSTANCE_TYPES[it.type].memory_mib for it in instances if it.state in _ON_HOST)
+    return sum(INSTANCE_TYPES[it.type].memory_mib * number for it, number in population.items() if it.state in _ON_HOST)
 
 
-def _by_instances(capacity: Capacity, demand: Demand, running: list[Instance]) -> int:
-    room = max(0, capacity.instances - len(running))
+def _counts_for(demand: Demand, kind: Kind) -> bool:
+    return kind.state in _COUNTED and (kind.account_id, kind.region) == (demand.account_id, demand.region)
+
+
+def _by_instances(capacity: Capacity, demand: Demand, running: Population) -> int:
+    room = max(0, capacity.instances - sum(running.values()))
     if demand.least > room or demand.most > capacity.instances:
         raise _instance_limit(room, demand.least if demand.least > room else demand.most)
     return room
 
 
-def _by_vcpus(capacity: Capacity, demand: Demand, running: list[Instance]) -> int:
+def _by_vcpus(capacity: Capacity, demand: Demand, running: Population) -> int:
     group, vcpus = _quota_group(demand.instance_type), demand.instance_type.vcpus
     used = sum(
-        INSTANCE_TYPES[it.type].vcpus
-        for it in running
-        if (it.spot_request_id is not None) is demand.spot and _quota_group(INSTANCE_TYPES[it.type]) == group
+        INSTANCE_TYPES[it.type].vcpus * number
+        for it, number in running.items()
+        if it.spot is demand.spot and _quota_group(INSTANCE_TYPES[it.type]) == group
     )
     room = max(0, capacity.vcpus - used) // vcpus
     if demand.least > room or demand.most > capacity.vcpus // vcpus:
@@ -88,10 +114,10 @@ def _by_vcpus(capacity: Capacity, demand: Demand, running: list[Instance]) -> in
     return room
 
 
-def _by_memory(capacity: Capacity, demand: Demand, everyone: Iterable[Instance]) -> int:
+def _by_memory(capacity: Capacity, demand: Demand, population: Population) -> int:
     if capacity.guest_memory_mib is None:
         return demand.most
-    left_mib = max(0, capacity.guest_memory_mib - used_memory_mib(everyone))
+    left_mib = max(0, capacity.guest_memory_mib - used_memory_mib(population))
     room = left_mib // demand.instance_type.memory_mib
     if demand.least > room:
         raise host_full(demand.instance_type, left_mib, capacity.guest_memory_mib)

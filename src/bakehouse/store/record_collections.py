@@ -6,6 +6,7 @@ from typing import Any
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import ClientTokenRecord
+from bakehouse.domain.capacity import Kind
 from bakehouse.domain.deregistered_image import DeregisteredImage
 from bakehouse.domain.dhcp_options import DhcpOptions
 from bakehouse.domain.elastic_address import ElasticAddress
@@ -113,6 +114,7 @@ class RecordCollections:
             scope=_scope,
             vpc=lambda instance: instance.vpc_id,
             image=lambda instance: instance.image_id,
+            kind=Kind.of,
             placement=lambda instance: instance.membership.group_id if instance.membership else None,
         )
     )

@@ -41,6 +41,10 @@ class Index(Generic[R]):
         """Return the records with this key by id; none is an empty mapping."""
         return self._entries.get(key, _NONE)
 
+    def counts(self) -> dict[Any, int]:
+        """Return how many records there are by each key."""
+        return {key: len(entries) for key, entries in self._entries.items()}
+
     def replace(self, old: R | None, new: R | None) -> None:
         """Follow a change of one record."""
         old_key = None if old is None else self._key(old)
