@@ -1,13 +1,14 @@
 """Server time with many instances in many VPCs: DescribeInstances with filters, and starting one instance more.
 
-    uv run python bench/networks.py [--instances 200] [--vpcs 10] [--rounds 20]
+    uv run python bench/networks.py [--instances 200] [--vpcs 10] [--rounds 40]
 
-The server runs in this process over faked drivers, without a socket: a signed request is handed to it as Uvicorn would,
-and the clock stops when the answer's last byte is there. The VPCs have a public and a private subnet each, with a
-gateway, tables and an ACL of their own, all made through the API, and the instances are launched by twenties. Printed
-for each question: milliseconds, the median over the rounds, the worst, and the median of the processor's time, which a
-busy host does not lengthen. "One more" is launched and terminated so often before there is any other instance, and so
-often when all of them run; what is terminated is forgotten before the next, as after an hour.
+Two servers run, each in a process of its own over faked drivers, without a socket: a signed request is handed to it as
+Uvicorn would, and the clock stops when the answer's last byte is there. Both have the same VPCs, of a public and a
+private subnet each, with a gateway, tables and an ACL of their own, all made through the API; one has no instances, the
+other all of them, launched by twenties. "One more" is launched and terminated on both in turns, so that the host's mood
+meets both; what is terminated is forgotten before the next, as after an hour. Printed for each question:
+milliseconds, the median over the rounds, the worst, and the median of the processor's time, which a busy host does not
+lengthen.
 """
 
 import argparse
@@ -16,7 +17,10 @@ import logging
 import re
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +43,13 @@ GIB: Final = 1024**3
 _OF_A_VPC: Final = "running, of one VPC"
 _BY_TAG: Final = "running, by tag"
 
+#: Nothing of this process is shared with a side.
+PROCESSES: Final = get_context("spawn")
+
+#: Milliseconds, and those of them that were the processor's.
+Took = tuple[float, float]
+
+#: The median, the worst, and the median of the processor's time.
 Figures = tuple[float, float, float]
 
 
@@ -87,16 +98,14 @@ class Site:
         counts = {"MinCount": str(count), "MaxCount": str(count)}
         return {"ImageId": self.image_id, "SubnetId": subnet_id, **counts}
 
-    async def one_more(self, rounds: int) -> Figures:
-        """Launch one so often, and return how long the launches took."""
-        took = []
-        for number in range(rounds):
-            before = {instance.id for instance in self._server.context.store.instances}
-            how = self._launch(self.subnet_ids[number % len(self.subnet_ids)], 1)
-            took.append(await self.asked.time_ms("RunInstances", how))
-            (made,) = {instance.id for instance in self._server.context.store.instances} - before
-            await self._forget(made)
-        return figures(took)
+    async def one_more(self, number: int) -> Took:
+        """Launch one, and return how long that took; the number chooses its subnet."""
+        before = {instance.id for instance in self._server.context.store.instances}
+        how = self._launch(self.subnet_ids[number % len(self.subnet_ids)], 1)
+        took = await self.asked.time_ms("RunInstances", how)
+        (made,) = {instance.id for instance in self._server.context.store.instances} - before
+        await self._forget(made)
+        return took
 
     async def _forget(self, instance_id: str) -> None:
         parameters = {"InstanceId.1": instance_id, "Force": "true", "SkipOsShutdown": "true"}
@@ -111,8 +120,15 @@ class Site:
         """Ask for instances so often."""
         return figures([await self.asked.time_ms("DescribeInstances", parameters) for _ in range(rounds)])
 
+    async def descriptions(self, rounds: int) -> dict[str, Figures]:
+        """Ask every question so often."""
+        asked = questions(self)
+        # Nothing was rendered yet: as after the start of a server, or a change of every instance.
+        took = {f"{words}, the first time": await self.describe(asked[words], 1) for words in (_OF_A_VPC, _BY_TAG)}
+        return took | {words: await self.describe(parameters, rounds) for words, parameters in asked.items()}
 
-def figures(took: list[tuple[float, float]]) -> Figures:
+
+def figures(took: list[Took]) -> Figures:
     """Return the median, the worst, and the median of the processor's time."""
     times, cpu_times = zip(*took, strict=True)
     return statistics.median(times), max(times), statistics.median(cpu_times)
@@ -138,8 +154,9 @@ def questions(site: Site) -> dict[str, dict[str, str]]:
     }
 
 
-async def measured(instances: int, vpcs: int, rounds: int) -> dict[str, Figures]:
-    """Return the figures of each question."""
+@asynccontextmanager
+async def site_of(instances: int, vpcs: int) -> AsyncIterator[Site]:
+    """Run a server with so many instances in so many VPCs."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         prepare_home(home)
@@ -149,18 +166,58 @@ async def measured(instances: int, vpcs: int, rounds: int) -> dict[str, Figures]
             site = Site(server, key, await _image(server, key, Path(folder) / "disk.raw"))
             for number in range(vpcs):
                 await site.add_vpc(number)
-            await site.one_more(len(site.subnet_ids))  # the first launch into a VPC makes its network
-            took = {"one more, beside none": await site.one_more(rounds)}
+            for number in range(len(site.subnet_ids)):  # the first launch into a VPC makes its network
+                await site.one_more(number)
             for number, subnet_id in enumerate(site.subnet_ids):
                 share = instances // len(site.subnet_ids) + (number < instances % len(site.subnet_ids))
-                await site.launch(subnet_id, share)
-            took[f"one more, beside {instances}"] = await site.one_more(rounds)
-            # Nothing was rendered yet: as after the start of a server, or a change of every instance.
-            took["running, of one VPC, the first time"] = await site.describe(questions(site)[_OF_A_VPC], 1)
-            took["running, by tag, the first time"] = await site.describe(questions(site)[_BY_TAG], 1)
-            for words, parameters in questions(site).items():
-                took[words] = await site.describe(parameters, rounds)
-            return took
+                if share:
+                    await site.launch(subnet_id, share)
+            yield site
+
+
+def obey(orders: Connection, instances: int, vpcs: int) -> None:
+    """Run a side: say None when it is ready, then answer orders until there is none.
+
+    An order is a number, for one instance more, or the rounds of all descriptions as text.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+    async def serve() -> None:
+        async with site_of(instances, vpcs) as site:
+            orders.send(None)
+            while (order := await asyncio.to_thread(orders.recv)) is not None:
+                orders.send(await (site.one_more(order) if isinstance(order, int) else site.descriptions(int(order))))
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def side(instances: int, vpcs: int) -> Iterator[Connection]:
+    """Run a side in a process, and give what takes its orders."""
+    orders, theirs = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=obey, args=(theirs, instances, vpcs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        orders.recv()
+        yield orders
+    finally:
+        with suppress(BrokenPipeError):
+            orders.send(None)
+        process.join()
+
+
+def measured(instances: int, vpcs: int, rounds: int) -> dict[str, Figures]:
+    """Return the figures of each question."""
+    with side(0, vpcs) as empty, side(instances, vpcs) as full:
+        took: dict[str, list[Took]] = {"one more, beside none": [], f"one more, beside {instances}": []}
+        for number in range(rounds):
+            for orders, found in zip((empty, full), took.values(), strict=True):
+                orders.send(number)
+                found.append(orders.recv())
+        full.send(str(rounds))
+        descriptions: dict[str, Figures] = full.recv()
+    return {words: figures(found) for words, found in took.items()} | descriptions
 
 
 async def _image(server: Server, key: AccessKey, disk: Path) -> str:
@@ -176,13 +233,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=200)
     parser.add_argument("--vpcs", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    results = asyncio.run(measured(arguments.instances, arguments.vpcs, arguments.rounds))
+    results = measured(arguments.instances, arguments.vpcs, arguments.rounds)
     table = Table(f"{arguments.instances} instances in {arguments.vpcs} VPCs, ms", "median", "worst", "CPU, median")
     for words, row in results.items():
         table.add_row(words, *(f"{figure:.1f}" for figure in row))
+    none, all_of_them = (row[0] for row in list(results.values())[:2])
+    table.caption = f"one more beside {arguments.instances} / beside none: {all_of_them / none:.2f}"
     Console().print(table)
 
 

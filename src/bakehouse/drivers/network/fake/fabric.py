@@ -92,10 +92,11 @@ class FakeNetworkFabric:
         self._require_segment(interface.vpc_id)
         if interface.subnet_id not in {subnet.subnet_id for subnet in self.segments[interface.vpc_id].subnets}:
             raise NetworkUnavailable(f"{interface.subnet_id} is not a subnet of the segment")
+        addresses = addresses_of(interface)
         for other in self.interfaces.values():
             if other.vpc_id != interface.vpc_id or other.interface_id == interface.interface_id:
                 continue
-            for address in sorted(addresses_of(other) & addresses_of(interface)):
+            for address in sorted(addresses_of(other) & addresses):
                 raise NetworkUnavailable(f"{address} is {other.interface_id}'s")
         self.interfaces[interface.interface_id] = interface
 
