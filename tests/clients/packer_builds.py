@@ -7,7 +7,8 @@ but for three of them. Values that a template does not give are sent empty.
 from string import ascii_lowercase
 from typing import Any, Final
 
-from tests.clients.terraform.provider import Values, pairs, wait_for
+from tests.clients.terraform.provider import Values, pairs
+from tests.clients.terraform.waiters import wait_for
 
 Ec2 = Any
 

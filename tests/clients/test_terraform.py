@@ -5,10 +5,10 @@ from typing import Any, Final
 from tests.clients.terraform.addresses import AwsEip
 from tests.clients.terraform.data_sources import account_of, aws_availability_zones, aws_caller_identity
 from tests.clients.terraform.network import AwsInternetGateway, AwsSubnet, AwsVpc
-from tests.clients.terraform.provider import wait_for
 from tests.clients.terraform.route_tables import AwsRouteTable
 from tests.clients.terraform.security_groups import AwsSecurityGroup, AwsSecurityGroupRule, AwsVpcSecurityGroupRule
 from tests.clients.terraform.stack import TAGS, Network, Stack
+from tests.clients.terraform.waiters import wait_for
 from tests.system.shop import Shop
 
 

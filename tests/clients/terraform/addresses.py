@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.clients.terraform.provider import Resource, Values, filters, given, only, tags_of, tolerated, wait_until
+from tests.clients.terraform.provider import Resource, Values, filters, given, only, tags_of
+from tests.clients.terraform.refusals import tolerated
+from tests.clients.terraform.waiters import wait_until
 
 #: Who has an address, as AssociateAddress is asked.
 _HOLDERS = {

@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-from tests.clients.terraform.provider import (
-    Ec2,
-    Resource,
-    Values,
-    any_refusal_tolerated,
-    completed,
-    given,
-    only,
-    tags_of,
-    tolerated,
-    wait_for,
-    wait_until,
-    wait_until_gone,
-)
+from tests.clients.terraform.provider import Ec2, Resource, Values, completed, given, only, tags_of
+from tests.clients.terraform.refusals import any_refusal_tolerated, tolerated
+from tests.clients.terraform.waiters import wait_for, wait_until, wait_until_gone
 
 
 def in_days(days: int) -> str:

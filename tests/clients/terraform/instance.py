@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.clients.terraform.instance_reading import METADATA, NAMES, InstanceReading
-from tests.clients.terraform.provider import Values, filters, given, only, pairs, tolerated, wait_for, wait_until
+from tests.clients.terraform.provider import Values, filters, given, only, pairs
+from tests.clients.terraform.refusals import tolerated
 from tests.clients.terraform.volume_modifications import wait_until_modified
+from tests.clients.terraform.waiters import wait_for, wait_until
 
 _DISK: Final = {
     "encrypted": "Encrypted",

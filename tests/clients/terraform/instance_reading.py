@@ -4,7 +4,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from tests.clients.terraform.provider import NotFoundError, Resource, Values, completed, filters, only, tags_of
+from tests.clients.terraform.provider import Resource, Values, completed, filters, only, tags_of
+from tests.clients.terraform.refusals import NotFoundError
 
 METADATA: Final = {
     "http_endpoint": "HttpEndpoint",

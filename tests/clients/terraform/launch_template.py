@@ -2,7 +2,8 @@
 
 import uuid
 
-from tests.clients.terraform.provider import Resource, Values, only, tags_of, tolerated
+from tests.clients.terraform.provider import Resource, Values, only, tags_of
+from tests.clients.terraform.refusals import tolerated
 
 
 class AwsLaunchTemplate(Resource):

@@ -3,19 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from tests.clients.terraform.provider import (
-    NotFoundError,
-    Resource,
-    Values,
-    filters,
-    given,
-    only,
-    tags_of,
-    tolerated,
-    wait_for,
-    wait_until,
-    wait_until_gone,
-)
+from tests.clients.terraform.provider import Resource, Values, filters, given, only, tags_of
+from tests.clients.terraform.refusals import NotFoundError, tolerated
+from tests.clients.terraform.waiters import wait_for, wait_until, wait_until_gone
 
 _VPC_ATTRIBUTES: Final = {
     "enable_dns_hostnames": "EnableDnsHostnames",

@@ -8,24 +8,14 @@ internal/service/ec2 that each class names; what they share is in find.go, wait.
 Much that is not configured is sent as an empty value, or as false; so do these classes.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
+from tests.clients.terraform.refusals import NotFoundError
 
 Ec2 = Any
 Values = dict[str, Any]
-
-#: The provider waits for minutes. What is asked here answers at once, on a host with nothing else to do.
-_DEADLINE_S: Final = 60
-_PAUSE_S: Final = 0.02
-
-
-class NotFoundError(Exception):
-    """Nothing was found, as the provider's finders tell it: the resource is not there, or not yet."""
 
 
 class Resource:
@@ -156,63 +146,3 @@ def only(found: list[Values]) -> Values:
         raise NotFoundError
     assert len(found) == 1, found
     return found[0]
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    """Ask until something holds; what is not found may be there later."""
-    deadline = time.monotonic() + _DEADLINE_S
-    while not _found(holds):
-        assert time.monotonic() < deadline
-        time.sleep(_PAUSE_S)
-
-
-def wait_for(look: Callable[[], str], target: str, *pending: str) -> None:
-    """Ask until a state is the target, as the provider's waiters do: a state that is not pending is an error."""
-
-    def is_there() -> bool:
-        state = look()
-        assert not pending or state in (target, *pending), state
-        return state == target
-
-    wait_until(is_there)
-
-
-def wait_until_gone(find: Callable[[], object], *codes: str) -> None:
-    """Ask until something is not found: one of the codes, or nothing in the answer."""
-
-    def is_gone() -> bool:
-        try:
-            return not _found(find)
-        except ClientError as err:
-            if err.response["Error"]["Code"] not in codes:
-                raise
-            return True
-
-    wait_until(is_gone)
-
-
-def _found(find: Callable[[], object]) -> object:
-    try:
-        return find()
-    except NotFoundError:
-        return None
-
-
-@contextmanager
-def tolerated(*codes: str) -> Iterator[None]:
-    """Let errors pass that the provider expects."""
-    try:
-        yield
-    except ClientError as err:
-        if err.response["Error"]["Code"] not in codes:
-            raise
-
-
-@contextmanager
-def any_refusal_tolerated() -> Iterator[None]:
-    """Let whatever is refused pass; a fault of the server would be asked for again and again."""
-    try:
-        yield
-    except ClientError as err:
-        if err.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise

@@ -3,17 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.clients.terraform.provider import (
-    Resource,
-    Values,
-    filters,
-    only,
-    tags_of,
-    tolerated,
-    wait_for,
-    wait_until,
-    wait_until_gone,
-)
+from tests.clients.terraform.provider import Resource, Values, filters, only, tags_of
+from tests.clients.terraform.refusals import tolerated
+from tests.clients.terraform.waiters import wait_for, wait_until, wait_until_gone
 
 #: attribute of a route -> member that names where it goes
 _TARGETS: Final = {

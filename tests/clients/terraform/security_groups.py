@@ -3,17 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from tests.clients.terraform.provider import (
-    NotFoundError,
-    Resource,
-    Values,
-    filters,
-    only,
-    tags_of,
-    tolerated,
-    wait_until,
-    wait_until_gone,
-)
+from tests.clients.terraform.provider import Resource, Values, filters, only, tags_of
+from tests.clients.terraform.refusals import NotFoundError, tolerated
+from tests.clients.terraform.waiters import wait_until, wait_until_gone
 
 #: attribute of a rule -> (member of IpPermission, of each of its elements)
 _SOURCES: Final = {

@@ -4,18 +4,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.clients.terraform.provider import (
-    Resource,
-    Values,
-    filters,
-    given,
-    only,
-    tags_of,
-    tolerated,
-    wait_for,
-    wait_until,
-    wait_until_gone,
-)
+from tests.clients.terraform.provider import Resource, Values, filters, given, only, tags_of
+from tests.clients.terraform.refusals import tolerated
+from tests.clients.terraform.waiters import wait_for, wait_until, wait_until_gone
 
 
 class AwsEbsVolume(Resource):

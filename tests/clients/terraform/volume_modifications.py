@@ -1,6 +1,7 @@
 """The wait that instances and volumes share."""
 
-from tests.clients.terraform.provider import Ec2, only, wait_for
+from tests.clients.terraform.provider import Ec2, only
+from tests.clients.terraform.waiters import wait_for
 
 
 def wait_until_modified(ec2: Ec2, volume_id: str) -> None:
