@@ -7,8 +7,10 @@ it reads whole answers and parses nothing, so that it costs little beside any of
 each row, so that a change in the machine's mood meets all of them. Printed for each row: milliseconds of wall clock and
 of server CPU for one request (medians over the rounds), and how many times faster Bakehouse is.
 
-CreateTags is measured twice: one request after the other, where each waits for the disk, and sixteen connections at a
-time, where Bakehouse's changes share a flush.
+Rows of few records are measured twice: one request after the other, as a single client that waits for each answer sends
+them, and by sixteen connections at a time, as many clients do; Bakehouse's changes share a flush then. `floor` is
+`floor.py`, an asyncio server that reads nothing of a request and only answers, changes after a flush: asked one at a
+time, no durable server of its kind takes less.
 
 Bakehouse runs with `--simulate`: machines are faked, everything else is as always, with signatures verified and every
 change on disk before it is acknowledged. moto and ministack keep records in memory and verify nothing.
@@ -116,6 +118,10 @@ class Row:
     requests: Requests
     at_a_time: int = 1
     """How many connections have a request under way."""
+
+    def by_many(self) -> "Row":
+        """Return the same for many connections at a time."""
+        return Row(f"{self.name}, {_AT_A_TIME} at a time", self.requests, _AT_A_TIME)
 
 
 def measure(server: Server, row: Row, seconds: float) -> Cost:
@@ -243,6 +249,15 @@ def ministack() -> Iterator[Server]:
         yield Server("ministack", pid, port, "AKIAIOSFODNN7EXAMPLE", "secret", "ami-0123456789abcdef0")
 
 
+@contextlib.contextmanager
+def floor(home: Path) -> Iterator[Server]:
+    """Run the server that only answers."""
+    port = free_port()
+    argv = [sys.executable, str(Path(__file__).with_name("floor.py")), str(port), str(home / "floor")]
+    with started("floor", argv, port) as pid:
+        yield Server("floor", pid, port, "AKIAIOSFODNN7EXAMPLE", "secret")
+
+
 def make_image(server: Server, instance_id: str, name: str) -> None:
     """Make an image of an instance, or where the server has no CreateImage (ministack), register one like it."""
     client = server.client()
@@ -259,7 +274,7 @@ def make_image(server: Server, instance_id: str, name: str) -> None:
 
 
 def rows(servers: list[Server], sizes: list[int]) -> Iterator[Row]:
-    """Yield each row, having brought the servers to the state it needs."""
+    """Yield each row, having brought the servers, which are all that keep records, to the state it needs."""
     made = 0
     first: dict[str, str] = {}
     for size in sizes:
@@ -270,22 +285,28 @@ def rows(servers: list[Server], sizes: list[int]) -> Iterator[Row]:
                 )
                 first.setdefault(server.name, answer["Instances"][0]["InstanceId"])
         made = size
-        yield Row(f"DescribeInstances, {size}", lambda server: [server.request("DescribeInstances")])
+        instances = Row(f"DescribeInstances, {size}", lambda server: [server.request("DescribeInstances")])
+        yield instances
+        if size == sizes[0]:
+            yield instances.by_many()
     for server in servers:
         for number in range(_IMAGES):
             make_image(server, first[server.name], f"bench-{number}")
-    yield Row(
+    images = Row(
         f"DescribeImages, own {_IMAGES}",
         lambda server: [server.request("DescribeImages", **{"Owner.1": "self"})],
     )
+    yield images
+    yield images.by_many()
 
     def tag(server: Server) -> list[bytes]:
         # Two values in turns: SQLite leaves the disk alone when nothing changes, and that is not to be measured.
         tags = ({"Tag.1.Key": "Name", "Tag.1.Value": value} for value in ("one", "two"))
-        return [server.request("CreateTags", **{"ResourceId.1": first[server.name]}, **it) for it in tags]
+        resource = {"ResourceId.1": first.get(server.name, "i-0123456789abcdef0")}
+        return [server.request("CreateTags", **resource, **it) for it in tags]
 
     yield Row("CreateTags", tag)
-    yield Row(f"CreateTags, {_AT_A_TIME} at a time", tag, _AT_A_TIME)
+    yield Row("CreateTags", tag).by_many()
 
 
 def main() -> None:
@@ -294,7 +315,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="for each server and row")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--instances", type=int, nargs="+", default=[1, 100, 1000])
-    parser.add_argument("--only", nargs="+", choices=["bakehouse", "moto", "ministack"])
+    parser.add_argument("--only", nargs="+", choices=["bakehouse", "moto", "ministack", "floor"])
     arguments = parser.parse_args()
     table = Table("one request", title="milliseconds: wall / server CPU")
     with contextlib.ExitStack() as stack:
@@ -303,13 +324,14 @@ def main() -> None:
             "bakehouse": lambda: bakehouse(home),
             "moto": moto,
             "ministack": ministack,
+            "floor": lambda: floor(home),
         }
         servers = [stack.enter_context(makers[name]()) for name in arguments.only or makers]
         for server in servers:
             table.add_column(server.name, justify="right")
         for server in servers[1:]:
             table.add_column(f"{server.name} / bakehouse", justify="right")
-        for row in rows(servers, arguments.instances):
+        for row in rows([server for server in servers if server.name != "floor"], arguments.instances):
             costs = compare(servers, row, arguments.seconds, arguments.rounds)
             own = costs[servers[0].name]
             cells = [f"{costs[server.name].wall:.2f} / {costs[server.name].cpu:.2f}" for server in servers]
@@ -324,7 +346,7 @@ def main() -> None:
         f"load {os.getloadavg()[0]:.1f}",
         f"a flush {flush:.2f} ms",
         f"Python {sys.version.split()[0]}",
-        *(f"{name} {version(name)}" for name in arguments.only or makers),
+        *(f"{server.name} {version(server.name)}" for server in servers if server.name != "floor"),
         time.strftime("%Y-%m-%d"),
     ]
     table.caption = ", ".join(facts)
