@@ -12,23 +12,12 @@ from typing import Any
 
 import boto3
 import pytest
-from typer.testing import CliRunner, Result
+from tests.commands import Commands, bakehouse
+from tests.home_account import own_account
+from typer.testing import CliRunner
 
 from bakehouse.cli.main import app
 from bakehouse.cli.terminal import CommandFailed
-
-
-def bakehouse(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the program as a person does."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "BAKEHOUSE_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "bakehouse", *arguments],
-        env=environment | {"BAKEHOUSE_HOME": str(home), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -43,29 +32,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert stopped.returncode == 0, stopped.stderr
 
 
-class Run:
-    """Runs commands in this process, which is quicker."""
+class Run(Commands):
+    """Runs commands with a home."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
         self.home = home
-
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
-    def data(self, *arguments: str) -> str:
-        """Return what a command that succeeds writes to standard output."""
-        result = self(*arguments)
-        assert result.exception is None, result.exception
-        return result.stdout
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.data(*arguments, "--output", "json"))
-
-    def failure(self, *arguments: str) -> CommandFailed:
-        result = self(*arguments)
-        assert isinstance(result.exception, CommandFailed), result
-        return result.exception
 
 
 @pytest.fixture
@@ -75,14 +47,7 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def client(home: Path) -> Any:
-    credentials = json.loads((home / "credentials.json").read_text())
-    return boto3.client(
-        "ec2",
-        endpoint_url=credentials["endpoint_url"],
-        region_name=credentials["region"],
-        aws_access_key_id=credentials["access_key_id"],
-        aws_secret_access_key=credentials["secret_access_key"],
-    )
+    return boto3.client("ec2", **own_account(home))
 
 
 @pytest.fixture(scope="module")

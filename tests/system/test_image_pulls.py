@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from tests.commands import Commands
+from tests.home_account import own_account
 from tests.publisher import Publisher, ServedFile, publisher
-from typer.testing import CliRunner, Result
 
-from bakehouse.cli.main import app
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.published_image import PUBLISHED_IMAGES, PublishedImage
 from bakehouse.drivers.images.downloads import Downloads
@@ -27,52 +27,33 @@ DISK = b"a disk, from a publisher".ljust(1 << 20, b"\0")
 
 
 @dataclass
-class Puller:
+class Puller(Commands):
     """Runs commands on a simulating server's home."""
 
     home: Path
     cache: Path
     web: Publisher
 
-    def run(self, *arguments: str) -> Result:
-        """Run a command in this process, which is quicker."""
-        return CliRunner().invoke(app, arguments)
-
-    def data(self, *arguments: str) -> str:
-        """Return what a command that succeeds writes to standard output."""
-        done = self.run(*arguments)
-        assert done.exception is None, done.exception
-        return done.stdout
-
-    def failure(self, *arguments: str) -> str:
+    def message(self, *arguments: str) -> str:
         """Return what a command that fails says: what happened, and the next step."""
-        done = self.run(*arguments)
-        assert isinstance(done.exception, CommandFailed), done
-        assert done.stdout == ""
-        return f"{done.exception.message}\n{done.exception.hint}"
+        result = self(*arguments)
+        assert isinstance(result.exception, CommandFailed), result
+        assert result.stdout == ""
+        return f"{result.exception.message}\n{result.exception.hint}"
 
     def pull(self, name: str, *arguments: str) -> str:
         return self.data("image", "pull", name, "--url-base", self.web.url, *arguments)
 
     def refused(self, name: str, *arguments: str) -> str:
-        return self.failure("image", "pull", name, "--url-base", self.web.url, *arguments)
+        return self.message("image", "pull", name, "--url-base", self.web.url, *arguments)
 
     def described(self, image_id: str) -> "ImageTypeDef":
-        return boto3.client("ec2", **self._own()).describe_images(ImageIds=[image_id])["Images"][0]
+        return boto3.client("ec2", **own_account(self.home)).describe_images(ImageIds=[image_id])["Images"][0]
 
     def parameter(self, name: str) -> str:
         """Return what a public parameter stands for."""
-        image_id: str = boto3.client("ssm", **self._own()).get_parameter(Name=name)["Parameter"]["Value"]
+        image_id: str = boto3.client("ssm", **own_account(self.home)).get_parameter(Name=name)["Parameter"]["Value"]
         return image_id
-
-    def _own(self) -> Any:
-        credentials = json.loads((self.home / "credentials.json").read_text())
-        return {
-            "endpoint_url": credentials["endpoint_url"],
-            "region_name": credentials["region"],
-            "aws_access_key_id": credentials["access_key_id"],
-            "aws_secret_access_key": credentials["secret_access_key"],
-        }
 
     def left(self) -> list[str]:
         """Return what is in the cache of downloads."""
@@ -157,7 +138,7 @@ def test_the_catalog_of_one_architecture(puller: Puller) -> None:
 
 
 def test_the_catalog_of_an_architecture_that_nobody_publishes_for(puller: Puller) -> None:
-    assert "no image is published for `vax`" in puller.failure("image", "catalog", "--arch", "vax")
+    assert "no image is published for `vax`" in puller.message("image", "catalog", "--arch", "vax")
 
 
 def test_a_pulled_image_is_registered_as_its_publisher_says(puller: Puller, request: pytest.FixtureRequest) -> None:
@@ -357,7 +338,7 @@ def test_a_setting_names_the_mirror(
 def test_a_mirror_that_is_no_url_is_refused(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAKEHOUSE_IMAGE_MIRROR", "ftp://mirror")
 
-    refused = puller.failure("image", "pull", "debian-12")
+    refused = puller.message("image", "pull", "debian-12")
 
     assert "the image mirror `ftp://mirror` is no URL of http or https" in refused
 
@@ -378,7 +359,7 @@ def test_an_import_of_a_url_with_another_checksum_is_refused_and_removed(puller:
     puller.web.serve("disk.raw", DISK)
 
     url = f"{puller.web.url}/disk.raw"
-    refused = puller.failure("image", "import", url, "--name", "forged", "--checksum", f"sha256:{'0' * 64}")
+    refused = puller.message("image", "import", url, "--name", "forged", "--checksum", f"sha256:{'0' * 64}")
 
     assert f"the sha256 of `{url}` is" in refused
     assert puller.left() == []
@@ -387,7 +368,7 @@ def test_an_import_of_a_url_with_another_checksum_is_refused_and_removed(puller:
 def test_a_broken_off_import_says_how_to_go_on(puller: Puller) -> None:
     puller.web.serve("disk.raw", DISK, cuts=[1000, 0, 0, 0, 0])
 
-    failure = puller.failure("image", "import", f"{puller.web.url}/disk.raw", "--name", "broken off")
+    failure = puller.message("image", "import", f"{puller.web.url}/disk.raw", "--name", "broken off")
 
     assert "the same command goes on where this one ended" in failure
     assert len(puller.left()) == 2

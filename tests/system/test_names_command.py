@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from tests.commands import Commands
 
 from bakehouse.bootstrap import host_resolver
 from bakehouse.cli import name_commands
-from bakehouse.cli.main import app
-from bakehouse.cli.terminal import CommandFailed
 from bakehouse.drivers.network.linux.host_resolver import change_for
 
 NAME = "ec2-127-16-0-10.compute-1.bakehouse.internal"
 IN_USE = {"address": "127.16.0.10", "name": NAME, "instance_id": "i-0123456789abcdef0"}
 
 
-class Desk:
+class Desk(Commands):
     """Somebody at a terminal of a host whose resolver can be taught, or cannot."""
+
+    prefix = ("names", "--home", "/nowhere")
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.file = folder / "bakehouse.conf"
@@ -47,18 +47,8 @@ class Desk:
         proven = self.told["proven"] or (self.proven_after and self.file.exists())
         return {**self.told, "proven": proven}
 
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, ["names", "--home", "/nowhere", *arguments])
-
     def said(self, *arguments: str) -> str:
-        result = self(*arguments)
-        assert result.exception is None, result.exception
-        return result.output
-
-    def failure(self, *arguments: str) -> CommandFailed:
-        result = self(*arguments)
-        assert isinstance(result.exception, CommandFailed), result
-        return result.exception
+        return self.succeeded(*arguments).output
 
 
 @pytest.fixture

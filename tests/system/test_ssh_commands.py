@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands import Commands
 from tests.system.shop import Shop
-from typer.testing import CliRunner, Result
 
-from bakehouse.cli.main import app
 from bakehouse.cli.ssh_target import Targets
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.public_names import public_name
@@ -34,7 +33,7 @@ class _Control:
         return self.console
 
 
-class Desk:
+class Desk(Commands):
     """Somebody at a terminal, whose commands become other programs."""
 
     def __init__(self, shop: Shop, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,19 +48,10 @@ class Desk:
         monkeypatch.setenv("HOME", str(home))
         monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
 
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
     def run(self, *arguments: str) -> list[str]:
         """Return the command line that the command became."""
-        result = self(*arguments)
-        assert result.exception is None, result.exception
+        self.succeeded(*arguments)
         return self.calls[-1]
-
-    def failure(self, *arguments: str) -> CommandFailed:
-        result = self(*arguments)
-        assert isinstance(result.exception, CommandFailed), result
-        return result.exception
 
 
 def _always(targets: Targets) -> Any:

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from tests.commands import bakehouse
+from tests.home_account import own_account
 
 pytestmark = [
     pytest.mark.vm,
@@ -25,15 +26,7 @@ class Home:
         self.path = path
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "BAKEHOUSE_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "bakehouse", *arguments],
-            env=environment | {"BAKEHOUSE_HOME": str(self.path), "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return bakehouse(self.path, *arguments, timeout_s=120)
 
     def json(self, *arguments: str) -> Any:
         done = self.run(*arguments, "--output", "json")
@@ -74,15 +67,8 @@ def test_usage_is_a_table_for_people(home: Home) -> None:
 
 
 def test_a_volume_is_flattened(home: Home) -> None:
-    credentials = json.loads((home.path / "credentials.json").read_text())
-    ec2: Any = boto3.client(
-        "ec2",
-        endpoint_url=credentials["endpoint_url"],
-        region_name=credentials["region"],
-        aws_access_key_id=credentials["access_key_id"],
-        aws_secret_access_key=credentials["secret_access_key"],
-    )
-    volume_id = ec2.create_volume(AvailabilityZone=f"{credentials['region']}a", Size=1)["VolumeId"]
+    ec2: Any = boto3.client("ec2", **own_account(home.path))
+    volume_id = ec2.create_volume(AvailabilityZone=f"{ec2.meta.region_name}a", Size=1)["VolumeId"]
     for _ in range(2):
         ec2.create_snapshot(VolumeId=volume_id)
 

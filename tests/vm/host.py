@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.config
+from tests.home_account import own_account
 from tests.vm.guest import Guest, wait_for
 from tests.vm.server_process import ServerProcess
 
@@ -58,15 +59,8 @@ class Host:
     @property
     def ec2(self) -> "EC2Client":
         if self._client is None:
-            credentials = json.loads((self.home / "credentials.json").read_text())
-            self._client = boto3.client(
-                "ec2",
-                endpoint_url=credentials["endpoint_url"],
-                region_name=credentials["region"],
-                aws_access_key_id=credentials["access_key_id"],
-                aws_secret_access_key=credentials["secret_access_key"],
-                config=botocore.config.Config(read_timeout=120, retries={"max_attempts": 0}),
-            )
+            config = botocore.config.Config(read_timeout=120, retries={"max_attempts": 0})
+            self._client = boto3.client("ec2", **own_account(self.home), config=config)
         return self._client
 
     def bakehouse(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

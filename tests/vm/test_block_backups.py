@@ -1,6 +1,5 @@
 """A guest's disk, backed up block by block and incrementally, put back, and booted when nothing else is left of it."""
 
-import json
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.home_account import own_account
 from tests.vm.guest import Guest
 from tests.vm.host import Host
 
@@ -21,14 +21,7 @@ Blocks = dict[int, bytes]
 
 
 def client(host: Host, service: str) -> Any:
-    credentials = json.loads((host.home / "credentials.json").read_text())
-    return boto3.client(
-        service,  # type: ignore[call-overload] # any service
-        endpoint_url=credentials["endpoint_url"],
-        region_name=credentials["region"],
-        aws_access_key_id=credentials["access_key_id"],
-        aws_secret_access_key=credentials["secret_access_key"],
-    )
+    return boto3.client(service, **own_account(host.home))  # type: ignore[call-overload] # any service
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Images that were copied to another region and back: what they cost, and that they boot when nothing else is left."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from tests.home_account import own_account
 from tests.vm.guest import Guest
 from tests.vm.host import Host
 
@@ -33,14 +33,7 @@ class Copied:
 
 
 def client(host: Host, region: str) -> "EC2Client":
-    credentials = json.loads((host.home / "credentials.json").read_text())
-    return boto3.client(
-        "ec2",
-        endpoint_url=credentials["endpoint_url"],
-        region_name=region,
-        aws_access_key_id=credentials["access_key_id"],
-        aws_secret_access_key=credentials["secret_access_key"],
-    )
+    return boto3.client("ec2", **(own_account(host.home) | {"region_name": region}))
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """Images, snapshots and volumes that were deleted or archived, and boot and hold every file when they are back."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 import pytest
+from tests.home_account import own_account
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 
@@ -19,14 +19,7 @@ SWEEP_DEADLINE_S = 90
 @pytest.fixture(scope="module")
 def rules(host: Host) -> Iterator[None]:
     """Retention rules for everything, for as long as the module runs."""
-    credentials = json.loads((host.home / "credentials.json").read_text())
-    rbin: Any = boto3.client(
-        "rbin",
-        endpoint_url=credentials["endpoint_url"],
-        region_name=credentials["region"],
-        aws_access_key_id=credentials["access_key_id"],
-        aws_secret_access_key=credentials["secret_access_key"],
-    )
+    rbin: Any = boto3.client("rbin", **own_account(host.home))
     period = {"RetentionPeriodValue": 1, "RetentionPeriodUnit": "DAYS"}
     made = [
         rbin.create_rule(ResourceType=resource_type, RetentionPeriod=period)["Identifier"]
