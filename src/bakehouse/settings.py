@@ -37,7 +37,7 @@ class Settings:
     simulate: bool = False
     """Use fakes instead of machines: the whole API, nothing boots."""
     database_url: str | None = None
-    """SQLAlchemy URL of the database; None is SQLite in the home."""
+    """URL of the database, as `postgresql://USER@HOST/NAME`; None is SQLite in the home."""
     apt_sources: str | None = None
     """apt sources file for image builds; None is the host's own."""
     image_mirror: str | None = None
@@ -135,13 +135,16 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
 
 
 def remember(home: Path, settings: Settings) -> None:
-    """Write the settings into the home."""
+    """Write the settings into the home, for the owner alone: a database's URL may hold a password."""
     text = json.dumps(asdict(settings), indent=2) + "\n"
     path = home / "settings.json"
     if not path.exists() or path.read_text() != text:
         temporary = path.with_suffix(".tmp")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
         temporary.write_text(text)
         temporary.replace(path)
+    path.chmod(0o600)  # earlier versions let everybody read it
 
 
 def _remembered(path: Path) -> Settings:

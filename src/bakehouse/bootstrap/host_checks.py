@@ -13,6 +13,9 @@ from bakehouse.drivers.process import ProcessFailed
 from bakehouse.ports.hypervisor import GuestSupport
 from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.settings import Settings
+from bakehouse.store.database import sqlite_url
+from bakehouse.store.database_check import describe_database
+from bakehouse.store.postgresql import DatabaseUnusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,15 @@ def _guest_check(architecture: str, support: GuestSupport | None) -> HostCheck:
     return HostCheck(name=name, fine=True, detail=detail)
 
 
+def _database_check(home: Path, settings: Settings) -> HostCheck:
+    """Say where the records are, and whether it answers."""
+    try:
+        detail = describe_database(settings.database_url or sqlite_url(home / "bakehouse.db"))
+    except DatabaseUnusable as err:
+        return HostCheck(name="database", fine=False, detail=f"{err}; {err.hint}")
+    return HostCheck(name="database", fine=True, detail=detail)
+
+
 def _memory_check(settings: Settings) -> HostCheck:
     """Say how much memory all guests together may have."""
     limit = capacity_of(settings).guest_memory_mib
@@ -99,6 +111,7 @@ async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
         checks.extend(_guest_check(architecture, found.guests.get(architecture)) for architecture in _GUEST_PACKAGES)
     except (ProcessFailed, OSError) as err:
         checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))
+    checks.append(_database_check(home, settings))
     checks.append(_memory_check(settings))
     try:
         network = await drivers.network.capabilities()

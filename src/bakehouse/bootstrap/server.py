@@ -185,6 +185,7 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
 
     Raises:
         HomeInUse: Another server runs here; nothing was changed.
+        DatabaseUnusable: The database does not answer, or another server uses it; nothing was changed.
         RecordsLost: The home holds machines or disks, and its database is empty; nothing was changed.
         HostKeyUnreadable: Serial consoles cannot be served; nothing is left running.
         SerialPortTaken: The same.

@@ -61,6 +61,7 @@ def serve(
     from bakehouse.bootstrap.server import SerialPortTaken, serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
     from bakehouse.server.host_key import HostKeyUnreadable
+    from bakehouse.store.postgresql import DatabaseUnusable
 
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
@@ -68,10 +69,13 @@ def serve(
         asyncio.run(serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
         raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
+    except DatabaseUnusable as err:
+        raise CommandFailed(str(err), err.hint) from err
     except RecordsLost as err:
+        records = "its database" if settings.database_url else f"`{where}/bakehouse.db`"
         raise CommandFailed(
             f"`{where}` has lost its records: {err}",
-            f"put `{where}/bakehouse.db` back, or start anew: choose another `--home`, or remove this one",
+            f"put {records} back, or start anew: choose another `--home`, or remove this one",
         ) from err
     except SerialPortTaken as err:
         raise CommandFailed(str(err), "choose another: `BAKEHOUSE_SERIAL_CONSOLE_PORT=N`; 0 is any") from err

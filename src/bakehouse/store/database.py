@@ -7,20 +7,32 @@ takes longer than the flush. Where they have not, the thread waits for the disk;
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
-from sqlalchemy import Engine, PoolProxiedConnection, Table, bindparam, create_engine, delete, event, select
+from sqlalchemy import (
+    Engine,
+    PoolProxiedConnection,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    literal_column,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from bakehouse.store.postgresql import DatabaseUnusable, claim, is_connection_lost, postgresql_engine, unusable
 from bakehouse.store.tables import TABLES
 
 #: How many changes one commit takes at the most, so that the first of a flood does not wait for the last.
@@ -34,6 +46,12 @@ _FEW_WRITES: Final = 64
 
 #: How much the latest commit weighs in the mean: after one of 50 ms the next twenty are the thread's.
 _WEIGHT: Final = 0.2
+
+#: How long PostgreSQL may be away, restarting, before a change fails for it; and between two looks.
+_PATIENCE_S: Final = 10.0
+_RETRY_S: Final = 0.1
+
+_NOTHING: Final = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +97,18 @@ class Database:
         """Open the database; its tables exist (`migrate`).
 
         With `long_log`, SQLite's log is made long before the first commit, not by the commits.
+
+        Raises:
+            DatabaseUnusable: PostgreSQL's driver is not installed.
         """
         self._engine = open_engine(url)
+        self._is_postgresql = self._engine.dialect.name == "postgresql"
+        """A service: it may be far away, or restart. One connection reads and writes, which alone may (`claim`)."""
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._statements = _statements(self._engine.dialect.name)
         self.epoch = 0
         """Grows when a commit fails; the store must read everything again before it may write."""
-        self._long_log = long_log and self._engine.dialect.name == "sqlite"
+        self._long_log = long_log and not self._is_postgresql
         self._connection: PoolProxiedConnection | None = None
         self._commit_s = _QUICK_S
         """The mean of the latest commits. Not quick, to begin with: the thread finds out."""
@@ -97,19 +120,40 @@ class Database:
         self._thread.start()
 
     def read_all(self) -> Iterable[tuple[str, str, bytes]]:
-        """Yield (table, id, document) of every record, in the order of their making."""
-        with self._engine.connect() as connection:
-            connection.begin()
-            cursor = connection.connection.cursor()
+        """Yield (table, id, document) of every record, in the order of their making.
+
+        Raises:
+            DatabaseUnusable: PostgreSQL does not answer, or another server uses the database.
+        """
+        with self._reading() as cursor:
             for name, statements in self._statements.items():
                 cursor.execute(statements.read.string)
                 for record_id, document in cursor.fetchall():
                     yield name, record_id, document
 
+    @contextmanager
+    def _reading(self) -> Iterator[DBAPICursor]:
+        if not self._is_postgresql:
+            with self._engine.connect() as connection:
+                connection.begin()
+                yield connection.connection.cursor()
+            return
+        try:
+            claimed = self._connection = self._connection or self._connect()
+            yield claimed.cursor()
+            claimed.rollback()
+        except self._driver_error as err:
+            self._forget_connection()
+            raise unusable(err) from err
+        except Exception:
+            self._forget_connection()
+            raise
+
     def is_quick(self, batches: Sequence[Batch]) -> bool:
         """Tell whether `write` may be called, and takes no longer than to wake the thread."""
         return (
-            self._commit_s < _QUICK_S
+            not self._is_postgresql
+            and self._commit_s < _QUICK_S
             and self._written == self._queued
             and sum(len(batch.writes) for batch in batches) <= _FEW_WRITES
         )
@@ -117,7 +161,10 @@ class Database:
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Write batches in one commit and return what became of each. Only while the thread is idle (`is_quick`)."""
         epoch = self.epoch
-        error = self._commit([batch for batch in batches if batch.epoch == epoch])
+        current = [batch for batch in batches if batch.epoch == epoch]
+        error = self._commit(current) if current else None
+        if error is not None and self._is_postgresql:
+            error = self._commit_again(current, error)
         if error is not None:
             self.epoch += 1
         stale = StaleBatch("an earlier change could not be written")
@@ -156,26 +203,59 @@ class Database:
             # what SQLAlchemy does around a transaction and a statement takes longer than SQLite's work.
             connection = self._connection = self._connection or self._connect()
             cursor = connection.cursor()
-            for batch in group:
-                for write in batch.writes:
-                    self._apply(cursor, write)
-            connection.commit()
+            with self._pipeline(connection):
+                for batch in group:
+                    for write in batch.writes:
+                        self._apply(cursor, write)
+                connection.commit()
         except Exception as err:  # noqa: BLE001 - whatever it was, those who wait hear of it, and the thread lives on
-            with suppress(SQLAlchemyError, self._driver_error):
-                self._disconnect()
-            self._connection = None
+            self._forget_connection()
             self._commit_s = _QUICK_S
             return err
         self._commit_s += _WEIGHT * (time.perf_counter() - began - self._commit_s)
         return None
 
+    def _commit_again(self, group: Sequence[Batch], error: Exception) -> Outcome:
+        """Commit what was under way when PostgreSQL went away, as soon as it is back: nobody need hear of a restart.
+
+        Whether the commit whose answer was lost took place does not matter: each write is all of its record.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        outcome: Outcome = error
+        while outcome is not None and is_connection_lost(outcome) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+            outcome = self._commit(group)
+        return outcome
+
+    def _pipeline(self, connection: PoolProxiedConnection) -> AbstractContextManager[object]:
+        """Let PostgreSQL's driver send all statements before it waits for their outcomes: one way there and back."""
+        if not self._is_postgresql:
+            return _NOTHING
+        pipeline: AbstractContextManager[object] = connection.driver_connection.pipeline()  # type: ignore[union-attr]
+        return pipeline
+
     def _connect(self) -> PoolProxiedConnection:
         connection = self._engine.raw_connection()
+        if self._is_postgresql:
+            try:
+                claim(connection)
+            except Exception:
+                connection.invalidate()
+                raise
         if self._long_log:
             with suppress(self._driver_error):  # a disk without the room for it may have room for what matters
                 _lengthen_log(connection)
             connection.rollback()
         return connection
+
+    def _forget_connection(self) -> None:
+        """Let go of a connection that has failed."""
+        with suppress(SQLAlchemyError, self._driver_error):
+            if self._is_postgresql and self._connection is not None:
+                self._connection.invalidate()  # to roll back first would fail again
+            else:
+                self._disconnect()
+        self._connection = None
 
     def _disconnect(self) -> None:
         """Give the connection back, which undoes what it has not committed."""
@@ -214,6 +294,7 @@ def _statements(dialect_name: str) -> Mapping[str, _Statements]:
     is_postgresql = dialect_name == "postgresql"
     dialect = postgresql.dialect() if is_postgresql else sqlite.dialect()  # type: ignore[no-untyped-call]
     insert = postgresql.insert if is_postgresql else sqlite.insert
+    order = "made" if is_postgresql else "rowid"
 
     def compiled(statement: Any) -> SQLCompiler:  # noqa: ANN401 - either dialect's statement
         result: SQLCompiler = statement.compile(dialect=dialect)
@@ -225,7 +306,7 @@ def _statements(dialect_name: str) -> Mapping[str, _Statements]:
 
     return {
         name: _Statements(
-            read=compiled(select(table.c.id, table.c.document)),
+            read=compiled(select(table.c.id, table.c.document).order_by(literal_column(order))),
             upsert=compiled(upsert(table)),
             delete=compiled(delete(table).where(table.c.id == bindparam("id"))),
         )
@@ -234,16 +315,34 @@ def _statements(dialect_name: str) -> Mapping[str, _Statements]:
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine; SQLite's in WAL mode with every commit flushed (`synchronous=FULL`)."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
+    """Return an engine; SQLite's in WAL mode with every commit flushed (`synchronous=FULL`).
 
-        @event.listens_for(engine, "connect")
-        def _durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+    Raises:
+        DatabaseUnusable: The URL is of another kind of database, or PostgreSQL's driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _not_ours("cannot be read") from None  # it may hold a password
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return postgresql_engine(parsed)
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise _not_ours(f"is of `{parsed.drivername}`, neither of SQLite nor of PostgreSQL")
+    engine = create_engine(parsed)
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
 
     return engine
+
+
+def _not_ours(what: str) -> DatabaseUnusable:
+    return DatabaseUnusable(
+        f"the database's URL {what}",
+        "set `BAKEHOUSE_DATABASE_URL` to `postgresql://USER@HOST/NAME`, or leave it away for SQLite in the home",
+    )
 
 
 def sqlite_url(path: Path) -> str:

@@ -10,10 +10,12 @@ only when it is whole. Leaving the block waits until the writes are on disk.
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
+import structlog
 
 from bakehouse.domain.caller import Caller, ClientTokenRecord, client_token_id
 from bakehouse.store.database import Batch, Database, Outcome, Write
@@ -22,8 +24,18 @@ from bakehouse.store.records import Record, Records
 from bakehouse.store.tables import RECORD_TYPES
 from bakehouse.store.turns import Turns
 
+_log: Final = structlog.get_logger(__name__)
+
 #: A batch, and who waits for it.
 _Pending = tuple[Batch, asyncio.Future[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """Everything that the database holds, while nothing of a later epoch has been written."""
+
+    epoch: int
+    records: Sequence[tuple[str, str, Record]]
 
 
 class StoreUnavailable(Exception):
@@ -92,7 +104,11 @@ class Store(RecordCollections):
     """All records of a server."""
 
     def __init__(self, database: Database) -> None:
-        """Read everything from the database."""
+        """Read everything from the database.
+
+        Raises:
+            DatabaseUnusable: PostgreSQL does not answer, or another server uses the database. It is closed.
+        """
         self._database = database
         self._turn: list[_Pending] = []
         """What this turn of the event loop has changed: it becomes durable in one commit."""
@@ -100,12 +116,17 @@ class Store(RecordCollections):
         self._ending_in: asyncio.AbstractEventLoop | None = None
         """The event loop that will end the turn; None when the turn has had no changes."""
         self._open = False
-        self._epoch = 0
+        self._epoch = -1
+        """The database's when it was read. Nothing has been, yet."""
         super().__init__()
         self.records: dict[str, Records[Any]] = {name: getattr(self, name) for name in RECORD_TYPES}
         self._tables = {record_type: name for name, record_type in RECORD_TYPES.items()}
         self._decoders = {name: msgspec.json.Decoder(record_type) for name, record_type in RECORD_TYPES.items()}
-        self._read()
+        try:
+            self._adopt(self._read())
+        except BaseException:
+            database.close()
+            raise
 
     def table_of(self, record: Record) -> str:
         """Return the name of the table that keeps records of this type."""
@@ -150,11 +171,7 @@ class Store(RecordCollections):
         """Write a change at once, by itself, and return why it is not on disk, or None."""
         self._count(asyncio.get_running_loop())
         (error,) = self._database.write([batch])
-        if error is not None and self._epoch != self._database.epoch:
-            try:
-                self._read()
-            except Exception as err:  # noqa: BLE001 - as it cannot be read either, nothing is forgotten
-                return err
+        self._adopt(self._read_after([error]))
         return error
 
     def _submit(self, transaction: Transaction) -> asyncio.Future[Outcome]:
@@ -182,24 +199,24 @@ class Store(RecordCollections):
             return
         batches = [batch for batch, _ in turn]
         if self._database.is_quick(batches):
-            self._settle(turn, self._database.write(batches))
+            outcomes = self._database.write(batches)
+            self._settle(turn, outcomes, self._read_after(outcomes))
             return
 
         def report(outcomes: Sequence[Outcome]) -> None:
+            # Read here, by the database's thread: it may take long to find out that a service does not answer.
+            contents = self._read_after(outcomes)
             with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-                loop.call_soon_threadsafe(self._settle, turn, outcomes)
+                loop.call_soon_threadsafe(self._settle, turn, outcomes, contents)
 
         self._database.write_later(batches, report)
 
-    def _settle(self, turn: Sequence[_Pending], outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, turn: Sequence[_Pending], outcomes: Sequence[Outcome], contents: _Contents | None) -> None:
         """Tell everybody. What did not reach the disk leaves memory before anyone hears of it."""
-        try:
-            if any(outcomes) and self._epoch != self._database.epoch:
-                self._read()
-        finally:
-            for (_, written), outcome in zip(turn, outcomes, strict=True):
-                if not written.done():
-                    written.set_result(outcome)
+        self._adopt(contents)
+        for (_, written), outcome in zip(turn, outcomes, strict=True):
+            if not written.done():
+                written.set_result(outcome)
 
     def close(self) -> None:
         """Write what is not yet written and close the database."""
@@ -208,15 +225,30 @@ class Store(RecordCollections):
             self._turn.clear()
         self._database.close()
 
-    def _read(self) -> None:
-        """Read everything. Where that fails, nothing is forgotten, and every change is refused until it succeeds."""
+    def _read_after(self, outcomes: Sequence[Outcome]) -> _Contents | None:
+        """Read everything if a commit has failed and nobody has since; None if not, or if it cannot be read."""
+        if not any(outcomes) or self._epoch == self._database.epoch:
+            return None
+        try:
+            return self._read()
+        except Exception as err:  # noqa: BLE001 - whatever it was, nothing is forgotten, and the next change tries again
+            _log.error("records cannot be read again", reason=str(err))
+            return None
+
+    def _read(self) -> _Contents:
         epoch = self._database.epoch
-        found = [
+        records = [
             (table, record_id, self._decoders[table].decode(document))
             for table, record_id, document in self._database.read_all()
         ]
+        return _Contents(epoch, records)
+
+    def _adopt(self, contents: _Contents | None) -> None:
+        """Take what was read for what there is. Until then every change since the failure is refused: it is stale."""
+        if contents is None or contents.epoch == self._epoch:
+            return
         for records in self.records.values():
             records.clear()
-        for table, record_id, record in found:
+        for table, record_id, record in contents.records:
             self.records[table].replace(record_id, record)
-        self._epoch = epoch
+        self._epoch = contents.epoch

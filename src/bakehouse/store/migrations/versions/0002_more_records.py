@@ -2,8 +2,9 @@
 
 from typing import Final
 
-import sqlalchemy as sa
 from alembic import op
+
+from bakehouse.store.migrations.record_table import create_record_table
 
 revision = "0002"
 down_revision = "0001"
@@ -45,11 +46,7 @@ _TABLES: Final = (
 def upgrade() -> None:
     """Make the tables."""
     for name in _TABLES:
-        op.create_table(
-            name,
-            sa.Column("id", sa.String, primary_key=True),
-            sa.Column("document", sa.LargeBinary, nullable=False),
-        )
+        create_record_table(name)
 
 
 def downgrade() -> None:
