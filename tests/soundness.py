@@ -17,6 +17,7 @@ from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.ports.objects import ObjectAt, ObjectStore
+from bakehouse.sagas.segment import group_spec, interface_spec
 from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.store import Store
 
@@ -30,12 +31,14 @@ async def assert_sound(
     await _assert_bytes(store, volumes)
     running = {instance.id for instance in store.instances if instance.state is InstanceState.RUNNING}
     plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in running}
-    assert set(network.interfaces) == plugged
+    assert network.interfaces == {it: interface_spec(store, store.network_interfaces[it]) for it in plugged}
     machines = [status for status in await hypervisor.observe() if status.state is not MachineState.GONE]
     assert {status.machine_id for status in machines} == running
     for status in machines:
         assert status.volume_ids == set(store.volumes.by("instance")[status.machine_id])
         assert status.interface_ids == set(store.network_interfaces.by("instance")[status.machine_id])
+        for volume_id in status.volume_ids:
+            assert hypervisor.limits(status.machine_id, volume_id) == store.volumes[volume_id].limits
         assert not hypervisor.is_frozen(status.machine_id)
     alive = {instance.id for instance in store.instances if instance.state is not InstanceState.TERMINATED}
     attached = {interface.instance_id for interface in store.network_interfaces if interface.instance_id}
@@ -51,6 +54,8 @@ def _assert_segments(store: Store, network: FakeNetworkFabric) -> None:
     assert set(network.segments) <= {vpc.id for vpc in store.vpcs}
     for vpc_id in {instance.vpc_id for instance in store.instances if instance.state is InstanceState.RUNNING}:
         assert network.segments[vpc_id] == segment_spec(store, vpc_id)
+        for group_id, group in store.security_groups.by("vpc")[vpc_id].items():
+            assert network.groups[group_id] == group_spec(store, group)
 
 
 def _assert_addresses(store: Store) -> None:

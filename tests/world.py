@@ -19,6 +19,7 @@ from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from tests.fragile import Fragile
 from tests.soundness import assert_archived, assert_sound, assert_transferred
 
 from bakehouse.app.accounts import Accounts
@@ -60,64 +61,6 @@ REGION = "us-east-1"
 
 class Crash(BaseException):
     """The server is gone: nothing catches this."""
-
-
-class Injected(Exception):
-    """A failure that a test asked for."""
-
-
-@dataclass
-class _Fault:
-    error: Exception
-    times: int
-    after: bool
-
-
-class Fragile:
-    """A driver whose calls fail when a test wants it, before they do anything or after they did all of it."""
-
-    def __init__(self, driver: object) -> None:
-        self.driver = driver
-        self.calls: list[str] = []
-        self._faults: dict[str, _Fault] = {}
-        self._gates: dict[str, asyncio.Event] = {}
-
-    def fail(self, method: str, *, error: Exception | None = None, times: int = 1, after: bool = False) -> None:
-        self._faults[method] = _Fault(error or Injected(method), times, after)
-
-    def hold(self, method: str) -> asyncio.Event:
-        """Let calls of a method wait before they do anything, until the event is set or the server stops."""
-        self._gates[method] = asyncio.Event()
-        return self._gates[method]
-
-    def release(self) -> None:
-        for gate in self._gates.values():
-            gate.set()
-
-    def heal(self) -> None:
-        self._faults.clear()
-        self.release()
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self.driver, name)
-        if not asyncio.iscoroutinefunction(attribute):
-            return attribute
-
-        async def call(*arguments: Any, **named: Any) -> Any:
-            self.calls.append(name)
-            if (gate := self._gates.get(name)) is not None:
-                await gate.wait()
-            fault = self._faults.get(name)
-            if fault is None or fault.times == 0:
-                return await attribute(*arguments, **named)
-            fault.times -= 1
-            if fault.after:
-                lost = await attribute(*arguments, **named)
-                if isinstance(lost, socket):
-                    lost.close()
-            raise fault.error
-
-        return call
 
 
 class FakeMetadataListener:

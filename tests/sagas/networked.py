@@ -5,6 +5,7 @@ from tests.world import World
 from bakehouse.app.elastic_addresses import AssociationRequest
 from bakehouse.app.launch_network import InterfaceRequest, PlaceRequest
 from bakehouse.app.network_interfaces import InterfaceChange
+from bakehouse.domain.security_group import Permission, SecurityGroup
 
 
 async def interface_beside(world: World) -> tuple[str, str]:
@@ -60,3 +61,18 @@ async def launch_with_two(world: World, ids: tuple[str, str]) -> None:
     image = world.store.images[ids[0]]
     wanted = (InterfaceRequest(device_index=0), InterfaceRequest(device_index=1, network_interface_id=ids[1]))
     await world.launch(image, place=PlaceRequest(availability_zone="us-east-1a", interfaces=wanted))
+
+
+async def open_group(world: World) -> SecurityGroup:
+    """Return a group of a running instance that lets SSH in."""
+    instance_id = await world.running_instance()
+    interface = world.store.network_interfaces[world.instance(instance_id).network_interface_id]
+    group = world.store.security_groups[interface.group_ids[0]]
+    ssh = Permission(protocol="tcp", from_port=22, to_port=22, cidr_ipv4="0.0.0.0/0")
+    await world.app.security_groups.authorize(group, [ssh], egress=False, tags={})
+    return world.store.security_groups[group.id]
+
+
+async def close_group(world: World, group: SecurityGroup) -> None:
+    rule_ids = [rule.id for rule in group.rules if rule.cidr_ipv4 is not None and not rule.is_egress]
+    await world.app.security_groups.revoke(group, egress=False, rule_ids=rule_ids)

@@ -5,8 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.fragile import Fragile
 from tests.sagas.scenarios import SCENARIOS, Scenario
-from tests.world import Fragile, World
+from tests.world import World
 
 #: They make calls of another kind: see `test_upload_failures.py`.
 UPLOADS = ("complete_snapshot", "start_snapshot")

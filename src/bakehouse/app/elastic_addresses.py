@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext, owned, scope
-from bakehouse.app.network_interfaces import only_interface, put_interface
+from bakehouse.app.network_interfaces import only_interface, run_in_turn, stage_interface
 from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.elastic_address import (
@@ -31,6 +31,7 @@ from bakehouse.domain.network_interface import (
 )
 from bakehouse.domain.tags import check_tags
 from bakehouse.sagas.machine import interfaces_of
+from bakehouse.store.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,22 +132,22 @@ class ElasticAddresses:
             raise already_associated(address.id, address.association_id)
         if not request.allow_reassociation and there is not None:
             raise already_associated(interface.id, there.id)
-        await self._take_away(address)
-        # What was awaited may have changed them.
-        address = self._context.store.elastic_addresses[address.id]
-        interface = self._context.store.network_interfaces[interface.id]
-        there = interface.association_of(private_ip)
         association = AddressAssociation(
             id=new_id("elastic-ip-association"),
             allocation_id=address.id,
             public_ip=address.public_ip,
             private_ip=private_ip,
         )
-        records = [replace(address, interface_id=interface.id, association_id=association.id)]
-        if there is not None:
-            replaced = self._context.store.elastic_addresses[there.allocation_id]
-            records.append(replace(replaced, interface_id=None, association_id=None))
-        await put_interface(self._context, associated(interface, association), *records)
+        store = self._context.store
+        async with store.transaction() as tx:
+            taken = self._stage_taking(tx, address)
+            if there is not None:
+                replaced = store.elastic_addresses[there.allocation_id]
+                tx.put(replace(replaced, interface_id=None, association_id=None))
+            tx.put(replace(address, interface_id=interface.id, association_id=association.id))
+            interface = store.network_interfaces[interface.id]  # which may be the one that it led to
+            given = stage_interface(self._context, tx, associated(interface, association))
+        await run_in_turn(self._context, [taken, given])
         return association.id
 
     async def disassociate(self, caller: Caller, association_id: str | None, public_ip: str | None) -> None:
@@ -162,7 +163,9 @@ class ElasticAddresses:
             address = self._of_association(caller, association_id)
         else:
             raise missing_parameter("associationId")
-        await self._take_away(address)
+        async with self._context.store.transaction() as tx:
+            taken = self._stage_taking(tx, address)
+        await run_in_turn(self._context, [taken])
 
     async def release(self, caller: Caller, allocation_id: str | None, public_ip: str | None) -> None:
         """Give an address back to the pool: InvalidIPAddress.InUse while it leads somewhere."""
@@ -211,10 +214,13 @@ class ElasticAddresses:
             )
         return only_interface(self._context.store, instance)
 
-    async def _take_away(self, address: ElasticAddress) -> None:
-        """Let an address lead nowhere. Source: EC2 User Guide, "Public IPv4 addresses", when a new one is assigned."""
+    def _stage_taking(self, tx: Transaction, address: ElasticAddress) -> str | None:
+        """Let an address lead nowhere, and return the saga by which the fabric follows.
+
+        Source: EC2 User Guide, "Public IPv4 addresses", when a new one is assigned.
+        """
         if address.interface_id is None:
-            return
+            return None
         store = self._context.store
         before = store.network_interfaces[address.interface_id]
         if before.type is not InterfaceType.INTERFACE:
@@ -222,8 +228,8 @@ class ElasticAddresses:
         interface = disassociated(before, address.id)
         if interface.public_ip is None and interface.wants_public_ip and self._gets_another(interface):
             interface = replace(interface, public_ip=self._public_addresses.next_free())
-        freed = replace(address, interface_id=None, association_id=None)
-        await put_interface(self._context, interface, freed)
+        tx.put(replace(address, interface_id=None, association_id=None))
+        return stage_interface(self._context, tx, interface)
 
     def _gets_another(self, interface: NetworkInterface) -> bool:
         """Tell whether its instance runs and has no other interface."""

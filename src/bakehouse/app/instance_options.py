@@ -6,6 +6,7 @@ from typing import Final
 
 from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.network_interfaces import run_in_turn, stage_interface
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
@@ -22,7 +23,6 @@ from bakehouse.domain.instance_options import (
 )
 from bakehouse.domain.instance_type import INSTANCE_TYPES, InstanceType
 from bakehouse.domain.metadata_options import MetadataPreferences, check_enforced
-from bakehouse.sagas.segment import interface_spec
 
 #: What is told of one instance while the others are changed; anything else refuses the request.
 #: Source: EC2 API Reference, UnsuccessfulInstanceCreditSpecificationItemError, code.
@@ -140,11 +140,12 @@ class InstanceOptions:
         )
         if names.hostname_type != before.hostname_type and instance.state is not InstanceState.STOPPED:
             raise instance_must_be(instance.id, "stopped")
-        instance = await self._put(replace(instance, private_names=names))
-        if instance.state is InstanceState.RUNNING:
-            # The record counts: after a crash here the reconciler plugs the interface as it says.
-            interface = self._context.store.network_interfaces[instance.network_interface_id]
-            await self._context.network.plug(interface_spec(self._context.store, interface))
+        store = self._context.store
+        async with store.transaction() as tx:
+            tx.put(replace(instance, private_names=names))
+            interface = store.network_interfaces[instance.network_interface_id]
+            saga_id = stage_interface(self._context, tx, interface)
+        await run_in_turn(self._context, [saga_id])
 
     async def monitor(self, caller: Caller, instance_ids: Iterable[str], *, detailed: bool) -> list[Instance]:
         """Say that instances are monitored in detail, or no more."""

@@ -5,12 +5,19 @@ from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext
 from bakehouse.app.launch_network import check_not_negative
-from bakehouse.app.network_interfaces import NetworkInterfaces, address_count_limit, put_interface
+from bakehouse.app.network_interfaces import (
+    NetworkInterfaces,
+    address_count_limit,
+    put_interface,
+    run_in_turn,
+    stage_interface,
+)
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_combination, invalid_parameter, missing_parameter
 from bakehouse.domain.network import Subnet, address_in_use, address_outside_subnet, is_assignable
 from bakehouse.domain.network_interface import NetworkInterface, address_limit, address_not_of, disassociated
+from bakehouse.store.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +49,19 @@ class InterfaceAddresses:
         subnet = self._context.store.subnets[interface.subnet_id]
         wanted = tuple(dict.fromkeys(it for it in request.addresses if it not in interface.secondary_ips))
         holders = [self._holder(subnet, address, request) for address in wanted]
-        for address, holder in zip(wanted, holders, strict=True):
-            if holder is not None:
-                await self._unassign(self._context.store.network_interfaces[holder.id], [address])
-        # What was awaited may have changed it.
-        interface = self._context.store.network_interfaces[interface.id]
-        addresses = PrivateAddresses(self._context.store)
-        assigned = (
-            addresses.take(subnet, wanted) if request.addresses else addresses.take_free(subnet, request.count or 0)
-        )
-        await put_interface(self._context, replace(interface, secondary_ips=(*interface.secondary_ips, *assigned)))
+        async with self._context.store.transaction() as tx:
+            taken = [
+                self._stage_taking(tx, self._context.store.network_interfaces[holder.id], [address])
+                for address, holder in zip(wanted, holders, strict=True)
+                if holder is not None
+            ]
+            addresses = PrivateAddresses(self._context.store)
+            assigned = (
+                addresses.take(subnet, wanted) if request.addresses else addresses.take_free(subnet, request.count or 0)
+            )
+            changed = replace(interface, secondary_ips=(*interface.secondary_ips, *assigned))
+            given = stage_interface(self._context, tx, changed)
+        await run_in_turn(self._context, [*taken, given])
         return assigned
 
     async def unassign_private_ips(self, caller: Caller, interface_id: str, addresses: Sequence[str]) -> None:
@@ -64,7 +74,9 @@ class InterfaceAddresses:
                 raise invalid_parameter(f"The primary private IP address ({address}) cannot be unassigned")
             if address not in interface.secondary_ips:
                 raise _not_assigned(address, interface)
-        await self._unassign(interface, addresses)
+        async with self._context.store.transaction() as tx:
+            taken = self._stage_taking(tx, interface, addresses)
+        await run_in_turn(self._context, [taken])
 
     async def assign_ipv6(self, caller: Caller, interface_id: str, request: AddressRequest) -> tuple[str, ...]:
         """Give an interface IPv6 addresses and return them."""
@@ -106,15 +118,16 @@ class InterfaceAddresses:
             raise address_in_use(address)
         return holder
 
-    async def _unassign(self, interface: NetworkInterface, addresses: Sequence[str]) -> None:
+    def _stage_taking(self, tx: Transaction, interface: NetworkInterface, addresses: Sequence[str]) -> str | None:
+        """Take secondary addresses away, and return the saga by which the fabric follows."""
         kept = tuple(address for address in interface.secondary_ips if address not in addresses)
-        changed, freed = interface, []
+        changed = interface
         for association in interface.associations:
             if association.private_ip in addresses:
                 changed = disassociated(changed, association.allocation_id)
                 address = self._context.store.elastic_addresses[association.allocation_id]
-                freed.append(replace(address, interface_id=None, association_id=None))
-        await put_interface(self._context, replace(changed, secondary_ips=kept), *freed)
+                tx.put(replace(address, interface_id=None, association_id=None))
+        return stage_interface(self._context, tx, replace(changed, secondary_ips=kept))
 
 
 def _not_assigned(address: str, interface: NetworkInterface) -> Exception:

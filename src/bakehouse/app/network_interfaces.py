@@ -66,8 +66,24 @@ async def put_interface(context: AppContext, changed: NetworkInterface, *others:
         for record in others:
             tx.put(record)
         saga_id = stage_interface(context, tx, changed)
-    if saga_id is not None:
-        await context.sagas.run(saga_id)
+    await run_in_turn(context, [saga_id])
+
+
+async def run_in_turn(context: AppContext, saga_ids: Iterable[str | None]) -> None:
+    """Let the fabric follow, one interface after the other: what one of them loses may be what the next one gets.
+
+    Raises:
+        Exception: What the first one that failed raised, when all have ended.
+    """
+    failures: list[Exception] = []
+    for saga_id in saga_ids:
+        if saga_id is not None:
+            try:
+                await context.sagas.run(saga_id)
+            except Exception as err:  # noqa: BLE001 - the others' records have changed, too
+                failures.append(err)
+    for failure in failures:
+        raise failure
 
 
 def stage_interface(context: AppContext, tx: Transaction, changed: NetworkInterface) -> str | None:

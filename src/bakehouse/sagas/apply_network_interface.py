@@ -4,6 +4,9 @@ The record changes first, in the transaction that enlists the saga; its one step
 that two changes in any order end at the later record. It is a saga of the instance, so that it does not plug what a
 stop has just unplugged. An interface of an instance without a machine needs nothing: a start plugs it as the record
 says.
+
+There is no way back from a record that a client was told of, so what undoes it is to try again: where the fabric fails,
+the saga stays in the journal. Else a group that was taken from an interface would still let its traffic through.
 """
 
 from dataclasses import dataclass
@@ -35,5 +38,5 @@ async def apply_interface(ctx: SagaContext, change: NetworkInterfaceChange) -> N
 APPLY_NETWORK_INTERFACE: Final = Saga(
     name="apply_network_interface",
     params=NetworkInterfaceChange,
-    steps=(Step("apply_interface", do=apply_interface),),
+    steps=(Step("apply_interface", do=apply_interface, undo=apply_interface),),
 )

@@ -3,6 +3,9 @@
 The record changes first, in the transaction that enlists the saga; each saga has one step, which writes what the record
 says by then, so that two changes in any order end at the later record. A crash between leaves the saga in the journal.
 A group of a VPC without a segment on this host needs nothing: `ensure_segment` applies every group.
+
+There is no way back from a rule that was revoked, so what undoes it is to try again: where the fabric fails, the saga
+stays in the journal.
 """
 
 from dataclasses import dataclass
@@ -34,5 +37,5 @@ async def apply_group(ctx: SagaContext, change: SecurityGroupChange) -> None:
 APPLY_SECURITY_GROUP = Saga(
     name="apply_security_group",
     params=SecurityGroupChange,
-    steps=(Step("apply_group", do=apply_group),),
+    steps=(Step("apply_group", do=apply_group, undo=apply_group),),
 )
