@@ -1,18 +1,22 @@
 """A volume's speed in its guest at several depths of its chain, against a raw file; and how long a hot attach takes.
 
-    uv run python bench/storage.py [--depths 1 8 32] [--rounds 5]
+    uv run python bench/storage.py [--depths 1 8 32] [--only layers merged flattened] [--rounds 5]
 
 Side A: an instance of the minimal image on a real server, with a volume of 1 GiB attached to it whose 256 MiB of data
 lie in as many layers as the row says: each snapshot is followed by writes to 8 MiB of it in pieces of 64 KiB here and
 there. The server's background merge is held back until the chain was measured, and let go for another like it; of a
 third the data are put in order in one file, by `bakehouse storage flatten`. Reads come before writes, which change the
-chain. Side B: QEMU started by hand with the same arguments and a raw file of the same size, full of data, in the place
-of the volume. Both guests run all the time; the sides take turns, workload by workload. A cell has the medians of both,
-and the median of the ratios of the single turns, with the least and the largest.
+chain. Side B: QEMU started by hand with the same arguments and a raw file of the same size in the place of the volume;
+a quarter of the file is full of data, the rest is a hole, as `qemu-img create -f raw` leaves it. Both guests run all
+the time; the sides take turns, workload by workload. A cell has the medians of both, and the median of the ratios of
+the single turns, with the least and the largest.
 
 `storage_guest.c` reads and writes past the guest's page cache, one request at a time: 4 KiB each at random, and 1 MiB
-each in order. Layers and file are in the host's page cache. "First" writes are those after a snapshot, each to a place
-that the new top does not hold yet; the same places are written once more for "again".
+each in order. Layers and file are in the host's page cache. "First" writes go to places that have no room on the host's
+disk yet: side A's are behind a snapshot, each to a place that the new top does not hold; side B's go into the hole,
+which is made anew for each round. The same places are written once more for "again". The rows "first / written before"
+compare the same first writes of side A with side B's to the part that is full of data: places that have had their room
+on the disk, and their pages in the host's cache, all along.
 
 A hot attach is measured from the call of AttachVolume, by boto3, until a program that waits in the guest has read the
 first 4 KiB of the disk and its word has come over SSH.
@@ -30,6 +34,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +45,7 @@ from launch import Recipe, by_hand_arguments, make_overlay, network, recipe_of
 from real_server import GROUP_NAME, Place, RealServer, home, host_facts, real_server
 from rich.console import Console
 from rich.table import Table
-from storage_guests import DATA, DEADLINE_S, DISK, HELPER, WORKLOADS, Guest
+from storage_guests import DATA, DEADLINE_S, DISK, HELPER, HOLE, WORKLOADS, Guest
 
 from bakehouse.__main__ import main as bakehouse
 from bakehouse.bootstrap.drivers import machine_user
@@ -57,6 +62,10 @@ _VOLUME_GIB: Final = 1
 _MERGED: Final = 12
 _KEY: Final = "storage"
 _POLL_S: Final = 0.02
+#: What is done to a volume before it is measured.
+_STATES: Final = ("layers", "merged", "flattened")
+#: Of the row that compares first writes with side B's writes to places that were written before.
+_WRITTEN_BEFORE: Final = " / written before"
 
 
 class Volumes:
@@ -197,10 +206,15 @@ def launched(server: RealServer, folder: Path) -> str:
     return answer["Instances"][0]["InstanceId"]
 
 
+def raw_beside(overlay: Path) -> Path:
+    """Return the path of side B's raw file."""
+    return overlay.with_name("data.raw")
+
+
 @contextlib.asynccontextmanager
 async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Place]:
     """Run side B: the same command line, and a raw file in the first free port."""
-    raw = overlay.with_name("data.raw")
+    raw = raw_beside(overlay)
     with raw.open("wb") as file:
         for _ in range(DATA // _MIB):
             file.write(b"\xa5" * _MIB)
@@ -239,17 +253,21 @@ class Row:
     """A volume in one state: what both sides reached, by workload, once for each round."""
 
     title: str
-    ours: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORKLOADS})
-    theirs: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORKLOADS})
+    ours: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    theirs: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def turn(self, name: str, ours: Guest, theirs: Guest) -> None:
         """Measure both sides once; who begins changes each time."""
-        sides = [(self.ours, ours), (self.theirs, theirs)]
-        for rates, guest in sides if len(self.ours[name]) % 2 else sides[::-1]:
-            rates[name].append(guest.rate(name))
+        is_write = WORKLOADS[name][0] == "write"
+        sides = [(self.ours, ours, 0), (self.theirs, theirs, HOLE if is_write else 0)]
+        for rates, guest, start in sides if len(self.ours[name]) % 2 else sides[::-1]:
+            rates[name].append(guest.rate(name, start))
+        if name.endswith("first"):
+            self.ours[name + _WRITTEN_BEFORE].append(self.ours[name][-1])
+            self.theirs[name + _WRITTEN_BEFORE].append(theirs.rate(name))
 
 
-def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: Guest, rounds: int) -> Row:
+def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: Guest, rounds: int, raw: Path) -> Row:
     """Measure both sides in turns: all reads of the chain as it is, then the writes, each round behind a snapshot."""
     row = Row(f"{title}: {volumes.depth(volume_id)} files")
     reads = [name for name, (kind, *_) in WORKLOADS.items() if kind == "read"]
@@ -257,9 +275,9 @@ def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: 
     for _ in range(rounds):
         for name in reads:
             row.turn(name, ours, theirs)
-    for number in range(rounds):
-        if number:
-            volumes.snapshot(volume_id)
+    for _ in range(rounds):
+        volumes.snapshot(volume_id)
+        subprocess.run(["fallocate", "--punch-hole", f"--offset={HOLE}", f"--length={DATA}", str(raw)], check=True)
         for name in writes:
             row.turn(name, ours, theirs)
     Console(stderr=True).print(f"{row.title}: measured")
@@ -267,11 +285,11 @@ def measured(title: str, volume_id: str, volumes: Volumes, ours: Guest, theirs: 
 
 
 def measure(
-    volumes: Volumes, ours: Guest, theirs: Guest, depths: list[int], rounds: int
+    volumes: Volumes, ours: Guest, theirs: Guest, raw: Path, asked: argparse.Namespace
 ) -> tuple[list[Row], list[float]]:
     """Return the rows, and the seconds of each hot attach."""
     attaches, rows = [], []
-    for number in range(rounds + 1):
+    for number in range(asked.rounds + 1):
         volume_id = volumes.make(0)
         took = volumes.attach(volume_id)
         volumes.remove(volume_id)
@@ -279,19 +297,19 @@ def measure(
             attaches.append(took)
     for name in WORKLOADS:
         theirs.rate(name)
-    for depth in depths:
-        volume_id = volumes.make(depth)
-        attaches.append(volumes.attach(volume_id))
-        rows.append(measured(f"{depth} layers", volume_id, volumes, ours, theirs, rounds))
-        volumes.remove(volume_id)
-        for title, change in (("merged", volumes.merge), ("flattened", volumes.flatten)):
-            if depth < (_MERGED if title == "merged" else 2):
+    changes = {"merged": volumes.merge, "flattened": volumes.flatten}
+    for depth in asked.depths:
+        for state in asked.only:
+            if depth < {"layers": 1, "merged": _MERGED, "flattened": 2}[state]:
                 continue
             volume_id = volumes.make(depth)
-            volumes.attach(volume_id)
-            volumes.snapshot(volume_id)
-            change(volume_id)
-            rows.append(measured(f"{depth} layers, {title}", volume_id, volumes, ours, theirs, rounds))
+            attaches.append(volumes.attach(volume_id))
+            title = f"{depth} layers"
+            if state in changes:
+                volumes.snapshot(volume_id)
+                changes[state](volume_id)
+                title = f"{title}, {state}"
+            rows.append(measured(title, volume_id, volumes, ours, theirs, asked.rounds, raw))
             volumes.remove(volume_id)
     return rows, attaches
 
@@ -301,7 +319,8 @@ def report(rows: list[Row], attaches: list[float]) -> Iterator[Table]:
     table = Table("median requests per second: volume / raw file", caption=host_facts())
     for row in rows:
         table.add_column(row.title, justify="right")
-    for name in WORKLOADS:
+    names = dict.fromkeys(name for row in rows for name in row.ours)
+    for name in names:
         cells = []
         for row in rows:
             ours, theirs = statistics.median(row.ours[name]), statistics.median(row.theirs[name])
@@ -317,7 +336,7 @@ def report(rows: list[Row], attaches: list[float]) -> Iterator[Table]:
     yield times
 
 
-async def compare(server: RealServer, path: Path, depths: list[int], rounds: int) -> tuple[list[Row], list[float]]:
+async def compare(server: RealServer, path: Path, asked: argparse.Namespace) -> tuple[list[Row], list[float]]:
     """Run both sides, and measure."""
     program = compiled(path)
     directory = path / "machine"
@@ -332,7 +351,8 @@ async def compare(server: RealServer, path: Path, depths: list[int], rounds: int
             for guest in (ours, theirs):
                 await asyncio.to_thread(guest.receive, program)
             volumes = Volumes(server, instance_id, ours)
-            found = await asyncio.to_thread(measure, volumes, ours, theirs, depths, rounds)
+            raw = raw_beside(directory / "root.qcow2")
+            found = await asyncio.to_thread(measure, volumes, ours, theirs, raw, asked)
             for guest in (ours, theirs):
                 await asyncio.to_thread(guest.leave)
     server.terminate(instance_id)
@@ -343,10 +363,11 @@ def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depths", type=int, nargs="+", default=[1, 8, 32], help="layers of the volumes")
+    parser.add_argument("--only", choices=_STATES, nargs="+", default=_STATES, help="what is done to volumes before")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with real_server(program=(__file__,)) as server, home() as path:
-        rows, attaches = asyncio.run(compare(server, path, arguments.depths, arguments.rounds))
+        rows, attaches = asyncio.run(compare(server, path, arguments))
     for table in report(rows, attaches):
         Console().print(table)
 

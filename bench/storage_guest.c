@@ -1,7 +1,7 @@
 /* Reads or writes a disk past the page cache and tells how long that took; runs in the guest of storage.py.
  *
- *   storage_guest DISK read|write random|sequential BYTES COUNT SPAN
- *     moves COUNT pieces of BYTES, which lie in the first SPAN bytes, and prints the nanoseconds
+ *   storage_guest DISK read|write random|sequential BYTES COUNT START SPAN
+ *     moves COUNT pieces of BYTES, which lie in SPAN bytes from START on, and prints the nanoseconds
  *   storage_guest DISK wait
  *     waits until the disk is there and 4 KiB of it have been read, then prints 0
  *
@@ -82,10 +82,11 @@ __attribute__((used)) static void run(long *stack)
     char **words = (char **)(stack + 1);
     if (count_of_words == 3)
         wait_for(words[1]);
-    if (count_of_words != 7)
+    if (count_of_words != 8)
         quit(2);
     int writes = words[2][0] == 'w', random = words[3][0] == 'r';
-    uint64_t bytes = number(words[4]), count = number(words[5]), places = number(words[6]) / bytes;
+    uint64_t bytes = number(words[4]), count = number(words[5]), start = number(words[6]);
+    uint64_t places = number(words[7]) / bytes;
     long file = call(SYS_open, (long)words[1], (writes ? O_RDWR : O_RDONLY) | O_DIRECT, 0, 0);
     if (file < 0 || bytes > sizeof piece || places == 0)
         quit(3);
@@ -96,7 +97,7 @@ __attribute__((used)) static void run(long *stack)
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        uint64_t offset = (random ? state % places : at % places) * bytes;
+        uint64_t offset = start + (random ? state % places : at % places) * bytes;
         if (call(writes ? SYS_pwrite64 : SYS_pread64, file, (long)piece, bytes, offset) != (long)bytes)
             quit(4);
     }

@@ -11,6 +11,8 @@ from real_server import Place, wait_for_banner
 _MIB: Final = 1 << 20
 #: How much of the disk is read and written.
 DATA: Final = 256 * _MIB
+#: Where the part of side B's disk begins that is a hole in its file until it is written to; the part before is full.
+HOLE: Final = DATA
 DISK: Final = "/dev/nvme1n1"
 HELPER: Final = "/run/storage_guest"
 DEADLINE_S: Final = 120
@@ -55,10 +57,10 @@ class Guest:
         """Close the connection."""
         subprocess.run(["ssh", *self._options(), "-O", "exit", "guest"], check=False, capture_output=True)
 
-    def rate(self, workload: str) -> float:
-        """Return a workload's requests per second."""
+    def rate(self, workload: str, start: int = 0) -> float:
+        """Return the requests per second of a workload that begins so many bytes into the disk."""
         kind, order, size, count = WORKLOADS[workload]
-        took = int(self.run(f"{HELPER} {DISK} {kind} {order} {size} {count} {DATA}"))
+        took = int(self.run(f"{HELPER} {DISK} {kind} {order} {size} {count} {start} {DATA}"))
         return count * 1e9 / took
 
     def _options(self) -> Iterator[str]:
