@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
+from bakehouse.domain.fleet import FLEET_TAG
 from bakehouse.domain.image import ImageState
-from bakehouse.domain.instance import InstanceState
+from bakehouse.domain.instance import LAUNCH_FAILED, InstanceState
 from bakehouse.domain.network_interface import InterfaceAttachmentState
 from bakehouse.domain.replace_root_volume_task import ReplaceRootState
 from bakehouse.domain.retention_rule import RetainedType
@@ -28,6 +29,7 @@ async def assert_sound(
     """Compare every record with what the fake drivers hold."""
     assert len(store.sagas) == 0
     _assert_settled(store)
+    _assert_fleets(store)
     await _assert_bytes(store, volumes)
     running = {instance.id for instance in store.instances if instance.state is InstanceState.RUNNING}
     plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in running}
@@ -89,6 +91,17 @@ def _assert_settled(store: Store) -> None:
     ended = {ReplaceRootState.SUCCEEDED, ReplaceRootState.FAILED}
     assert {task.state for task in store.replace_root_volume_tasks} <= ended
     assert {volume.state for volume in store.volumes} <= {VolumeState.AVAILABLE, VolumeState.IN_USE}
+
+
+def _assert_fleets(store: Store) -> None:
+    """A fleet names the instances that were launched for it, and has an error where one was not."""
+    for fleet in store.fleets:
+        of_fleet = [it for it in store.instances if it.tags.get(FLEET_TAG) == fleet.id]
+        failed = {it.id for it in of_fleet if it.state_reason == LAUNCH_FAILED}
+        assert set(fleet.instance_ids) == {it.id for it in of_fleet} - failed
+        assert fleet.errors or not failed
+        if fleet.deleted:
+            assert {it.state for it in of_fleet} <= {InstanceState.TERMINATED}
 
 
 async def assert_transferred(store: Store, objects: ObjectStore) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sagas import archived, asleep, networked, recycled, transferring, uploading, vpcs
+from tests.sagas import archived, asleep, fleets, networked, recycled, transferring, uploading, vpcs
 from tests.world import World
 
 from bakehouse.app.image_copies import ImageCopyRequest
@@ -173,6 +173,7 @@ SCENARIOS = {
     "copy_snapshot": Scenario(_snapshot, _copy_snapshot),
     "copy_volume": Scenario(_free_volume, _copy_volume),
     "copy_volume, attached": Scenario(_attached_volume, _copy_volume),
+    "create_fleet": Scenario(_image, fleets.create),
     "create_image": Scenario(_with_data_volume, _imaging(reboot=False)),
     "create_image, rebooting": Scenario(_with_data_volume, _imaging(reboot=True)),
     "create_image, stopped": Scenario(_image_of_stopped, _imaging(reboot=True)),

@@ -1,10 +1,14 @@
 """Instant fleets as boto3 sees them."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.system.refusals import refused
 from tests.system.shop import Shop
+
+from bakehouse.domain.fleet import Fleet, TargetCapacity
+from bakehouse.ec2.fleets import FILTERS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -30,6 +34,10 @@ def create(client: "EC2Client", *overrides: Any, total: int = 1, default: str = 
         **members,
     }
     return client.create_fleet(**request)
+
+
+def named(template: Any, *overrides: Any) -> Any:
+    return {"LaunchTemplateConfigs": [{"LaunchTemplateSpecification": template, "Overrides": list(overrides)}]}
 
 
 def ids(fleet: Any) -> list[str]:
@@ -228,6 +236,80 @@ def test_a_fleet_is_deleted_with_its_instances(web: Shop) -> None:
     assert fleet_of(web.ec2, made["FleetId"])["FleetState"] == "deleted"
 
 
+def test_a_fleet_is_deleted_once(web: Shop) -> None:
+    how: Any = {"FleetIds": [create(web.ec2)["FleetId"]], "TerminateInstances": True}
+    web.ec2.delete_fleets(**how)
+
+    (kept,) = web.ec2.delete_fleets(**how)["UnsuccessfulFleetDeletions"]
+
+    assert kept["Error"]["Code"] == "fleetNotInDeletableState"
+
+
+def test_a_fleet_with_a_protected_instance_stays(web: Shop) -> None:
+    made = create(web.ec2, total=2)
+    web.ec2.modify_instance_attribute(InstanceId=ids(made)[0], DisableApiTermination={"Value": True})
+
+    (kept,) = web.ec2.delete_fleets(FleetIds=[made["FleetId"]], TerminateInstances=True)["UnsuccessfulFleetDeletions"]
+
+    assert kept["Error"]["Code"] == "unexpectedError"
+    assert fleet_of(web.ec2, made["FleetId"])["FleetState"] == "active"
+    assert {web.describe(instance_id)["State"]["Name"] for instance_id in ids(made)} == {"running"}
+
+
+def test_more_than_25_fleets_are_not_deleted_at_once(web: Shop) -> None:
+    fleet_id = create(web.ec2)["FleetId"]
+    others = [f"fleet-{number:017x}" for number in range(25)]
+
+    with refused("InvalidParameterValue"):
+        web.ec2.delete_fleets(FleetIds=[fleet_id, *others], TerminateInstances=True)
+
+    assert fleet_of(web.ec2, fleet_id)["FleetState"] == "active"
+
+
+def test_a_fleet_with_errors_is_fulfilled_all_the_same(web: Shop) -> None:
+    made = create(web.ec2, {"ImageId": "ami-0123456789abcdef0"})
+
+    assert fleet_of(web.ec2, made["FleetId"])["ActivityStatus"] == "fulfilled"
+
+
+@pytest.mark.parametrize("written", ["deleted-terminating", "deleted_terminating"])
+def test_a_state_is_found_with_hyphens_and_with_underscores(written: str) -> None:
+    matches = FILTERS.compile({"Filters": [{"Name": "fleet-state", "Values": [written]}]})
+    capacity = TargetCapacity(total=1, on_demand=1, spot=0, default="on-demand")
+    fleet = Fleet(id="", account_id="", region="", created_at=datetime.now(UTC), capacity=capacity, configs=())
+
+    assert matches((fleet, "deleted_terminating"))
+    assert not matches((fleet, "deleted"))
+
+
+def test_an_override_has_a_key_metadata_options_and_a_place(web: Shop) -> None:
+    web.ec2.create_key_pair(KeyName="mine")
+    web.ec2.create_placement_group(GroupName="near", Strategy="spread")
+    override = {
+        "KeyName": "mine",
+        "MetadataOptions": {"HttpTokens": "optional", "HttpPutResponseHopLimit": 3},
+        "Placement": {"AvailabilityZone": "us-east-1b", "GroupName": "near"},
+        "InstanceType": "t3.nano",
+    }
+
+    made = create(web.ec2, override)
+
+    instance = web.describe(ids(made)[0])
+    assert (instance["KeyName"], instance["MetadataOptions"]["HttpPutResponseHopLimit"]) == ("mine", 3)
+    assert (instance["Placement"]["AvailabilityZone"], instance["Placement"]["GroupName"]) == ("us-east-1b", "near")
+    shown = fleet_of(web.ec2, made["FleetId"])["LaunchTemplateConfigs"][0]["Overrides"]
+    assert shown == [{"InstanceType": "t3.nano", "Placement": {"GroupName": "near"}}]
+
+
+def test_user_data_of_the_fleet_is_the_instance_s(web: Shop) -> None:
+    named = {**WEB, "LaunchTemplateSpecificationUserData": "aGVsbG8="}
+
+    made = create(web.ec2, LaunchTemplateConfigs=[{"LaunchTemplateSpecification": named}])
+
+    assert web.attribute(ids(made)[0], "userData") == {"Value": "aGVsbG8="}
+    assert made["Instances"][0]["LaunchTemplateAndOverrides"]["LaunchTemplateSpecification"] == WEB
+
+
 def test_an_instant_fleet_is_not_deleted_without_its_instances(web: Shop) -> None:
     with refused("InvalidParameterValue"):
         web.ec2.delete_fleets(FleetIds=[create(web.ec2)["FleetId"]], TerminateInstances=False)
@@ -246,6 +328,10 @@ def test_an_instant_fleet_is_not_deleted_without_its_instances(web: Shop) -> Non
         ({"capacity": {"SpotTargetCapacity": 2}}, "InvalidTargetCapacitySpecification"),
         ({"default": "capacity-block"}, "UnsupportedOperation"),
         ({"LaunchTemplateConfigs": [{"Overrides": [{"InstanceType": "t3.nano"}]}]}, "MissingParameter"),
+        (named({"LaunchTemplateName": "web"}), "MissingParameter"),
+        (named({"Version": "1"}), "InvalidParameterCombination"),
+        (named({**WEB, "LaunchTemplateId": "lt-0123456789abcdef0"}), "InvalidParameterCombination"),
+        (named(WEB, {"SubnetId": "subnet-1,subnet-2"}), "InvalidParameterValue"),
     ],
 )
 def test_other_fleets_are_refused(web: Shop, members: Any, code: str) -> None:

@@ -78,7 +78,7 @@ class App(NetworkUseCases, StorageUseCases):
         self.instance_options = InstanceOptions(context)
         self.import_tasks = ImportTasks(context)
         self.instances = Instances(context, self.public_addresses)
-        self.fleets = Fleets(context, self.instances)
+        self.fleets = Fleets(context, self.instances, self.public_addresses)
         self.key_pairs = KeyPairs(context)
         self.launch_templates = LaunchTemplates(context)
         self.login_keys = LoginKeys(context)

@@ -1,31 +1,27 @@
 """Instant fleets: made, shown, deleted with their instances.
 
-The record comes first, then the instances pool by pool, each written down as it was launched: after a crash the fleet
-has what it had until then, and its instances name it by their tag.
+A fleet comes to be in one transaction with all instances that it launches, `pending`, and a saga that waits for them
+(`sagas/create_fleet.py`): a server that goes away leaves a fleet that names whatever it has.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bakehouse.app.context import AppContext, owned
+from bakehouse.app.fleet_rounds import Launcher, Round, Taken
 from bakehouse.app.instances import Instances
+from bakehouse.app.launches import Launches
+from bakehouse.app.public_addresses import PublicAddresses
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error
-from bakehouse.domain.fleet import (
-    Fleet,
-    FleetError,
-    FleetLaunch,
-    Lifecycle,
-    Pool,
-    TargetCapacity,
-    check_pools,
-    order,
-    shares,
-)
+from bakehouse.domain.fleet import Fleet, TargetCapacity, check_pools, explained, fleet_not_deletable
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.tags import check_tags
+from bakehouse.ports.hypervisor import GuestSupport
+from bakehouse.sagas.create_fleet import CREATE_FLEET, CreateFleet
+from bakehouse.store.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,28 +35,20 @@ class FleetOrder:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launched:
-    """What a pool gave."""
-
-    instance_type: str
-    instance_ids: tuple[str, ...]
-
-
-#: Launches at most so many instances of a pool, for a fleet; refuses when there is not even one.
-Launcher = Callable[[Fleet, Pool, Lifecycle, int], Awaitable[Launched]]
-
-
 class Fleets:
     """Use cases on fleets."""
 
-    def __init__(self, context: AppContext, instances: Instances) -> None:
+    def __init__(self, context: AppContext, instances: Instances, public_addresses: PublicAddresses) -> None:
         """Work on these records."""
         self._context = context
         self._instances = instances
+        self._launches = Launches(context, public_addresses)
 
-    async def create(self, caller: Caller, wanted: FleetOrder, launch: Launcher) -> Fleet:
-        """Make a fleet and launch its instances; what could not be launched is told in its errors."""
+    async def create(self, caller: Caller, wanted: FleetOrder, launcher: Launcher) -> Fleet:
+        """Make a fleet and launch its instances; what could not be launched is told in its errors.
+
+        All is reserved at once. In place of machines that do not start, others are launched from the next pools.
+        """
         check_tags(wanted.tags)
         fleet = Fleet(
             id=new_id("fleet"),
@@ -74,21 +62,31 @@ class Fleets:
             tags=dict(wanted.tags),
         )
         check_pools(fleet.pools)
+        guests = await self._launches.ready(caller)
         async with self._context.store.transaction() as tx:
             tx.put(fleet)
             tx.remember(caller, fleet.id, fleet.created_at.timestamp())
-        fleet = await self._fill(fleet, launch, "on-demand", wanted.capacity.on_demand)
-        return await self._fill(fleet, launch, "spot", wanted.capacity.spot)
+            saga, taken = self._reserve(tx, caller, fleet.id, launcher, guests)
+        while saga is not None:
+            await self._launch(caller, fleet.id, saga, taken)
+            async with self._context.store.transaction() as tx:
+                saga, taken = self._reserve(tx, caller, fleet.id, launcher, guests)
+        return self.get(caller, fleet.id)
 
     async def delete(self, caller: Caller, fleet_id: str) -> tuple[Fleet, Fleet]:
-        """Terminate a fleet's instances and let it be shown as deleted; return it as it was and as it is."""
-        fleet = self.get(caller, fleet_id)
-        ending = [it.id for it in self._living(fleet)]
-        if ending:
-            await self._instances.terminate(caller, ending)
-        deleted = replace(fleet, deleted=True)
+        """Terminate a fleet's instances and let it be shown as deleted; return it as it was and as it is.
+
+        Those that are being launched are terminated too, and no more are. Refuses one that is deleted.
+        """
         async with self._context.store.transaction() as tx:
+            fleet = self.get(caller, fleet_id)
+            if fleet.deleted:
+                raise fleet_not_deletable(fleet_id)
+            sagas = self._instances.enlist_termination(tx, self._living(fleet))
+            deleted = replace(fleet, deleted=True)
             tx.put(deleted)
+        for saga in sagas:
+            self._context.sagas.begin(saga)
         return fleet, deleted
 
     def get(self, caller: Caller, fleet_id: str) -> Fleet:
@@ -103,44 +101,37 @@ class Fleets:
         return "deleted_terminating" if self._living(fleet) else "deleted"
 
     def _living(self, fleet: Fleet) -> list[Instance]:
-        ids = [instance_id for it in fleet.launches for instance_id in it.instance_ids]
-        found = [self._context.store.instances.get(instance_id) for instance_id in ids]
+        found = [self._context.store.instances.get(instance_id) for instance_id in fleet.instance_ids]
         return [it for it in found if it is not None and it.state is not InstanceState.TERMINATED]
 
-    async def _fill(self, fleet: Fleet, launch: Launcher, lifecycle: Lifecycle, units: int) -> Fleet:
-        """Launch so many units of one lifecycle from the pools in turn."""
-        strategy = fleet.options.get("SpotOptions" if lifecycle == "spot" else "OnDemandOptions", {}).get(
-            "AllocationStrategy"
-        )
-        pools = fleet.pools
-        places = order(pools, strategy)
-        for place, share in shares(pools, places, strategy, units).items():
-            left = units - fleet.fulfilled(lifecycle)
-            fleet = await self._take(fleet, launch, lifecycle, place, min(share, left))
-        failed = {it.pool for it in fleet.errors if it.lifecycle == lifecycle}
-        for place in places:
-            if place not in failed:
-                fleet = await self._take(fleet, launch, lifecycle, place, units - fleet.fulfilled(lifecycle))
-        return fleet
+    def _reserve(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        fleet_id: str,
+        launcher: Launcher,
+        guests: Mapping[str, GuestSupport],
+    ) -> tuple[str | None, list[Taken]]:
+        """Reserve what a fleet lacks; return the saga that launches it, None when there is nothing to launch."""
+        fleet = self._context.store.fleets[fleet_id]
+        begun = Round(tx=tx, caller=caller, launches=self._launches, launcher=launcher, guests=guests, fleet=fleet)
+        begun.fill()
+        if begun.fleet != fleet:
+            tx.put(begun.fleet)
+        if not begun.taken:
+            return None, []
+        params = CreateFleet(fleet_id, [saga for it in begun.taken for saga in it.sagas])
+        return self._context.sagas.enlist(tx, CREATE_FLEET, params, subject_id=fleet_id), begun.taken
 
-    async def _take(self, fleet: Fleet, launch: Launcher, lifecycle: Lifecycle, place: int, units: float) -> Fleet:
-        """Launch so many units from a pool, as many as it gives, and write that down."""
-        number = fleet.pools[place].instances_for(units)
-        if number == 0:
-            return fleet
-        try:
-            launched = await launch(fleet, fleet.pools[place], lifecycle, number)
-        except Ec2Error as refusal:
-            error = FleetError(pool=place, lifecycle=lifecycle, code=refusal.code, message=refusal.message)
-            changed = replace(fleet, errors=(*fleet.errors, error))
-        else:
-            made = FleetLaunch(
-                pool=place,
-                lifecycle=lifecycle,
-                instance_type=launched.instance_type,
-                instance_ids=launched.instance_ids,
-            )
-            changed = replace(fleet, launches=(*fleet.launches, made))
-        async with self._context.store.transaction() as tx:
-            tx.put(changed)
-        return changed
+    async def _launch(self, caller: Caller, fleet_id: str, saga: str, taken: Iterable[Taken]) -> None:
+        """Launch what was reserved, to its end; tell of what did not start more than the saga can."""
+        ended = self._context.sagas.begin(saga)
+        refusals = {}
+        for it in taken:
+            outcomes = await asyncio.gather(*map(self._context.sagas.run, it.sagas), return_exceptions=True)
+            if failures := [outcome for outcome in outcomes if outcome is not None]:
+                refusals[it.pool, it.lifecycle] = self._launches.refusal(caller, failures)
+        await asyncio.shield(ended)
+        if refusals:
+            async with self._context.store.transaction() as tx:
+                tx.put(explained(self._context.store.fleets[fleet_id], refusals))

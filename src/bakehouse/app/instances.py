@@ -9,14 +9,12 @@ from typing import Final
 from bakehouse.app import instance_changes
 from bakehouse.app.capacity import check_room_to_start
 from bakehouse.app.context import AppContext, owned
-from bakehouse.app.encryption import prepare_default_key
 from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.instance_details import InstanceDetails, InstanceGatherer
-from bakehouse.app.launch import LaunchRequest, plan, reserve
-from bakehouse.app.networks import Networks
+from bakehouse.app.launch import LaunchRequest
+from bakehouse.app.launches import Launches
 from bakehouse.app.placement_groups import check_start
 from bakehouse.app.public_addresses import PublicAddresses
-from bakehouse.app.snapshots import snapshot_gone
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import insufficient_capacity, invalid_combination
 from bakehouse.domain.hibernation import not_enabled
@@ -37,10 +35,8 @@ from bakehouse.domain.instance import (
 from bakehouse.domain.network import public_addresses_used_up
 from bakehouse.domain.spot_request import one_time_cannot_be_stopped
 from bakehouse.ports.hypervisor import MachineUnsupported
-from bakehouse.ports.volumes import NoSuchSnapshot
 from bakehouse.sagas.machine import interfaces_of
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
-from bakehouse.sagas.run_instance import RUN_INSTANCE, RunInstance
 from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
 from bakehouse.sagas.stop_instance import STOP_INSTANCE, StopInstance
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE, TerminateInstance
@@ -76,6 +72,7 @@ class Instances:
         self._context = context
         self._details = InstanceGatherer(context)
         self._public_addresses = public_addresses
+        self._launches = Launches(context, public_addresses)
 
     async def run(self, caller: Caller, request: LaunchRequest) -> list[InstanceDetails]:
         """Launch instances and return those whose machines run, as they were when they were reserved: `pending`.
@@ -83,32 +80,17 @@ class Instances:
         When fewer than `min_count` machines start, none is kept: InsufficientInstanceCapacity; or what is true of a
         snapshot that was archived or deleted in the meantime.
         """
-        context = self._context
-        await Networks(context).ensure_default(caller)
-        await prepare_default_key(context, caller)
-        guests = (await context.hypervisor.capabilities()).guests
-        async with context.store.transaction() as tx:
-            planned = plan(context, caller, request, self._public_addresses, guests)
-            instances = reserve(tx, planned, caller, context.now())
-            sagas = [
-                context.sagas.enlist(
-                    tx, RUN_INSTANCE, RunInstance(instance.id, planned.place.existing_ids(n)), subject_id=instance.id
-                )
-                for n, instance in enumerate(instances)
-            ]
-        reserved = [self._details.of(instance) for instance in instances]
-        outcomes = await asyncio.gather(*(context.sagas.run(saga) for saga in sagas), return_exceptions=True)
+        guests = await self._launches.ready(caller)
+        async with self._context.store.transaction() as tx:
+            begun = self._launches.reserve(tx, caller, request, guests)
+        reserved = [self._details.of(instance) for instance in begun.instances]
+        outcomes = await asyncio.gather(
+            *(self._context.sagas.run(saga) for saga in begun.sagas), return_exceptions=True
+        )
         failures = [outcome for outcome in outcomes if outcome is not None]
-        if len(instances) - len(failures) < request.min_count:
-            await self._take_back(caller, instances)
-            if isinstance(failures[0], NoSuchSnapshot):
-                raise snapshot_gone(context, caller, str(failures[0])) from failures[0]
-            if isinstance(failures[0], MachineUnsupported):
-                raise host_unable(str(failures[0])) from failures[0]
-            raise insufficient_capacity(
-                "We currently do not have sufficient capacity for the instances you requested: "
-                f"{next((str(failure) for failure in failures), '')}"
-            ) from failures[0]
+        if len(reserved) - len(failures) < request.min_count:
+            await self._take_back(caller, begun.instances)
+            raise self._launches.refusal(caller, failures) from failures[0]
         return [details for details, outcome in zip(reserved, outcomes, strict=True) if outcome is None]
 
     def describe(self, caller: Caller, instance_ids: Iterable[str] | None = None) -> list[InstanceDetails]:
@@ -215,15 +197,24 @@ class Instances:
         Refuses protected ones (OperationNotPermitted), and then terminates none.
         """
         instances = self._owned(caller, instance_ids)
-        for instance in instances:
-            if instance.termination_protected and instance.state is not InstanceState.TERMINATED:
-                raise termination_protected(instance.id)
         changes = [_changed(instance, InstanceEvent.TERMINATE_REQUESTED) for instance in instances]
         async with self._context.store.transaction() as tx:
-            sagas = [self._enlist_terminate(tx, instance, force=skip_shutdown) for instance in _not_ending(instances)]
+            sagas = self.enlist_termination(tx, instances, skip_shutdown=skip_shutdown)
         self._begin(sagas)
         await self._hasten(instances if skip_shutdown else (), InstanceState.SHUTTING_DOWN)
         return changes
+
+    def enlist_termination(
+        self, tx: Transaction, instances: Sequence[Instance], *, skip_shutdown: bool = False
+    ) -> list[str]:
+        """Put instances that begin to end, and return the sagas that are to begin once that is on disk.
+
+        Refuses protected ones (OperationNotPermitted), and then puts none.
+        """
+        for instance in instances:
+            if instance.termination_protected and instance.state is not InstanceState.TERMINATED:
+                raise termination_protected(instance.id)
+        return [self._enlist_terminate(tx, instance, force=skip_shutdown) for instance in _not_ending(instances)]
 
     async def modify(self, caller: Caller, instance_id: str, change: InstanceChange) -> None:
         """Change attributes (`instance_changes.py`)."""
@@ -292,7 +283,8 @@ class Instances:
     async def _hasten(self, instances: Iterable[Instance], state: InstanceState) -> None:
         """End the machines of instances that were already on their way to this state when `force` came."""
         for instance in instances:
-            if instance.state is state:
+            # Those before it took their time: it may have ended since, and been started again.
+            if instance.state is state and self._context.store.instances[instance.id].state is state:
                 await self._context.hypervisor.kill(instance.id)
 
 

@@ -5,17 +5,25 @@ but `diversified` takes the pools in their order. Source: EC2 User Guide, "Use a
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from bakehouse.domain.errors import Ec2Error, invalid_parameter, not_honoured
+from bakehouse.domain.errors import Ec2Error, insufficient_capacity, invalid_parameter, not_honoured
 
 Lifecycle = Literal["on-demand", "spot"]
 
 #: Tag of an instance that a fleet launched. Source: EC2 User Guide, "Tag an EC2 Fleet".
 FLEET_TAG: Final = "aws:ec2:fleet-id"
+
+#: Source: EC2 API Reference, DeleteFleetError.
+NOT_DELETABLE: Final = "fleetNotInDeletableState"
+
+#: What is told of instances that did not start, where nobody remembers more.
+NOT_LAUNCHED: Final = insufficient_capacity(
+    "We currently do not have sufficient capacity for the instances you requested."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +109,44 @@ class Fleet:
             for override in config.get("Overrides") or [{}]
         )
 
+    @property
+    def instance_ids(self) -> tuple[str, ...]:
+        """Those that it launched, or is launching."""
+        return tuple(instance_id for it in self.launches for instance_id in it.instance_ids)
+
     def fulfilled(self, *lifecycles: Lifecycle) -> float:
         """Return the units of capacity that were launched."""
         pools = self.pools
         return sum(len(it.instance_ids) * pools[it.pool].weight for it in self.launches if it.lifecycle in lifecycles)
+
+
+def settled(fleet: Fleet, failed: Collection[str], refusal: Ec2Error) -> Fleet:
+    """Return a fleet without instances that were not launched, and with what is told of each pool that has some."""
+    launches, errors = [], list(fleet.errors)
+    for launch in fleet.launches:
+        left = tuple(it for it in launch.instance_ids if it not in failed)
+        if left:
+            launches.append(replace(launch, instance_ids=left))
+        if left != launch.instance_ids:
+            errors.append(error_of(launch.pool, launch.lifecycle, refusal))
+    return replace(fleet, launches=tuple(launches), errors=tuple(errors))
+
+
+def explained(fleet: Fleet, refusals: Mapping[tuple[int, Lifecycle], Ec2Error]) -> Fleet:
+    """Return a fleet whose errors tell why instances did not start, where that is known, by pool and lifecycle."""
+    untold = (NOT_LAUNCHED.code, NOT_LAUNCHED.message)
+    errors = (
+        error_of(it.pool, it.lifecycle, refusals.get((it.pool, it.lifecycle), NOT_LAUNCHED))
+        if (it.code, it.message) == untold
+        else it
+        for it in fleet.errors
+    )
+    return replace(fleet, errors=tuple(errors))
+
+
+def error_of(pool: int, lifecycle: Lifecycle, refusal: Ec2Error) -> FleetError:
+    """Return what is told of a pool that gave nothing."""
+    return FleetError(pool=pool, lifecycle=lifecycle, code=refusal.code, message=refusal.message)
 
 
 def target_capacity(given: Mapping[str, Any]) -> TargetCapacity:
@@ -148,6 +190,6 @@ def check_pools(pools: Sequence[Pool]) -> None:
             raise invalid_parameter(f"The weighted capacity {pool.weight} is not greater than 0.")
 
 
-def fleet_not_found(fleet_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, InvalidFleetId.NotFound."""
-    return Ec2Error("InvalidFleetId.NotFound", f"The fleet ID '{fleet_id}' does not exist")
+def fleet_not_deletable(fleet_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, DeleteFleetError: a code of its own."""
+    return Ec2Error(NOT_DELETABLE, f"The fleet '{fleet_id}' is deleted already.")

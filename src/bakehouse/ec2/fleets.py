@@ -8,19 +8,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bakehouse.app.fleets import FleetOrder, Launched, Launcher
-from bakehouse.domain.errors import Ec2Error, invalid_parameter, missing_parameter, not_honoured
-from bakehouse.domain.fleet import FLEET_TAG, Fleet, FleetError, FleetLaunch, Lifecycle, Pool, target_capacity
+from bakehouse.app.fleet_rounds import Launcher
+from bakehouse.app.fleets import FleetOrder
+from bakehouse.app.launch import LaunchRequest
+from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter, missing_parameter, not_honoured
+from bakehouse.domain.fleet import FLEET_TAG, NOT_DELETABLE, Fleet, Lifecycle, Pool, target_capacity
 from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.fleet_views import ACTIVITY, fleet_view, made
 from bakehouse.ec2.launch_request import launch_request
 from bakehouse.ec2.launch_template_data import templated
 from bakehouse.ec2.pages import page
 from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 from bakehouse.ec2.spot_market import check_one_time
-from bakehouse.ec2.tag_specifications import requested_tags, tag_set
+from bakehouse.ec2.tag_specifications import requested_tags
 
 #: Members of an override that a launch has alike.
-_ALIKE: Final = ("BlockDeviceMappings", "ImageId", "InstanceType", "SubnetId")
+_ALIKE: Final = (
+    *("BlockDeviceMappings", "IamInstanceProfile", "ImageId", "InstanceType", "KeyName", "MetadataOptions", "SubnetId"),
+)
+_USER_DATA: Final = "LaunchTemplateSpecificationUserData"
 _OVERRIDES: Final = (*_ALIKE, "AvailabilityZone", "AvailabilityZoneId", "MaxPrice", "Placement", "Priority")
 
 #: Members of which one value says what is so anyhow, and every other value is refused.
@@ -32,10 +38,14 @@ _AS_IT_IS: Final[Mapping[str, Any]] = {
     "TerminateInstancesWithExpiration": False,
 }
 
+#: Source: EC2 API Reference, DeleteFleets, Restrictions.
+_DELETED_AT_ONCE: Final = 25
+
 _HONOURED: Final = " ".join(
     (
         "Type LaunchTemplateConfigs.LaunchTemplateSpecification.LaunchTemplateId",
         "LaunchTemplateConfigs.LaunchTemplateSpecification.LaunchTemplateName",
+        f"LaunchTemplateConfigs.LaunchTemplateSpecification.{_USER_DATA}",
         "LaunchTemplateConfigs.LaunchTemplateSpecification.Version LaunchTemplateConfigs.Overrides.WeightedCapacity",
         *(f"LaunchTemplateConfigs.Overrides.{name}" for name in _OVERRIDES),
         "TargetCapacitySpecification.TotalTargetCapacity TargetCapacitySpecification.OnDemandTargetCapacity",
@@ -46,12 +56,12 @@ _HONOURED: Final = " ".join(
     )
 )
 
-#: Source: EC2 API Reference, DescribeFleets, Filters.
+#: Source: EC2 API Reference, DescribeFleets, Filters: states have hyphens there, and underscores where they are shown.
 FILTERS: Final[Filters[tuple[Fleet, str]]] = Filters(
     {
-        "activity-status": lambda it: [_activity(it[0])],
+        "activity-status": lambda _it: [ACTIVITY],
         "excess-capacity-termination-policy": lambda _it: [flag(value=False)],
-        "fleet-state": lambda it: [it[1]],
+        "fleet-state": lambda it: [it[1], it[1].replace("_", "-")],
         "replace-unhealthy-instances": lambda _it: [flag(value=False)],
         "type": lambda _it: ["instant"],
     }
@@ -60,7 +70,7 @@ FILTERS: Final[Filters[tuple[Fleet, str]]] = Filters(
 
 async def repeat_fleet(ctx: RequestContext, fleet_id: str) -> Response:
     """Answer a client token that came before with the fleet that it made."""
-    return _made(ctx.app.fleets.get(ctx.caller, fleet_id))
+    return made(ctx.app.fleets.get(ctx.caller, fleet_id))
 
 
 @operation("CreateFleet", honours=_HONOURED, replay=repeat_fleet)
@@ -79,7 +89,7 @@ async def create_fleet(ctx: RequestContext, request: Request) -> Response:
         client_token=ctx.caller.idempotency.token if ctx.caller.idempotency else None,
         tags=tags.pop("fleet"),
     )
-    return _made(await ctx.app.fleets.create(ctx.caller, order, _launcher(ctx, tags)))
+    return made(await ctx.app.fleets.create(ctx.caller, order, _launcher(ctx, tags)))
 
 
 @operation("DescribeFleets", honours="FleetIds Filters MaxResults NextToken")
@@ -89,7 +99,7 @@ async def describe_fleets(ctx: RequestContext, request: Request) -> Response:
     fleets = [ctx.app.fleets.get(ctx.caller, it) for it in dict.fromkeys(request.get("FleetIds") or ())]
     found = [it for it in ((fleet, ctx.app.fleets.state(fleet)) for fleet in fleets) if matches(it)]
     shown, token = page(ctx, request, found, key=lambda it: it[0].id, sizes=(1, 1000))
-    return {"Fleets": [_view(fleet, state) for fleet, state in shown], "NextToken": token}
+    return {"Fleets": [fleet_view(fleet, state) for fleet, state in shown], "NextToken": token}
 
 
 @operation("DeleteFleets", honours="FleetIds TerminateInstances")
@@ -97,6 +107,8 @@ async def delete_fleets(ctx: RequestContext, request: Request) -> Response:
     """Delete fleets with their instances; each that cannot be deleted is told with its reason."""
     if not request["TerminateInstances"]:
         raise invalid_parameter("A deleted instant fleet with running instances is not supported.")
+    if len(set(request["FleetIds"])) > _DELETED_AT_ONCE:
+        raise invalid_parameter(f"At most {_DELETED_AT_ONCE} fleets of the type instant can be deleted at once.")
     gone, kept = [], []
     for fleet_id in dict.fromkeys(request["FleetIds"]):
         try:
@@ -119,29 +131,34 @@ def _refuse_other_than(request: Request, path: str, value: object) -> None:
 
 
 def _configs(request: Request) -> tuple[dict[str, Any], ...]:
+    """Return the templates with their overrides, or refuse what no launch of an instant fleet can ask for."""
     configs = request["LaunchTemplateConfigs"]
-    for config in configs:
-        if not config.get("LaunchTemplateSpecification"):
-            raise missing_parameter("LaunchTemplateSpecification")
     if not configs:
         raise missing_parameter("LaunchTemplateConfigs")
+    for config in configs:
+        named = config.get("LaunchTemplateSpecification")
+        if not named:
+            raise missing_parameter("LaunchTemplateSpecification")
+        if bool(named.get("LaunchTemplateId")) == bool(named.get("LaunchTemplateName")):
+            raise invalid_combination("A launch template must be named by its ID or by its name, and not by both.")
+        if not named.get("Version"):
+            raise missing_parameter("LaunchTemplateSpecification.Version")
+        if any("," in override.get("SubnetId", "") for override in config.get("Overrides") or ()):
+            raise invalid_parameter("A request of type instant can have only one subnet ID in an override.")
     return tuple(configs)
 
 
 def _launcher(ctx: RequestContext, tags: Mapping[str, Mapping[str, str]]) -> Launcher:
-    """Return what launches the instances of a pool, with these tags by resource type."""
+    """Return what asks for the instances of a pool, with these tags by resource type."""
     # The token is the fleet's; none of its launches may answer for it.
     inner = replace(ctx, caller=replace(ctx.caller, idempotency=None))
 
-    async def launch(fleet: Fleet, pool: Pool, lifecycle: Lifecycle, number: int) -> Launched:
+    def launcher(fleet: Fleet, pool: Pool, lifecycle: Lifecycle, number: int) -> LaunchRequest:
         whole, template_tags = templated(inner, _request(pool, number, tags))
         wanted = launch_request(inner, _with_market(_with_subnet(whole, pool), pool, lifecycle))
-        system_tags = {**template_tags, FLEET_TAG: fleet.id}
-        launched = await ctx.app.instances.run(inner.caller, replace(wanted, system_tags=system_tags))
-        instances = [it.instance for it in launched]
-        return Launched(instance_type=instances[0].type, instance_ids=tuple(it.id for it in instances))
+        return replace(wanted, system_tags={**template_tags, FLEET_TAG: fleet.id})
 
-    return launch
+    return launcher
 
 
 def _request(pool: Pool, number: int, tags: Mapping[str, Mapping[str, str]]) -> Request:
@@ -155,12 +172,13 @@ def _request(pool: Pool, number: int, tags: Mapping[str, Mapping[str, str]]) -> 
     placement |= {name: override[name] for name in ("AvailabilityZone", "AvailabilityZoneId") if name in override}
     request: Request = {
         **{name: override[name] for name in _ALIKE if name in override},
-        "LaunchTemplate": dict(pool.template),
+        "LaunchTemplate": {name: value for name, value in pool.template.items() if name != _USER_DATA},
         "MinCount": 1,
         "MaxCount": number,
     }
     return (
         request
+        | ({"UserData": pool.template[_USER_DATA]} if _USER_DATA in pool.template else {})
         | ({"TagSpecifications": specifications} if specifications else {})
         | ({"Placement": placement} if placement else {})
     )
@@ -191,64 +209,6 @@ def _deletion_code(refusal: Ec2Error) -> str:
     codes = {
         "InvalidFleetId.NotFound": "fleetIdDoesNotExist",
         "InvalidFleetId.Malformed": "fleetIdMalformed",
+        NOT_DELETABLE: NOT_DELETABLE,
     }
     return codes.get(refusal.code, "unexpectedError")
-
-
-def _activity(fleet: Fleet) -> str:
-    return "error" if fleet.errors else "fulfilled"
-
-
-def _made(fleet: Fleet) -> Response:
-    return {
-        "FleetId": fleet.id,
-        "Errors": [_error(fleet, it) for it in fleet.errors],
-        "Instances": [_launch(fleet, it) for it in fleet.launches],
-    }
-
-
-def _pool(pool: Pool) -> Mapping[str, Any]:
-    return {"LaunchTemplateSpecification": dict(pool.template), "Overrides": dict(pool.override)}
-
-
-def _error(fleet: Fleet, error: FleetError) -> Mapping[str, Any]:
-    return {
-        "LaunchTemplateAndOverrides": _pool(fleet.pools[error.pool]),
-        "Lifecycle": error.lifecycle,
-        "ErrorCode": error.code,
-        "ErrorMessage": error.message,
-    }
-
-
-def _launch(fleet: Fleet, launch: FleetLaunch) -> Mapping[str, Any]:
-    return {
-        "LaunchTemplateAndOverrides": _pool(fleet.pools[launch.pool]),
-        "Lifecycle": launch.lifecycle,
-        "InstanceIds": list(launch.instance_ids),
-        "InstanceType": launch.instance_type,
-    }
-
-
-def _view(fleet: Fleet, state: str) -> Mapping[str, Any]:
-    capacity = fleet.capacity
-    return {
-        **_made(fleet),
-        "ActivityStatus": _activity(fleet),
-        "CreateTime": fleet.created_at,
-        "FleetState": state,
-        "ClientToken": fleet.client_token,
-        "FulfilledCapacity": fleet.fulfilled("on-demand", "spot"),
-        "FulfilledOnDemandCapacity": fleet.fulfilled("on-demand"),
-        "LaunchTemplateConfigs": list(fleet.configs),
-        "TargetCapacitySpecification": {
-            "TotalTargetCapacity": capacity.total,
-            "OnDemandTargetCapacity": capacity.on_demand,
-            "SpotTargetCapacity": capacity.spot,
-            "DefaultTargetCapacityType": capacity.default,
-        },
-        "TerminateInstancesWithExpiration": False,
-        "Type": "instant",
-        "ReplaceUnhealthyInstances": False,
-        "Tags": tag_set(fleet.tags) or None,
-        **fleet.options,
-    }

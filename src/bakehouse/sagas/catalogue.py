@@ -12,6 +12,7 @@ from bakehouse.sagas.complete_snapshot import COMPLETE_SNAPSHOT
 from bakehouse.sagas.copy_image import COPY_IMAGE, ENCRYPT_IMAGE
 from bakehouse.sagas.copy_snapshot import COPY_SNAPSHOT
 from bakehouse.sagas.copy_volume import COPY_VOLUME
+from bakehouse.sagas.create_fleet import CREATE_FLEET
 from bakehouse.sagas.create_image import CREATE_IMAGE
 from bakehouse.sagas.create_snapshots import CREATE_SNAPSHOTS
 from bakehouse.sagas.create_volume import CREATE_VOLUME
@@ -49,6 +50,7 @@ _ALL: Final[tuple[Saga[Any], ...]] = (
     COPY_IMAGE,
     COPY_SNAPSHOT,
     COPY_VOLUME,
+    CREATE_FLEET,
     CREATE_IMAGE,
     CREATE_SNAPSHOTS,
     CREATE_VOLUME,

@@ -13,7 +13,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -33,7 +33,7 @@ _CLAIM_S: Final = 60.0
 
 
 class SagaFailed(Exception):
-    """A saga of an earlier server turned back; the text says why."""
+    """A saga of an earlier server turned back, or one waits for others; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Saga(Generic[P]):
     in_background: bool = False
     """Whether it may take minutes: nobody waits for it when a server starts, and one that stops leaves it to the next.
     """
+    follows: Callable[[P], Iterable[str]] | None = None
+    """Ids of sagas, journaled before it, that it begins; they end, either way, before its first step."""
 
 
 #: Called with `saga:step:moment`; moments are `before`, `after` (not yet journaled), `undone`.
@@ -113,6 +115,9 @@ class SagaEngine:
         ended = self._ended.pop(saga_id, None)
         if ended is not None:
             return ended
+        return self._begin_in_order(saga_id)
+
+    def _begin_in_order(self, saga_id: str) -> asyncio.Task[None]:
         subject_id = self._context.store.sagas[saga_id].subject_id
         for earlier_id in list(self._context.store.sagas.by("subject")[subject_id]):
             if earlier_id == saga_id:
@@ -123,7 +128,11 @@ class SagaEngine:
     def _start(self, saga_id: str, subject_id: str) -> asyncio.Task[None]:
         task = self._running.get(saga_id)
         if task is None:
-            task = asyncio.create_task(self._in_turn(saga_id, self._latest.get(subject_id)), name=saga_id)
+            followed = self._followed(saga_id)
+            before = [self._begin_in_order(it) for it in followed]
+            if (previous := self._latest.get(subject_id)) is not None:
+                before.append(previous)
+            task = asyncio.create_task(self._in_turn(saga_id, before, followed), name=saga_id)
             self._running[saga_id] = self._latest[subject_id] = task
             task.add_done_callback(lambda done: self._forget(saga_id, subject_id, done))
         return task
@@ -178,9 +187,21 @@ class SagaEngine:
         while self._running:
             await asyncio.wait(list(self._running.values()))
 
-    async def _in_turn(self, saga_id: str, previous: asyncio.Task[None] | None) -> None:
-        if previous is not None:
-            await asyncio.wait([previous])
+    def _followed(self, saga_id: str) -> list[str]:
+        """Return the sagas that one follows and that have not ended."""
+        record = self._context.store.sagas[saga_id]
+        saga = self._sagas[record.name]
+        if saga.follows is None:
+            return []
+        return [it for it in saga.follows(saga.params(**json.loads(record.params))) if it in self._context.store.sagas]
+
+    async def _in_turn(self, saga_id: str, before: Sequence[asyncio.Task[None]], followed: Sequence[str]) -> None:
+        if before:
+            await asyncio.wait(before)
+        if any(it in self._context.store.sagas for it in followed):
+            # It stays in the journal, as they do, and is taken up again with them.
+            msg = f"{saga_id} follows sagas that could not be undone"
+            raise SagaFailed(msg)
         await self._run(self._context.store.sagas[saga_id])
 
     def _forget(self, saga_id: str, subject_id: str, task: asyncio.Task[None]) -> None:
