@@ -9,7 +9,8 @@ import pytest
 from tests.commands import Commands
 from tests.system.shop import Shop
 
-from bakehouse.cli.ssh_target import Targets
+from bakehouse.cli import ssh_commands
+from bakehouse.cli.ssh_target import Target, Targets
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.public_names import public_name
 from bakehouse.server.host_key import host_key
@@ -94,6 +95,19 @@ def private_id(desk: Desk) -> str:
 def options(arguments: list[str]) -> dict[str, str]:
     pairs = [word for at, word in enumerate(arguments) if at and arguments[at - 1] == "-o"]
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def test_what_waits_is_told_the_keys_that_the_guest_made_meanwhile(
+    desk: Desk, instance_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boot(_target: Target) -> None:
+        desk.control.console = f"-----BEGIN SSH HOST KEY KEYS-----\n{KEY}\n-----END SSH HOST KEY KEYS-----".encode()
+
+    monkeypatch.setattr(ssh_commands, "wait_for_banner", boot)
+
+    arguments = desk.run("ssh", "--wait", instance_id)
+
+    assert options(arguments)["StrictHostKeyChecking"] == "yes"
 
 
 def test_ssh_is_told_where_and_who(desk: Desk, instance_id: str) -> None:

@@ -10,12 +10,14 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, home_of
-from bakehouse.cli.ssh_target import PUBLIC_NAMES, SERIAL_HOSTS, SERIAL_PORT, Targets
+from bakehouse.cli.ssh_banner import wait_for_banner
+from bakehouse.cli.ssh_target import PUBLIC_NAMES, SERIAL_HOSTS, SERIAL_PORT, Target, Targets
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 from bakehouse.domain.public_names import address_of
 
 UserOption = Annotated[str | None, typer.Option("--user", "-l", help="Whom to log in as.")]
 IdentityOption = Annotated[Path | None, typer.Option("--identity", "-i", help="The private key's file.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it answers: it may still boot.")]
 ViaOption = Annotated[str | None, typer.Option("--via", help="An instance to go through, for one that is private.")]
 
 _INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{17}")
@@ -35,10 +37,10 @@ def ssh(
     user: UserOption = None,
     identity: IdentityOption = None,
     via: ViaOption = None,
+    wait: WaitOption = False,
 ) -> None:
     """Connect to an instance; what follows `--` goes to ssh."""
-    with Targets.of_home(home_of(home)) as targets:
-        target = targets.find(instance_id, user=user, identity=identity, via=via)
+    target = _target(home, instance_id, user=user, identity=identity, via=via, wait=wait)
     _become(["ssh", *target.arguments(), instance_id, *ctx.args])
 
 
@@ -49,6 +51,7 @@ def scp(
     user: UserOption = None,
     identity: IdentityOption = None,
     via: ViaOption = None,
+    wait: WaitOption = False,
 ) -> None:
     """Copy files to or from an instance; other options go to scp, such as `-r` for whole folders."""
     operands = [*paths, *ctx.args]
@@ -56,8 +59,7 @@ def scp(
     if len(named) != 1:
         which = "no instance" if not named else "several instances"
         raise CommandFailed(f"{which} among `{' '.join(operands)}`", "name one as `i-...:PATH`, and files of this host")
-    with Targets.of_home(home_of(home)) as targets:
-        target = targets.find(named.pop(), user=user, identity=identity, via=via)
+    target = _target(home, named.pop(), user=user, identity=identity, via=via, wait=wait)
     _become(["scp", *target.arguments(), *operands])
 
 
@@ -68,11 +70,11 @@ def forward(
     user: UserOption = None,
     identity: IdentityOption = None,
     via: ViaOption = None,
+    wait: WaitOption = False,
 ) -> None:
     """Let ports of 127.0.0.1 lead to ports of an instance, whatever its groups allow, until interrupted."""
     forwards = [_forward(text) for text in ports]
-    with Targets.of_home(home_of(home)) as targets:
-        target = targets.find(instance_id, user=user, identity=identity, via=via)
+    target = _target(home, instance_id, user=user, identity=identity, via=via, wait=wait)
     for local, there, port in forwards:
         note(f"127.0.0.1:{local} leads to {instance_id if there == 'localhost' else there}:{port}; Ctrl-C ends it")
     ways = [word for local, there, port in forwards for word in ("-L", f"127.0.0.1:{local}:{there}:{port}")]
@@ -107,6 +109,18 @@ def ssh_config(
     path.write_text(snippet)
     _include(Path.home() / ".ssh" / "config", path)
     note("try it: ssh i-...")
+
+
+def _target(
+    home: Path | None, named: str, *, user: str | None, identity: Path | None, via: str | None, wait: bool
+) -> Target:
+    """Find out how to reach an instance. What waits looks again: a guest that boots makes its host keys first."""
+    with Targets.of_home(home_of(home)) as targets:
+        target = targets.find(named, user=user, identity=identity, via=via)
+        if not wait:
+            return target
+        wait_for_banner(target)
+        return targets.find(named, user=user, identity=identity, via=via)
 
 
 def _forward(text: str) -> tuple[int, str, int]:
