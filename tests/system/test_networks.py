@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.server import RunningServer
-from tests.system.refusals import refused
+from tests.system.refusals import contents, refused
 from tests.system.shop import Shop
+from tests.system.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -45,6 +47,28 @@ def test_each_region_has_a_default_vpc_from_its_first_use_on(shared: RunningServ
     assert first == again
     assert first[0]["VpcId"] != elsewhere[0]["VpcId"]
     assert shared.ec2("regions", "us-west-2").describe_subnets()["Subnets"][0]["AvailabilityZone"] == "us-west-2a"
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "code"),
+    [
+        ("MakeCoffee", {}, "InvalidAction"),
+        ("ModifyVpcEndpoint", {"VpcEndpointId": "vpce-0123456789abcdef0"}, "UnsupportedOperation"),
+        ("RunInstances", {"ImageId": "ami-0123456789abcdef0"}, "MissingParameter"),
+        ("CreateVpc", {"InstanceTenancy": "none"}, "InvalidParameterValue"),
+        ("RunInstances", {"ImageId": "i", "MinCount": "1", "MaxCount": "1", "KernelId": "k"}, "UnsupportedOperation"),
+        ("DescribeVpcs", {"DryRun": "true"}, "DryRunOperation"),
+    ],
+)
+def test_a_region_is_not_used_by_a_request_that_is_refused_for_what_it_is(
+    wire: Wire, shared: RunningServer, action: str, parameters: dict[str, str], code: str
+) -> None:
+    wire.region = "eu-west-1"
+    before = contents(shared)
+
+    assert wire.ask(action, parameters).code == code
+
+    assert contents(shared) == before
 
 
 def test_vpcs_are_chosen_by_filters_in_both_spellings(alice: "EC2Client") -> None:

@@ -33,6 +33,8 @@ class Dispatcher:
         operation.honours.refuse_others(request, operation.reasons)
         if dry_run:
             raise dry_run_succeeded()
+        # Not earlier: a request that is refused for what it is leaves nothing behind.
+        await ctx.app.networks.ensure_default(ctx.caller)
         if token is None:
             return await operation.handler(ctx, request)
         if operation.replay is None:

@@ -101,7 +101,7 @@ class Endpoint:
             raise ProtocolError("UnsupportedOperation", f"The operation {name} is not supported by this endpoint.")
         ctx = RequestContext(
             app=self._app,
-            caller=await self._caller(request, identity),
+            caller=self._caller(request, identity),
             operation=name,
             request_id=request_id,
             page_key=self._page_key,
@@ -118,16 +118,15 @@ class Endpoint:
         identity = verify(request, self._secret, self._now(), self._session)
         if identity.service != "ec2":
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'ec2'.", 403)
-        return await self._caller(request, identity)
+        return self._caller(request, identity)
 
-    async def _caller(self, request: SignedRequest, identity: Identity) -> Caller:
+    def _caller(self, request: SignedRequest, identity: Identity) -> Caller:
         region = identity.region or _region_of_host(request) or self._home_region
         if region not in REGIONS:
             raise ProtocolError("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
         caller = self._app.role_sessions.caller(identity.access_key_id, identity.session_token, region)
         if caller is None:
             raise ProtocolError("AuthFailure", "The access key is no longer valid.", 401)
-        await self._app.networks.ensure_default(caller)
         return caller
 
 
