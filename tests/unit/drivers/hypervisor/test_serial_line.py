@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bakehouse.drivers.hypervisor.qemu import serial_line
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
     CONSOLE_LIMIT_BYTES,
     CONSOLE_SOCKET,
@@ -123,3 +124,72 @@ async def test_a_machine_without_a_socket_has_no_line(tmp_path: Path) -> None:
 
     with pytest.raises(MachineGone):
         await SerialLine(run, nothing).open(None)
+
+
+class Guest:
+    """The other end of a line, which reads when it is told to, and hears a BREAK at once."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.heard: list[bytes] = []
+        self.line = SerialLine(machine.run, self._hear_break)
+        self._machine = machine
+
+    async def _hear_break(self) -> None:
+        self.heard.append(b"BREAK")
+
+    async def read(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
+        self.heard.append(await asyncio.get_running_loop().sock_recv(connection, 100))
+
+    async def answer(self) -> socket.socket:
+        self._machine.listener.settimeout(0)
+        connection, _ = await asyncio.get_running_loop().sock_accept(self._machine.listener)
+        return connection
+
+
+@pytest.fixture
+def guest(machine: Machine) -> Guest:
+    return Guest(machine)
+
+
+async def test_a_break_comes_after_what_was_typed_before_it(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_line, "_DRAINED_WITHIN_S", DEADLINE_S)
+    viewer = await guest.line.open(None)
+    with await guest.answer() as connection:
+        await viewer.write(b"typed")
+        breaking = asyncio.create_task(viewer.send_break())
+        await asyncio.sleep(0)
+        await guest.read(connection)
+        await breaking
+
+    assert guest.heard == [b"typed", b"BREAK"]
+    await viewer.close()
+
+
+async def test_a_guest_that_does_not_read_gets_a_break_all_the_same(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_line, "_DRAINED_WITHIN_S", 0.05)
+    viewer = await guest.line.open(None)
+    with await guest.answer():
+        await viewer.write(b"typed")
+        await viewer.send_break()
+
+    assert guest.heard == [b"BREAK"]
+    await viewer.close()
+
+
+async def test_a_break_does_not_wait_for_a_writer_whom_the_guest_holds_up(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_line, "_DRAINED_WITHIN_S", 0.05)
+    viewer = await guest.line.open(None)
+    with await guest.answer():
+        writing = asyncio.create_task(viewer.write(bytes(4 * 1024 * 1024)))
+        await asyncio.sleep(0)
+        await viewer.send_break()
+
+        assert guest.heard == [b"BREAK"]
+        assert not writing.done()
+        writing.cancel()
+    await viewer.close()

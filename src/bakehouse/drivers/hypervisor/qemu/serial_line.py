@@ -7,7 +7,10 @@ came and what is written after, and a place in the log means the same to the nex
 """
 
 import asyncio
+import fcntl
 import socket
+import termios
+from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -22,6 +25,10 @@ _PIECE_BYTES: Final = 64 * 1024
 _LOG_BEHIND_S: Final = 0.002
 #: While somebody else has QEMU's connection there is no sign of anything new.
 _POLL_S: Final = 0.25
+#: How long a BREAK waits for a guest to read what was typed before it. One that hangs is what a BREAK is for.
+_DRAINED_WITHIN_S: Final = 1.0
+#: Nothing tells that QEMU has read on; nor when the guest has what QEMU's port holds for it, 16 bytes at most.
+_DRAIN_POLL_S: Final = 0.005
 #: By these a reader finds its place again in a log that was cut meanwhile.
 _LANDMARK_BYTES: Final = 256
 
@@ -32,7 +39,7 @@ class SerialLine:
     def __init__(self, run: RunDirectory, send_break: Callable[[], Awaitable[None]]) -> None:
         """Make a line that nobody watches yet."""
         self.run = run
-        self.send_break = send_break
+        self._send_break = send_break
         self.ended = False
         """Whether the machine's process has closed the line."""
         self._viewers = 0
@@ -83,6 +90,18 @@ class SerialLine:
         except OSError as err:
             raise MachineGone(f"{self.run.machine_id} is gone") from err
 
+    async def send_break(self) -> None:
+        """Send a BREAK after what was typed, if the guest reads that in time: it goes another way, and is faster."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINED_WITHIN_S), self._typing:
+                was_typing = False
+                while self._connection is not None and not self.ended and _unread(self._connection):
+                    was_typing = True
+                    await asyncio.sleep(_DRAIN_POLL_S)
+                if was_typing:
+                    await asyncio.sleep(_DRAIN_POLL_S)
+        await self._send_break()
+
     @property
     def news(self) -> asyncio.Event:
         """What is set when there is more in the log than there was when this was asked for."""
@@ -106,6 +125,19 @@ class SerialLine:
     def _ring(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _unread(connection: socket.socket) -> int:
+    """Return how much of what was written the other end has not read; 0 where the system does not tell.
+
+    Source: unix(7), SIOCOUTQ is TIOCOUTQ: what the kernel still holds, counted with its own overhead.
+    """
+    held = array("i", [0])
+    try:
+        fcntl.ioctl(connection, termios.TIOCOUTQ, held)
+    except OSError:
+        return 0
+    return held[0]
 
 
 class SerialViewer:
