@@ -3,12 +3,17 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+from tests.fragile import Injected
 from tests.sagas import networked
 from tests.world import World, until
 
 from bakehouse.app.elastic_addresses import AssociationRequest
+from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.interface_addresses import AddressRequest
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.ports.hypervisor import MachineStatus
+from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
 
 
 async def _until_called(world: World, method: str, times: int = 1) -> None:
@@ -91,3 +96,71 @@ async def test_an_instance_that_is_renamed_while_it_stops_has_no_interface_on_th
 
     assert world.instance(instance_id).state == "stopped"
     await world.assert_sound()
+
+
+async def test_a_volume_whose_bytes_a_termination_deletes_cannot_be_kept_any_more(world: World) -> None:
+    instance_id = await world.running_instance()
+    held = world.fragile_volumes.hold_one("delete")
+    await world.instances.terminate(world.caller, [instance_id])
+    await until(lambda: held.is_reached)
+    device = world.instance(instance_id).root_device_name
+
+    with pytest.raises(Ec2Error) as refusal:
+        await world.instances.modify(world.caller, instance_id, InstanceChange(delete_on_termination={device: False}))
+    held.gate.set()
+    await world.sagas.settle()
+
+    assert refusal.value.code == "IncorrectInstanceState"
+    await world.assert_sound()
+
+
+async def test_a_guest_that_was_off_for_its_reboot_when_it_was_looked_at_runs_on(world: World) -> None:
+    instance_id = await world.running_instance()
+    look = world.hypervisor.observe
+
+    async def observe_in_the_middle_of_a_reboot() -> tuple[MachineStatus, ...]:
+        world.hypervisor.observe = look  # type: ignore[method-assign]
+        held = world.fragile_hypervisor.hold_one("reset")
+        await world.instances.reboot(world.caller, [instance_id])
+        await until(lambda: held.is_reached)
+        statuses = await look()
+        held.gate.set()
+        await world.sagas.quiet(instance_id)
+        return statuses
+
+    world.hypervisor.observe = observe_in_the_middle_of_a_reboot  # type: ignore[method-assign]
+    await world.reconciler.sweep()
+    await world.sagas.settle()
+
+    assert world.instance(instance_id).state == "running"
+    await world.assert_sound()
+
+
+async def test_a_machine_that_was_started_again_is_not_killed_by_an_earlier_force(world: World) -> None:
+    instance_ids = [details.instance.id for details in await world.launch(count=2)]
+    slow = world.fragile_hypervisor.hold("press_power_button")
+    await world.instances.stop(world.caller, instance_ids)
+    held = world.fragile_hypervisor.hold_one("kill")
+    forcing = asyncio.ensure_future(world.instances.stop(world.caller, instance_ids, force=True))
+    await until(lambda: held.is_reached)
+    slow.set()
+    await world.sagas.quiet(instance_ids[1])
+    await world.instances.start(world.caller, instance_ids[1:])
+
+    held.gate.set()
+    await forcing
+    await world.sagas.settle()
+
+    assert instance_ids[1] in await world.machines()
+
+
+async def test_claims_of_sagas_that_never_were_are_forgotten(world: World) -> None:
+    with suppress(Injected):
+        async with world.store.transaction() as tx:
+            world.sagas.enlist(tx, REBOOT_INSTANCE, RebootInstance("i-0"), subject_id="i-0")
+            raise Injected
+    world.sagas._claims = dict.fromkeys(world.sagas._claims, float("-inf"))
+
+    await world.sagas.resume()
+
+    assert not world.sagas._claims

@@ -39,8 +39,9 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
     """Change an instance's attributes, all or none.
 
     The type, the user data, EBS optimization and SR-IOV change only while the instance is stopped:
-    IncorrectInstanceState. Groups and the check of sources take effect on a running machine before this returns; they
-    are those of the only interface, else InvalidInstanceID.
+    IncorrectInstanceState; so is what becomes of the volumes of an instance that is being terminated, or was. Groups
+    and the check of sources take effect on a running machine before this returns; they are those of the only
+    interface, else InvalidInstanceID.
     """
     store = context.store
     (instance,) = owned(store.instances, caller, "instance", [instance_id])
@@ -64,6 +65,8 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
 def _put_delete_on_termination(
     context: AppContext, tx: Transaction, instance: Instance, device_name: str, *, deleted: bool
 ) -> None:
+    if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
+        raise instance_must_be(instance.id, "running', 'stopped")  # their bytes may be gone already
     for volume in volumes_of(context.store, instance):
         if volume.attachment is not None and volume.attachment.device_name == device_name:
             tx.put(replace(volume, attachment=replace(volume.attachment, delete_on_termination=deleted)))

@@ -4,6 +4,8 @@ The guest shuts down, panics, or its machine ends; the API hears nothing of it b
 """
 
 import asyncio
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
 
@@ -54,13 +56,20 @@ class Guests:
         elif instance.state is InstanceState.RUNNING:
             await self._obey_running(instance, machine, host_restarted=host_restarted)
 
+    def noting_changes(self) -> AbstractContextManager[AbstractSet[str]]:
+        """Give a set of the instances that are changed while the block lasts: see `SagaEngine.noting_changes`."""
+        return self._sagas.noting_changes()
+
     async def bring_back(self) -> None:
         """Start what was ended with the last server."""
-        for instance in [it for it in self._context.store.instances if it.ended_with_server]:
-            if instance.state is InstanceState.RUNNING and not self._sagas.is_changing(instance.id):
-                # Its guest may be shut down while its machine is still there, if the last server did not get further.
-                await self._context.hypervisor.kill(instance.id, keep_local_disks=True)
-                await self._start_again(instance)
+        instances = self._context.store.instances
+        for instance_id in [it.id for it in instances if it.ended_with_server]:
+            instance = instances.get(instance_id)  # sagas of the last server may go on meanwhile
+            if instance is None or instance.state is not InstanceState.RUNNING or self._sagas.is_changing(instance_id):
+                continue
+            # Its guest may be shut down while its machine is still there, if the last server did not get further.
+            await self._context.hypervisor.kill(instance_id, keep_local_disks=True)
+            await self._start_again(instances[instance_id])
 
     async def end_all(self) -> None:
         """Shut down every guest and end its machine; the instances stay `running` for the next server to start."""

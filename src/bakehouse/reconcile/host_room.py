@@ -88,6 +88,7 @@ class HostRoom:
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, MonitorLost):
                 raise outcome
-        for status in await self._hypervisor.observe():
-            if status.machine_id in machine_ids:
-                await self._guests.obey(status.machine_id, status.state)
+        with self._guests.noting_changes() as changed:
+            for status in await self._hypervisor.observe():
+                if status.machine_id in machine_ids and status.machine_id not in changed:
+                    await self._guests.obey(status.machine_id, status.state)

@@ -162,13 +162,14 @@ class Reconciler:
     async def _settle_instances(self, lost: Collection[str] = (), *, host_restarted: bool = False) -> None:
         """Follow every machine; those that went with the host, or with their networks, are started again."""
         instances = self._context.store.instances
-        before = [it for it in instances if not self._sagas.is_changing(it.id)]
-        machines = await self._observe()
-        for instance in before:
-            if instances.get(instance.id) is not instance:
-                continue  # started since, maybe, and what was observed is of before that
-            machine = machines.get(instance.id, MachineState.GONE)
-            await self._guests.obey(instance.id, machine, host_restarted=host_restarted or instance.vpc_id in lost)
+        with self._sagas.noting_changes() as changed:
+            before = [it for it in instances if not self._sagas.is_changing(it.id)]
+            machines = await self._observe()
+            for instance in before:
+                if instance.id in changed or instances.get(instance.id) is not instance:
+                    continue  # started or rebooted since, maybe, and what was observed is of before that
+                machine = machines.get(instance.id, MachineState.GONE)
+                await self._guests.obey(instance.id, machine, host_restarted=host_restarted or instance.vpc_id in lost)
 
     async def _remove_orphans(self) -> Orphans:
         orphans = await find_orphans(self._context, self._sagas)
@@ -194,11 +195,13 @@ class Reconciler:
             instances, is_followed = self._context.store.instances, False
             while not is_followed:
                 await self._sagas.quiet(machine_id)
-                async with self._following:  # what one begins, the next one sees
+                # What one begins, the next one sees.
+                async with self._following:
                     # What was told may be over by now: a reboot passes through a power-off.
                     before = instances.get(machine_id)
-                    machines = await self._observe()
-                    is_followed = instances.get(machine_id) is before
+                    with self._sagas.noting_changes() as changed:
+                        machines = await self._observe()
+                    is_followed = machine_id not in changed and instances.get(machine_id) is before
                     if is_followed:
                         await self._guests.obey(machine_id, machines.get(machine_id, MachineState.GONE))
         except Exception:  # noqa: BLE001 - the next change is followed all the same

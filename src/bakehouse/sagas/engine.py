@@ -13,7 +13,9 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -84,6 +86,7 @@ class SagaEngine:
         """Sagas whose enlisters have not come to run them yet, and since when."""
         self._ended: dict[str, asyncio.Task[None]] = {}
         """Claimed sagas that ended before their enlisters came, as a later one of the subject needed its turn."""
+        self._noted: list[set[str]] = []
 
     def enlist(self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str) -> str:
         """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable."""
@@ -134,6 +137,8 @@ class SagaEngine:
                 before.append(previous)
             task = asyncio.create_task(self._in_turn(saga_id, before, followed), name=saga_id)
             self._running[saga_id] = self._latest[subject_id] = task
+            for noted in self._noted:
+                noted.add(subject_id)
             task.add_done_callback(lambda done: self._forget(saga_id, subject_id, done))
         return task
 
@@ -142,6 +147,7 @@ class SagaEngine:
 
         Those that run in the background are begun and not waited for.
         """
+        self._forget_claims()
         resumed = [
             saga for saga in self._context.store.sagas if saga.id not in self._running and not self._is_claimed(saga.id)
         ]
@@ -161,9 +167,28 @@ class SagaEngine:
         claimed_at = self._claims.get(saga_id)
         return claimed_at is not None and time.monotonic() - claimed_at < _CLAIM_S
 
+    def _forget_claims(self) -> None:
+        """Forget the claims of those who will not come any more: their transactions failed, or they were cancelled."""
+        for saga_id in [it for it in self._claims if not self._is_claimed(it)]:
+            del self._claims[saga_id]
+            self._ended.pop(saga_id, None)
+
     def is_changing(self, subject_id: str) -> bool:
         """Tell whether a saga is under way for a resource."""
         return bool(self._context.store.sagas.by("subject")[subject_id])
+
+    @contextmanager
+    def noting_changes(self) -> Iterator[AbstractSet[str]]:
+        """Give a set of the resources for which a saga is under way, or was at any moment since the block began.
+
+        What was seen of one of them may be what a saga has made, and undone again, meanwhile.
+        """
+        noted = set(self._latest)
+        self._noted.append(noted)
+        try:
+            yield noted
+        finally:
+            self._noted = [it for it in self._noted if it is not noted]
 
     async def quiet(self, subject_id: str) -> None:
         """Wait until no saga of a resource is under way in this process, whatever their outcome."""
