@@ -1,10 +1,12 @@
 """What holds for all tests."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import PoolProxiedConnection
+from tests.postgresql import Postgresql, programs, running_postgresql
 
 from bakehouse.store.database import Database
 
@@ -28,10 +30,21 @@ def _leave_commits_to_the_host() -> None:
 
     def connect_unflushed(self: Database) -> PoolProxiedConnection:
         connection = connect(self)
-        connection.cursor().execute("PRAGMA synchronous=OFF")
+        if not self._is_postgresql:
+            connection.cursor().execute("PRAGMA synchronous=OFF")
         return connection
 
     Database._connect = connect_unflushed  # type: ignore[method-assign]
 
 
 _leave_commits_to_the_host()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """PostgreSQL, where the host has it."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with running_postgresql(found) as cluster:
+        yield cluster

@@ -112,7 +112,11 @@ def assert_answer_conforms(*, operation_model: Any, response_dict: Any, **_other
 
 @contextmanager
 def server(
-    home: Path, *, drivers: Callable[[Path, Settings], Drivers] = make_drivers, checkpoint: Checkpoint = no_checkpoint
+    home: Path,
+    *,
+    drivers: Callable[[Path, Settings], Drivers] = make_drivers,
+    checkpoint: Checkpoint = no_checkpoint,
+    database_url: str | None = None,
 ) -> Iterator[RunningServer]:
     """Run a simulating server for as long as the block lasts."""
     prepare_home(home)
@@ -120,7 +124,7 @@ def server(
     stopping: list[Callable[[], object]] = []
 
     async def run() -> None:
-        settings = Settings(simulate=True, stop_timeout_s=1)
+        settings = Settings(simulate=True, stop_timeout_s=1, database_url=database_url)
         made = drivers(home, settings)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -1,14 +1,16 @@
-"""A database file that can be full, and the stores that open it."""
+"""A database that can be full or out of reach, and the stores that open it."""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 
@@ -16,6 +18,7 @@ from bakehouse.domain.account import AccessKey, Account
 from bakehouse.store.database import Database, sqlite_url
 from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
+from bakehouse.store.tables import RECORD_TYPES
 
 NOW = datetime(2026, 11, 23, 6, 18, 9, 123456, tzinfo=UTC)
 
@@ -51,44 +54,101 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
-class Disk:
-    """Opens stores on one file.
+class Disk(ABC):
+    """Opens stores on one database.
 
-    `full` leaves the database no room to grow, as SQLite itself sees a full disk; `broken` fails every commit, and
-    `unreadable` all that is asked of the database.
+    `full` leaves it no room for large documents; `unreadable` refuses all that is asked of it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = sqlite_url(path)
-        self.full = False
-        self.broken = False
-        self.unreadable = False
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.committed_by: list[str] = []
         """The names of the threads that committed, oldest first."""
+        self._full = False
+        self._unreadable = False
         self._open: list[Store] = []
-        path.write_bytes(_empty_database())
+
+    @property
+    def full(self) -> bool:
+        return self._full
+
+    @full.setter
+    def full(self, value: bool) -> None:
+        self._full = value
+        self.set_full(is_full=value)
+
+    @property
+    def unreadable(self) -> bool:
+        return self._unreadable
+
+    @unreadable.setter
+    def unreadable(self, value: bool) -> None:
+        self._unreadable = value
+        self.set_unreadable(is_unreadable=value)
 
     def store(self) -> Store:
         database = Database(self.url)
-        event.listen(database._engine, "begin", lambda _connection: self.read())
-        connect = database._connect
-        database._connect = lambda: _Connection(self, connect())  # type: ignore[method-assign, assignment, return-value]
+        self.spy_on(database)
         store = Store(database)
         self._open.append(store)
         return store
 
     def on_disk(self) -> dict[str, list[Any]]:
         """Return every record as another server would read it."""
-        other = Store(Database(self.url))
-        try:
-            return contents(other)
-        finally:
-            other.close()
+        found: dict[str, list[Any]] = {name: [] for name in RECORD_TYPES}
+        for table, document in self.documents():
+            found[table].append(msgspec.json.decode(document, type=RECORD_TYPES[table]))
+        return found
 
     def close(self) -> None:
         for store in self._open:
             store.close()
+
+    def commit(self) -> None:
+        """Take note of a commit, by the thread that makes it."""
+        self.committed_by.append(threading.current_thread().name)
+
+    @abstractmethod
+    def set_full(self, *, is_full: bool) -> None: ...
+
+    @abstractmethod
+    def set_unreadable(self, *, is_unreadable: bool) -> None: ...
+
+    @abstractmethod
+    def spy_on(self, database: Database) -> None:
+        """Let a database's commits be counted."""
+
+    @abstractmethod
+    def documents(self) -> Iterable[tuple[str, bytes]]:
+        """Return (table, document) of what is on disk, in the order of its making."""
+
+
+class SqliteDisk(Disk):
+    """A file, whose disk is full as SQLite itself sees it. `broken` fails every commit."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(sqlite_url(path))
+        self.path = path
+        self.broken = False
+        path.write_bytes(_empty_database())
+
+    def set_full(self, *, is_full: bool) -> None:
+        """Each connection looks by itself."""
+
+    def set_unreadable(self, *, is_unreadable: bool) -> None:
+        """The same."""
+
+    def spy_on(self, database: Database) -> None:
+        event.listen(database._engine, "begin", lambda _connection: self.read())
+        connect = database._connect
+        database._connect = lambda: _Connection(self, connect())  # type: ignore[method-assign, assignment, return-value]
+
+    def documents(self) -> Iterable[tuple[str, bytes]]:
+        other = Database(self.url)
+        try:
+            return [(table, document) for table, _, document in other.read_all()]
+        finally:
+            other.close()
 
     def read(self) -> None:
         if self.unreadable:
@@ -97,13 +157,13 @@ class Disk:
     def commit(self) -> None:
         if self.broken:
             raise OperationalError("COMMIT", {}, OSError("broken"))
-        self.committed_by.append(threading.current_thread().name)
+        super().commit()
 
 
 class _Connection:
     """What a database writes by."""
 
-    def __init__(self, disk: Disk, connection: PoolProxiedConnection) -> None:
+    def __init__(self, disk: SqliteDisk, connection: PoolProxiedConnection) -> None:
         self._disk = disk
         self._connection = connection
 

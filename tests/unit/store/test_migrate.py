@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import inspect, text
-from tests.unit.store.disk import Disk, account
+from tests.unit.store.disk import Disk, SqliteDisk, account
 
 from bakehouse.store.database import Database, open_engine, sqlite_url
 from bakehouse.store.migrate import HEAD, migrate
@@ -33,8 +33,8 @@ async def test_migrating_again_changes_nothing(disk: Disk) -> None:
     assert disk.on_disk()["accounts"] == [account()]
 
 
-def test_the_database_flushes_every_commit(disk: Disk) -> None:
-    engine = open_engine(disk.url)
+def test_the_database_flushes_every_commit(sqlite_disk: SqliteDisk) -> None:
+    engine = open_engine(sqlite_disk.url)
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
