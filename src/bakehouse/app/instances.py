@@ -106,11 +106,6 @@ class Instances:
         """Return the instances of one launch."""
         return [details for details in self.describe(caller) if details.instance.reservation_id == reservation_id]
 
-    def by_machine(self, machine_id: str) -> InstanceDetails | None:
-        """Return the instance that a machine belongs to, whosever it is."""
-        instance = self._context.store.instances.get(machine_id)
-        return None if instance is None else self._details.of(instance)
-
     async def start(self, caller: Caller, instance_ids: Iterable[str]) -> list[StateChange]:
         """Start stopped instances; returns when their machines run.
 

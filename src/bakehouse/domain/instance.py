@@ -115,10 +115,6 @@ SCHEDULED_STOP: Final = StateReason(
 LAUNCH_FAILED: Final = StateReason(
     code="Server.InternalError", message="Server.InternalError: Internal error on launch"
 )
-NO_CAPACITY: Final = StateReason(
-    code="Server.InsufficientInstanceCapacity",
-    message="Server.InsufficientInstanceCapacity: There was insufficient capacity available to satisfy the request.",
-)
 
 
 def user_initiated(now: datetime) -> str:

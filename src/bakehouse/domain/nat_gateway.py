@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bakehouse.domain.errors import Ec2Error
-
 
 class NatGatewayState(StrEnum):
     """Source: EC2 API Reference, NatGateway, state."""
@@ -36,13 +34,3 @@ class NatGateway:
     association_id: str | None = None
     deleted_at: datetime | None = None
     tags: dict[str, str] = field(default_factory=dict)
-
-
-def nat_gateway_not_found(nat_gateway_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, NatGatewayNotFound; wording as AWS answers it."""
-    return Ec2Error("NatGatewayNotFound", f"The Nat Gateway {nat_gateway_id} was not found")
-
-
-def nat_gateway_malformed(nat_gateway_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, NatGatewayMalformed."""
-    return Ec2Error("NatGatewayMalformed", f"The Nat Gateway {nat_gateway_id} is malformed")

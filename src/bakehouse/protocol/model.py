@@ -212,14 +212,6 @@ class Shape:
         return key, value
 
 
-@dataclass(frozen=True, slots=True)
-class Pages:
-    """How an operation pages: the limits of `MaxResults`, where the model has them."""
-
-    smallest: int | None
-    largest: int | None
-
-
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One action of the API.
@@ -244,28 +236,12 @@ class Operation:
     _idempotency_token: str | None = field(repr=False)
 
     @cached_property
-    def has_dry_run(self) -> bool:
-        """Whether a request may ask for permission only, with `DryRun`."""
-        return "DryRun" in self._input
-
-    @cached_property
     def client_token_member(self) -> str | None:
         """The member that makes a repeated request the same request, or None.
 
         Some operations have the member but lack the model's trait for it; there the name decides.
         """
         return self._idempotency_token or ("ClientToken" if "ClientToken" in self._input else None)
-
-    @cached_property
-    def pages(self) -> Pages | None:
-        """The page limits of an operation with `MaxResults` and `NextToken`; None if it does not page."""
-        if not {"MaxResults", "NextToken"} <= self._input.keys():
-            return None
-        limit = self._input["MaxResults"].shape
-        return Pages(
-            None if limit.minimum is None else int(limit.minimum),
-            None if limit.maximum is None else int(limit.maximum),
-        )
 
     @property
     def _input(self) -> "Mapping[str, Member]":

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -29,17 +28,6 @@ _TERMINATED_SHOWN: Final = timedelta(hours=1)
 
 #: How long the start of a server waits for what an earlier one left unfinished; the rest goes on beside requests.
 _RESUME_WAIT_S: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcilerStatus:
-    """What was found and done, for `bakehouse status`."""
-
-    started_at: datetime | None = None
-    swept_at: datetime | None = None
-    orphans_removed: tuple[str, ...] = ()
-    """Ids of what was found at the start without a record."""
-    bytes_freed: int = 0
 
 
 class RecordsLost(Exception):
@@ -76,15 +64,12 @@ class Reconciler:
         self._host_restarted = host_restarted
         self._period_s = period_s
         self._chores = chores
-        self._status = ReconcilerStatus()
         self._following = asyncio.Lock()
 
-    def status(self) -> ReconcilerStatus:
-        """Return what was found and done so far."""
-        return self._status
-
-    async def start(self) -> None:
+    async def start(self) -> Orphans:
         """Adopt what runs, finish what was begun, remove what nobody wants. Call it before requests are served.
+
+        Returns what was found without a record, and is removed.
 
         Raises:
             RecordsLost: Nobody can be asked what is wanted here.
@@ -98,8 +83,7 @@ class Reconciler:
         alive = [it for it, state in machines.items() if state is not MachineState.GONE]
         await end_stranded(self._context, self._sagas, lost, alive)
         await self._settle_instances(lost & self._context.segments, host_restarted=self._host_restarted)
-        orphans = await self._remove_orphans()
-        self._status = ReconcilerStatus(started_at=self._context.now(), orphans_removed=tuple(orphans))
+        return await self._remove_orphans()
 
     async def run(self) -> None:
         """Follow the machines and sweep now and then, until cancelled."""
@@ -136,13 +120,6 @@ class Reconciler:
         report = await self._context.volumes.sweep(remove=True)
         if report.files:
             _log.info("removed files that nothing needs", files=len(report.files), bytes=report.bytes_freed)
-        before = self._status
-        self._status = ReconcilerStatus(
-            started_at=before.started_at,
-            swept_at=self._context.now(),
-            orphans_removed=before.orphans_removed,
-            bytes_freed=before.bytes_freed + report.bytes_freed,
-        )
 
     async def _observe(self) -> dict[str, MachineState]:
         return {status.machine_id: status.state for status in await self._context.hypervisor.observe()}

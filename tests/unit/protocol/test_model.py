@@ -1,6 +1,6 @@
 import pytest
 
-from bakehouse.protocol.model import Operation, Pages, ServiceModel
+from bakehouse.protocol.model import Operation, ServiceModel
 
 EC2 = ServiceModel.load("ec2")
 
@@ -33,23 +33,6 @@ def test_the_model_is_the_newest_of_the_service() -> None:
 )
 def test_an_operation_says_which_member_makes_it_idempotent(name: str, member: str | None) -> None:
     assert operation(name).client_token_member == member
-
-
-def test_an_operation_says_whether_it_has_a_dry_run() -> None:
-    assert operation("RunInstances").has_dry_run
-    assert any(not operation(name).has_dry_run for name in EC2.operation_names)
-
-
-@pytest.mark.parametrize(
-    ("name", "pages"),
-    [
-        ("DescribeSubnets", Pages(smallest=5, largest=1000)),
-        ("DescribeInstances", Pages(smallest=None, largest=None)),
-        ("DescribeRegions", None),
-    ],
-)
-def test_an_operation_says_how_it_pages(name: str, pages: Pages | None) -> None:
-    assert operation(name).pages == pages
 
 
 def test_each_shape_is_one_object() -> None:

@@ -19,7 +19,6 @@ RSA_2048: Final = "rsa-2048"
 ECC_P384: Final = "ecc-sec-p384"
 
 _RSA_BYTES: Final = 256
-_ECC_BYTES: Final = 48
 
 #: Whoever knows the secret of the endorsement hierarchy may use the key: PolicySecret(TPM_RH_ENDORSEMENT), SHA-256.
 _POLICY_A: Final = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
