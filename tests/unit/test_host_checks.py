@@ -60,3 +60,18 @@ async def test_what_else_is_missing_is_named_too(
     hypervisor.guests["x86_64"] = replace(hypervisor.guests["x86_64"], **lacking)  # type: ignore[arg-type]
 
     assert hint in (await details(tmp_path))["x86_64 guests"]
+
+
+@pytest.mark.usefixtures("hypervisor")
+async def test_it_says_where_the_records_are(tmp_path: Path) -> None:
+    assert (await details(tmp_path))["database"] == f"SQLite: {tmp_path}/bakehouse.db"
+
+
+@pytest.mark.usefixtures("hypervisor")
+async def test_a_database_out_of_reach_is_a_problem(tmp_path: Path) -> None:
+    settings = Settings(simulate=True, database_url=f"postgresql://baker@/bakehouse?host={tmp_path}")
+
+    (check,) = (check for check in await examine_host(tmp_path, settings) if check.name == "database")
+
+    assert not check.fine
+    assert check.detail.startswith("the database cannot be used: ")

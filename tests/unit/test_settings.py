@@ -90,3 +90,11 @@ def test_a_damaged_memory_is_named(tmp_path: Path, text: str) -> None:
 def test_home_and_cache_are_where_the_environment_says() -> None:
     assert default_home({"BAKEHOUSE_HOME": "/x"}) == Path("/x")
     assert default_cache({"BAKEHOUSE_CACHE": "/y"}) == Path("/y")
+
+
+def test_what_a_home_remembers_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+
+    remember(tmp_path, Settings(database_url="postgresql://baker:s3cret@db/bakehouse"))
+
+    assert (tmp_path / "settings.json").stat().st_mode & 0o777 == 0o600

@@ -192,9 +192,13 @@ async def serve_forever(home: Path, settings: Settings, *, ready: Callable[[Serv
         OSError: The port is taken; nothing is left running.
     """
     prepare_home(home)
-    with lock(home), tcp_socket(settings.port) as listener, _serial_listener(settings) as serial_listener:
+    with (
+        lock(home),
+        tcp_socket(settings.port) as listener,
+        _serial_listener(settings) as serial_listener,
+        unix_socket(home / "control.sock") as control_listener,
+    ):
         serial_key = host_key(home / "serial-console.key")
-        control_listener = unix_socket(home / "control.sock")
         async with running_server(home, settings, checkpoint=_crash_point()) as server:
             if not server.app.accounts.all():
                 await server.app.accounts.create("default")
