@@ -99,8 +99,8 @@ def test_an_owner_moves_an_event(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("code", "to", "refusal"),
     [
-        ("instance-reboot", 30 * DAY, "InvalidParameterValue"),
-        ("instance-reboot", timedelta(minutes=30), "InvalidParameterValue"),
+        ("instance-reboot", 30 * DAY, "InvalidInstanceEventStartTime"),
+        ("instance-reboot", timedelta(minutes=30), "InvalidInstanceEventStartTime"),
         ("instance-retirement", 2 * DAY, "UnsupportedOperation"),
     ],
 )
@@ -118,7 +118,7 @@ def test_an_event_that_there_is_not_is_not_moved(shop: Shop, shared: RunningServ
     instance_id = shop.launch()["InstanceId"]
     members: Any = {"InstanceId": instance_id, "NotBefore": datetime.now(UTC) + DAY}
 
-    with refused("InvalidParameterValue"):
+    with refused("InvalidInstanceEventIDNotFound"):
         shop.ec2.modify_instance_event_start_time(InstanceEventId="instance-event-00000000000000000", **members)
     with refused("InvalidInstanceID.NotFound"):
         shared.ec2("stranger who moves events").modify_instance_event_start_time(

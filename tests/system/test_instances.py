@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.server import RunningServer
+from tests.system.refusals import refused
 from tests.system.shop import Shop, refusal
 
 
@@ -277,3 +278,19 @@ def test_user_data_is_cleared_by_an_empty_value(shop: Shop) -> None:
     shop.ec2.modify_instance_attribute(InstanceId=instance_id, UserData={"Value": b""})
 
     assert shop.attribute(instance_id, "userData") == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DisableApiTermination": {"Value": True}},
+        {"DisableApiStop": {"Value": True}},
+        {"InstanceInitiatedShutdownBehavior": {"Value": "terminate"}},
+    ],
+)
+def test_what_protects_an_instance_that_has_ended_is_not_changed(shop: Shop, change: Any) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    shop.ec2.terminate_instances(InstanceIds=[instance_id])
+
+    with refused("IncorrectInstanceState"):
+        shop.ec2.modify_instance_attribute(InstanceId=instance_id, **change)

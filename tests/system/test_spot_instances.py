@@ -312,3 +312,37 @@ def test_prices_are_found(alice: "EC2Client", how: Any, number: int) -> None:
 def test_questions_for_prices_are_refused(alice: "EC2Client", how: Any, code: str) -> None:
     with refused(code):
         alice.describe_spot_price_history(**how)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DisableApiTermination": {"Value": True}},
+        {"DisableApiTermination": {"Value": False}},
+        {"DisableApiStop": {"Value": True}},
+        {"InstanceInitiatedShutdownBehavior": {"Value": "stop"}},
+    ],
+)
+def test_what_protects_and_stops_a_spot_instance_is_not_changed(shop: Shop, change: Any) -> None:
+    instance_id = launch(shop)["InstanceId"]
+
+    with refused("UnsupportedOperation"):
+        shop.ec2.modify_instance_attribute(InstanceId=instance_id, **change)
+
+    assert shop.attribute(instance_id, "disableApiTermination") == {"Value": False}
+    assert shop.attribute(instance_id, "instanceInitiatedShutdownBehavior") == {"Value": "terminate"}
+
+
+@pytest.mark.parametrize("protection", ["DisableApiTermination", "DisableApiStop"])
+def test_a_spot_instance_is_not_launched_protected(shop: Shop, protection: str) -> None:
+    with refused("InvalidParameterCombination"):
+        launch(shop, **{protection: True})
+
+    assert launch(shop, **{protection: False})["State"]["Name"] == "running"
+
+
+def test_a_request_that_has_ended_before_it_begins_is_refused(shop: Shop) -> None:
+    with refused("InvalidTime"):
+        shop.ec2.request_spot_instances(LaunchSpecification={"ImageId": shop.image_id}, ValidUntil=EARLIER)
+
+    assert requests(shop.ec2) == []

@@ -14,6 +14,7 @@ from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_options import checked_credits
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.network_interface import NetworkInterface
+from bakehouse.domain.spot_request import not_modifiable
 from bakehouse.sagas.machine import interfaces_of, volumes_of
 from bakehouse.store.store import Transaction
 
@@ -39,9 +40,9 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
     """Change an instance's attributes, all or none.
 
     The type, the user data, EBS optimization and SR-IOV change only while the instance is stopped:
-    IncorrectInstanceState; so is what becomes of the volumes of an instance that is being terminated, or was. Groups
-    and the check of sources take effect on a running machine before this returns; they are those of the only
-    interface, else InvalidInstanceID.
+    IncorrectInstanceState; so is what becomes of the volumes of an instance that is being terminated, or was, and what
+    protects it. Nothing protects a spot instance: UnsupportedOperation. Groups and the check of sources take effect on
+    a running machine before this returns; they are those of the only interface, else InvalidInstanceID.
     """
     store = context.store
     (instance,) = owned(store.instances, caller, "instance", [instance_id])
@@ -65,8 +66,7 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
 def _put_delete_on_termination(
     context: AppContext, tx: Transaction, instance: Instance, device_name: str, *, deleted: bool
 ) -> None:
-    if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
-        raise instance_must_be(instance.id, "running', 'stopped")  # their bytes may be gone already
+    _must_not_have_ended(instance)  # their bytes may be gone already
     for volume in volumes_of(context.store, instance):
         if volume.attachment is not None and volume.attachment.device_name == device_name:
             tx.put(replace(volume, attachment=replace(volume.attachment, delete_on_termination=deleted)))
@@ -75,6 +75,7 @@ def _put_delete_on_termination(
 
 
 def _changed(instance: Instance, change: InstanceChange, interfaces: Sequence[NetworkInterface]) -> Instance:
+    _check_protections(instance, change)
     changed = instance
     if change.instance_type is not None:
         changed = _retyped(instance, change.instance_type, interfaces)
@@ -98,6 +99,26 @@ def _changed(instance: Instance, change: InstanceChange, interfaces: Sequence[Ne
     if change.shutdown_behavior is not None:
         changed = replace(changed, shutdown_behavior=change.shutdown_behavior)
     return changed
+
+
+def _check_protections(instance: Instance, change: InstanceChange) -> None:
+    """Refuse to change what ends an instance that has ended, or that only the spot market ends."""
+    given = {
+        "disableApiTermination": change.termination_protected,
+        "disableApiStop": change.stop_protected,
+        "instanceInitiatedShutdownBehavior": change.shutdown_behavior,
+    }
+    for attribute, value in given.items():
+        if value is None:
+            continue
+        if instance.spot_request_id is not None:
+            raise not_modifiable(attribute)
+        _must_not_have_ended(instance)
+
+
+def _must_not_have_ended(instance: Instance) -> None:
+    if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
+        raise instance_must_be(instance.id, "running', 'stopped")
 
 
 def _retyped(instance: Instance, name: str, interfaces: Sequence[NetworkInterface]) -> Instance:

@@ -43,6 +43,7 @@ from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.placement_group import GroupWish
 from bakehouse.domain.security_group import SecurityGroup
 from bakehouse.domain.speed_limits import SpeedLimits
+from bakehouse.domain.spot_request import check_unprotected, check_valid_until
 from bakehouse.domain.tags import check_tags
 from bakehouse.domain.tags import merged as merged_tags
 from bakehouse.domain.volume import AttachmentState, Volume, VolumeAttachment, VolumeState
@@ -133,6 +134,8 @@ def plan(
     if specification is not None and not specification.allows(instance_type.name):
         raise instance_type_not_for_image(instance_type.name, image.id)
     check_user_data(request.user_data)
+    if request.spot is not None:
+        _check_spot(request, request.spot, context.now())
     if request.ebs_optimized:
         check_ebs_optimized(instance_type)
     options = choose_options(context, caller, request.options, image, instance_type)
@@ -231,6 +234,15 @@ def launchable_image(context: AppContext, caller: Caller, image_id: str) -> Imag
     if image.state is not ImageState.AVAILABLE:
         raise image_unavailable(image_id)
     return image
+
+
+def _check_spot(request: LaunchRequest, wish: SpotWish, now: datetime) -> None:
+    check_unprotected(
+        termination_protected=request.termination_protected,
+        stop_protected=request.stop_protected,
+    )
+    if wish.valid_until is not None:
+        check_valid_until(wish.valid_until, now)
 
 
 def _key_pair(context: AppContext, caller: Caller, name: str | None) -> KeyPair | None:

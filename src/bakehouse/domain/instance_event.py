@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
-from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.errors import Ec2Error
 
 #: How long an event is shown when it is over. Source: the same page: "up to a week".
 SHOWN_AFTERWARDS: Final = timedelta(days=7)
@@ -98,11 +98,16 @@ def check_movable(event: ScheduledEvent, not_before: datetime, now: datetime) ->
     if event.not_before - now < timedelta(minutes=5):
         raise Ec2Error("UnsupportedOperation", f"The event '{event.id}' begins too soon to be rescheduled.")
     if not_before > event.deadline:
-        raise invalid_parameter("The new start time must be before the deadline of the event.")
+        raise _wrong_start_time("The new start time must be before the deadline of the event.")
     if not_before - now < timedelta(minutes=60):
-        raise invalid_parameter("The new start time must be at least 60 minutes from now.")
+        raise _wrong_start_time("The new start time must be at least 60 minutes from now.")
+
+
+def _wrong_start_time(message: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidInstanceEventStartTime."""
+    return Ec2Error("InvalidInstanceEventStartTime", message)
 
 
 def no_such_event(event_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, ModifyInstanceEventStartTime; EC2 answers InvalidParameterValue for an unknown id."""
-    return invalid_parameter(f"The event '{event_id}' does not exist")
+    """Source: EC2 API Reference, Error codes, InvalidInstanceEventIDNotFound."""
+    return Ec2Error("InvalidInstanceEventIDNotFound", f"The event '{event_id}' does not exist")

@@ -176,6 +176,31 @@ def persistent_not_honoured() -> Ec2Error:
     return not_honoured("SpotInstanceType=persistent", "Only one-time Spot requests are honoured.")
 
 
+def not_modifiable(attribute: str) -> Ec2Error:
+    """Refuse to change an attribute that a spot instance has not: nothing but its market protects or stops it.
+
+    Source: cloud-custodian/cloud-custodian issue 2083, as AWS answers it.
+    """
+    return Ec2Error("UnsupportedOperation", f"Modifying '{attribute}' is not supported for spot instances.")
+
+
+def check_unprotected(*, termination_protected: bool, stop_protected: bool) -> None:
+    """Refuse to launch a spot instance that is protected.
+
+    Source: EC2 User Guide, "Change instance termination protection" and "Enable stop protection": neither can be
+    enabled for Spot Instances.
+    """
+    for parameter, given in (("DisableApiTermination", termination_protected), ("DisableApiStop", stop_protected)):
+        if given:
+            raise invalid_combination(f"The parameter {parameter} cannot be enabled for Spot Instances.")
+
+
+def check_valid_until(valid_until: datetime, now: datetime) -> None:
+    """Refuse a request that has ended before it begins. Source: EC2 API Reference, Error codes, InvalidTime."""
+    if valid_until <= now:
+        raise Ec2Error("InvalidTime", "The end date of the request, validUntil, must be later than now.")
+
+
 def price_too_low(price: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, SpotMaxPriceTooLow; wording as AWS answers it."""
     return Ec2Error(
