@@ -1,6 +1,7 @@
 """Drivers whose calls fail, or wait, when a test wants it."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from socket import socket
 from typing import Any
@@ -71,20 +72,33 @@ class Fragile:
             if (gate := self._gates.get(name)) is not None:
                 await gate.wait()
             stop = self._stops.get(name)
-            if stop is not None and not stop.is_reached:
-                if stop.after:
-                    answer = await attribute(*arguments, **named)
-                    await stop.wait()
-                    return answer
+            if stop is None or stop.is_reached:
+                return await self._try(name, attribute(*arguments, **named))
+            if not stop.after:
                 await stop.wait()
-            fault = self._faults.get(name)
-            if fault is None or fault.times == 0:
-                return await attribute(*arguments, **named)
-            fault.times -= 1
-            if fault.after:
-                lost = await attribute(*arguments, **named)
-                if isinstance(lost, socket):
-                    lost.close()
-            raise fault.error
+                return await self._try(name, attribute(*arguments, **named))
+            answer = await attribute(*arguments, **named)
+            try:
+                await stop.wait()
+            except asyncio.CancelledError:
+                _lose(answer)
+                raise
+            return answer
 
         return call
+
+    async def _try(self, name: str, calling: Coroutine[Any, Any, Any]) -> Any:
+        fault = self._faults.get(name)
+        if fault is None or fault.times == 0:
+            return await calling
+        fault.times -= 1
+        if fault.after:
+            _lose(await calling)
+        else:
+            calling.close()
+        raise fault.error
+
+
+def _lose(answer: object) -> None:
+    if isinstance(answer, socket):
+        answer.close()

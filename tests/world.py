@@ -123,10 +123,9 @@ class World:
         self.keys = MemoryKeys()
         self.archive = PackedArchive(self.folder / "archive", self.disk_files)
         self.fragile_archive = Fragile(self.archive)
-        self._fragile = (
-            *(self.fragile_hypervisor, self.fragile_volumes, self.fragile_network),
-            *(self.fragile_objects, self.fragile_disk_files, self.fragile_archive),
-        )
+        self.fragile = {
+            name.removeprefix("fragile_"): value for name, value in vars(self).items() if isinstance(value, Fragile)
+        }
         self.checkpoint: Checkpoint = no_checkpoint
         self._closed = True
 
@@ -196,7 +195,7 @@ class World:
 
     async def stop_server(self) -> None:
         """Let what is under way end, and close the database."""
-        for driver in self._fragile:
+        for driver in self.fragile.values():
             driver.release()
         await self.sagas.settle()
         self.close()
@@ -235,7 +234,7 @@ class World:
         await self.sagas.settle()
         self.close()
         self.checkpoint = no_checkpoint
-        for driver in self._fragile:
+        for driver in self.fragile.values():
             driver.heal()
         self.start_server()
         await self.reconciler.start()

@@ -1,11 +1,9 @@
 """A driver call that fails, before it did anything or after it did all of it, leaves a sound world."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.fragile import Fragile
 from tests.sagas.scenarios import SCENARIOS, Scenario
 from tests.world import World
 
@@ -32,19 +30,19 @@ async def _calls(folder: Path, scenario: Scenario) -> list[tuple[str, str]]:
     """Return each call (driver, method) that a scenario makes, once."""
     world = await World.begin(folder)
     prepared = await _prepare(world, scenario)
-    for _driver, fragile in _fragile_drivers(world):
+    for fragile in world.fragile.values():
         fragile.calls.clear()
     with suppress(Exception):
         await scenario.act(world, prepared)
     await world.sagas.settle()
     await world.stop_server()
-    return [(driver, call) for driver, fragile in _fragile_drivers(world) for call in dict.fromkeys(fragile.calls)]
+    return [(driver, call) for driver, fragile in world.fragile.items() for call in dict.fromkeys(fragile.calls)]
 
 
 async def _fail(folder: Path, scenario: Scenario, driver: str, call: str, *, after: bool) -> None:
     world = await World.begin(folder)
     prepared = await _prepare(world, scenario)
-    fragile = getattr(world, f"fragile_{driver}")
+    fragile = world.fragile[driver]
     fragile.fail(call, after=after)
 
     with suppress(Exception):
@@ -62,9 +60,3 @@ async def _prepare(world: World, scenario: Scenario) -> object:
     prepared = await scenario.prepare(world)
     await world.sagas.settle()
     return prepared
-
-
-def _fragile_drivers(world: World) -> Iterator[tuple[str, Fragile]]:
-    for name, value in vars(world).items():
-        if isinstance(value, Fragile):
-            yield name.removeprefix("fragile_"), value

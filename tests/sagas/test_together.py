@@ -164,3 +164,23 @@ async def test_claims_of_sagas_that_never_were_are_forgotten(world: World) -> No
     await world.sagas.resume()
 
     assert not world.sagas._claims
+
+
+async def test_sagas_that_are_cut_short_in_any_order_are_forgotten(world: World) -> None:
+    instance_id = await world.running_instance()
+    held = world.fragile_hypervisor.hold_one("press_power_button")
+    await world.instances.reboot(world.caller, [instance_id])
+    await until(lambda: held.is_reached)
+    await world.instances.terminate(world.caller, [instance_id])
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+
+    rebooting, terminating = world.sagas._running.values()
+    terminating.cancel()
+    await asyncio.wait([terminating])
+    rebooting.cancel()
+    await world.sagas.settle()
+
+    assert not errors
+    await world.crash()
+    await world.assert_sound()

@@ -233,7 +233,7 @@ class SagaEngine:
         del self._running[saga_id]
         if saga_id in self._claims:
             self._ended[saga_id] = task
-        if self._latest[subject_id] is task:
+        if self._latest.get(subject_id) is task:  # one that waited for it may have been cut short before it
             del self._latest[subject_id]
         # Background sagas have nobody else to hear of it.
         if not task.cancelled() and (error := task.exception()) is not None:
