@@ -262,3 +262,39 @@ def test_the_options_of_another_accounts_instance_stay(shop: Shop, shared: Runni
     for change in changes:
         with refused("InvalidInstanceID.NotFound"):
             change()
+
+
+def test_credit_options_of_a_request_that_is_refused_stay(shop: Shop) -> None:
+    """One whose second option there is not, and one that names an instance twice."""
+    first, second = (shop.launch(InstanceType="t3.nano")["InstanceId"] for _ in range(2))
+    wanted: Any = [
+        {"InstanceId": first, "CpuCredits": "standard"},
+        {"InstanceId": second, "CpuCredits": "endless"},
+        {"InstanceId": first, "CpuCredits": "unlimited"},
+    ]
+
+    with refused("InvalidParameterValue"):
+        shop.ec2.modify_instance_credit_specification(InstanceCreditSpecifications=wanted[:2])
+    with refused("InvalidInstanceCreditSpecification.DuplicateInstanceId"):
+        shop.ec2.modify_instance_credit_specification(InstanceCreditSpecifications=[wanted[0], wanted[2]])
+
+    shown = shop.ec2.describe_instance_credit_specifications(InstanceIds=[first])["InstanceCreditSpecifications"]
+    assert [it["CpuCredits"] for it in shown] == ["unlimited"]
+
+
+def test_an_instance_that_has_ended_is_not_monitored(shop: Shop) -> None:
+    ended, running = (shop.launch()["InstanceId"] for _ in range(2))
+    shop.ec2.terminate_instances(InstanceIds=[ended])
+
+    with refused("InvalidState"):
+        shop.ec2.monitor_instances(InstanceIds=[running, ended])
+
+    assert shop.describe(running)["Monitoring"] == {"State": "disabled"}
+
+
+def test_a_type_that_there_is_not_is_refused(shop: Shop) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    shop.stop(instance_id)
+
+    with refused("InvalidInstanceAttributeValue"):
+        shop.ec2.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": "t99.huge"})

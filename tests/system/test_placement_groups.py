@@ -194,7 +194,7 @@ def test_a_stopped_instance_moves_between_groups(shop: Shop) -> None:
     make(shop.ec2)
     make(shop.ec2, "parts", "partition")
     instance_id = launch(shop)[0]["InstanceId"]
-    with refused("IncorrectInstanceState"):
+    with refused("InvalidInstanceState"):
         shop.ec2.modify_instance_placement(InstanceId=instance_id, GroupName="parts")
     shop.stop(instance_id)
 

@@ -129,6 +129,9 @@ def _retyped(instance: Instance, name: str, interfaces: Sequence[NetworkInterfac
     _must_be_stopped(instance)
     if instance.hibernated:
         raise is_hibernated(instance.id)
+    if name not in INSTANCE_TYPES:
+        # Source: EC2 API Reference, Error codes, InvalidInstanceAttributeValue.
+        raise Ec2Error("InvalidInstanceAttributeValue", f"Invalid value '{name}' for InstanceType.")
     instance_type = checked_type(name, instance.architecture)
     if instance.current_boot_mode not in instance_type.boot_modes:
         raise boot_mode_not_supported(instance_type.name, instance.current_boot_mode)

@@ -16,9 +16,11 @@ from bakehouse.domain.instance_options import (
     CpuCredits,
     HostnameType,
     Switch,
+    cannot_be_monitored,
     checked_cpu_options,
     checked_credits,
     cpu_options_incomplete,
+    credits_named_twice,
     credits_not_supported,
 )
 from bakehouse.domain.instance_type import INSTANCE_TYPES, InstanceType
@@ -148,8 +150,11 @@ class InstanceOptions:
         await run_in_turn(self._context, [saga_id])
 
     async def monitor(self, caller: Caller, instance_ids: Iterable[str], *, detailed: bool) -> list[Instance]:
-        """Say that instances are monitored in detail, or no more."""
+        """Say that instances are monitored in detail, or no more; of all, or, when one of them has ended, of none."""
         instances = owned(self._context.store.instances, caller, "instance", instance_ids)
+        for instance in instances:
+            if instance.state in _GONE:
+                raise cannot_be_monitored(instance.id)
         async with self._context.store.transaction() as tx:
             for instance in instances:
                 tx.put(replace(instance, monitoring=detailed))
@@ -171,22 +176,27 @@ class InstanceOptions:
     async def modify_credits(
         self, caller: Caller, wanted: Sequence[tuple[str, str | None]]
     ) -> tuple[list[str], list[CreditRefusal]]:
-        """Change credit options, each by itself; return the ids of those changed, and those refused."""
+        """Change credit options, each by itself; return the ids of those changed, and those refused.
+
+        An option that there is not, and an instance named twice, is refused before anything changes.
+        """
+        if len(dict(wanted)) < len(wanted):
+            raise credits_named_twice()
         changed, refused = [], []
-        for instance_id, option in wanted:
-            try:
-                instance = self._living(caller, instance_id)
-                chosen = checked_credits(_type(instance), option)
-                if chosen is None:
-                    raise credits_not_supported(instance.id)
-                await self._put(replace(instance, cpu_credits=chosen))
-            except Ec2Error as refusal:
-                if refusal.code not in _CREDIT_REFUSALS:
-                    raise
-                refused.append(CreditRefusal(instance_id=instance_id, refusal=refusal))
-            else:
-                changed.append(instance_id)
         async with self._context.store.transaction() as tx:
+            for instance_id, option in wanted:
+                try:
+                    instance = self._living(caller, instance_id)
+                    chosen = checked_credits(_type(instance), option)
+                    if chosen is None:
+                        raise credits_not_supported(instance.id)
+                except Ec2Error as refusal:
+                    if refusal.code not in _CREDIT_REFUSALS:
+                        raise
+                    refused.append(CreditRefusal(instance_id=instance_id, refusal=refusal))
+                else:
+                    tx.put(replace(instance, cpu_credits=chosen))
+                    changed.append(instance_id)
             tx.remember(caller, " ".join(changed), self._context.now().timestamp())
         return changed, refused
 

@@ -7,11 +7,12 @@ from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_combination, malformed_id, missing_parameter
 from bakehouse.domain.ids import is_well_formed, new_id
-from bakehouse.domain.instance import Instance, InstanceState, Membership, instance_must_be
+from bakehouse.domain.instance import Instance, InstanceState, Membership
 from bakehouse.domain.instance_type import INSTANCE_TYPES, InstanceType
 from bakehouse.domain.placement_group import (
     GroupWish,
     PlacementGroup,
+    cannot_be_placed,
     check_partition,
     check_type,
     check_zone,
@@ -95,12 +96,12 @@ class PlacementGroups:
     async def modify_placement(self, caller: Caller, instance_id: str, change: PlacementChange) -> None:
         """Move a stopped instance into a group, to a partition, or out of its group.
 
-        Refuses one that is not stopped: IncorrectInstanceState.
+        Refuses one that is not stopped: InvalidInstanceState.
         """
         store = self._context.store
         (instance,) = owned(store.instances, caller, "instance", [instance_id])
         if instance.state is not InstanceState.STOPPED:
-            raise instance_must_be(instance.id, "stopped")
+            raise cannot_be_placed(instance.id)
         async with store.transaction() as tx:
             tx.put(self._moved(caller, instance, change))
 

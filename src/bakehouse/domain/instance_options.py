@@ -119,6 +119,19 @@ def checked_credits(instance_type: InstanceType, asked: str | None) -> CpuCredit
     return usual_credits(instance_type) if asked is None else _CREDITS[asked]
 
 
+def cannot_be_monitored(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidState, which names just this case."""
+    return Ec2Error("InvalidState", f"The instance '{instance_id}' is terminated, or about to be.")
+
+
+def credits_named_twice() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidInstanceCreditSpecification.DuplicateInstanceId."""
+    return Ec2Error(
+        "InvalidInstanceCreditSpecification.DuplicateInstanceId",
+        "The request may not contain duplicate instance IDs.",
+    )
+
+
 def credits_not_supported(what: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InstanceCreditSpecification.NotSupported."""
     return Ec2Error(

@@ -182,6 +182,11 @@ def memberships(
     return tuple(chosen)
 
 
+def cannot_be_placed(instance_id: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidInstanceState: the instance must be in the stopped state."""
+    return Ec2Error("InvalidInstanceState", f"The instance '{instance_id}' is not in the 'stopped' state.")
+
+
 def group_unknown(name: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidPlacementGroup.Unknown."""
     return Ec2Error("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
