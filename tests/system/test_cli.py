@@ -67,6 +67,33 @@ def test_up_says_what_runs_and_finds_it_running_the_second_time(run: Run) -> Non
     assert "simulated" in again.stderr
 
 
+def test_up_names_the_options_that_wait_for_the_next_start(run: Run) -> None:
+    again = run("up", "--region", "eu-west-1", "--simulate", "--port", "0")
+
+    assert "it ran already, without `--region`: first `bakehouse down`" in again.stderr
+
+
+def test_up_is_content_with_the_options_that_a_server_has(run: Run) -> None:
+    port = run.json("status")["endpoint_url"].rpartition(":")[2]
+
+    assert "already" not in run("up", "--simulate", "--port", port).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        (("launch", "ami-0123456789abcdef0"), "`bakehouse image list`"),
+        (("launch", "no such image"), "`bakehouse image list`"),
+        (("launch", "debian-12"), "`bakehouse image build debian-12`"),
+        (("console", "i-0123456789abcdef0"), "`aws ec2 describe-instances`"),
+        (("ssh", "i-0123456789abcdef0"), "`aws ec2 describe-instances`"),
+        (("image", "build", "debian-1"), "`bakehouse image catalog`"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_the_next_step(run: Run, arguments: tuple[str, ...], step: str) -> None:
+    assert step in run.failure(*arguments).hint
+
+
 def test_a_failure_is_said_on_standard_error_with_the_next_step(tmp_path: Path) -> None:
     failed = bakehouse(tmp_path / "none", "status")
 

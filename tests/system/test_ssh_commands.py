@@ -9,7 +9,7 @@ import pytest
 from tests.commands import Commands
 from tests.system.shop import Shop
 
-from bakehouse.cli import ssh_commands
+from bakehouse.cli import ssh_banner
 from bakehouse.cli.ssh_target import Target, Targets
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.public_names import public_name
@@ -103,7 +103,7 @@ def test_what_waits_is_told_the_keys_that_the_guest_made_meanwhile(
     def boot(_target: Target) -> None:
         desk.control.console = f"-----BEGIN SSH HOST KEY KEYS-----\n{KEY}\n-----END SSH HOST KEY KEYS-----".encode()
 
-    monkeypatch.setattr(ssh_commands, "wait_for_banner", boot)
+    monkeypatch.setattr(ssh_banner, "wait_for_banner", boot)
 
     arguments = desk.run("ssh", "--wait", instance_id)
 

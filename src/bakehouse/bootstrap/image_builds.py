@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bakehouse.drivers.images import builder
 from bakehouse.drivers.images.packages import PackagesUnavailable
-from bakehouse.drivers.images.recipe import BuiltImage, Progress
+from bakehouse.drivers.images.recipe import RECIPES, BuiltImage, Progress
 from bakehouse.drivers.images.sources import NoPackageSources
 from bakehouse.drivers.process import ProcessFailed
 from bakehouse.settings import Settings, default_cache
@@ -14,6 +14,15 @@ from bakehouse.settings import Settings, default_cache
 
 class BuildFailed(Exception):
     """An image could not be built. The text says why."""
+
+
+class NothingToBuild(BuildFailed):
+    """There is no such recipe, or none for the architecture. The text says which there are."""
+
+
+def is_recipe(name: str) -> bool:
+    """Tell whether such an image can be built."""
+    return name in RECIPES
 
 
 async def build_image(
@@ -34,5 +43,7 @@ async def build_image(
             mirror=mirror,
             progress=progress,
         )
-    except (builder.UnknownRecipe, NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
+    except builder.UnknownRecipe as err:
+        raise NothingToBuild(str(err)) from err
+    except (NoPackageSources, PackagesUnavailable, ProcessFailed) as err:
         raise BuildFailed(str(err)) from err

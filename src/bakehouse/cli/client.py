@@ -10,6 +10,7 @@ import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
+from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed
 
 
@@ -49,7 +50,7 @@ class _Refusing:
                 return method(**arguments)
             except botocore.exceptions.ClientError as err:
                 error = err.response["Error"]
-                raise CommandFailed(f"{error['Message']} ({error['Code']})") from err
+                raise CommandFailed(f"{error['Message']} ({error['Code']})", next_step(error["Code"])) from err
             except botocore.exceptions.EndpointConnectionError as err:
                 raise CommandFailed("no server answers", "start it: `bakehouse up`") from err
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.settings import InvalidSettings, Settings, default_home, load
 
@@ -79,7 +80,8 @@ class ControlClient:
         if response.is_success:
             return response
         with contextlib.suppress(ValueError, KeyError):
-            raise CommandFailed(response.json()["message"])
+            refusal = response.json()
+            raise CommandFailed(refusal["message"], next_step(refusal["error"]))
         raise CommandFailed(response.text)
 
 

@@ -49,7 +49,7 @@ def build(
     """Build an image from the distribution's packages and print its id; built before, it is found again."""
     import asyncio
 
-    from bakehouse.bootstrap.image_builds import BuildFailed, build_image
+    from bakehouse.bootstrap.image_builds import BuildFailed, NothingToBuild, build_image
     from bakehouse.domain.public_parameter import parameter_of_recipe
 
     where = home_of(home)
@@ -65,6 +65,8 @@ def build(
                     lambda step: bar.move(step.fraction, step.step),
                 )
             )
+        except NothingToBuild as err:
+            raise CommandFailed(str(err), "other images: `bakehouse image catalog`") from err
         except BuildFailed as err:
             raise CommandFailed(str(err), "what the host lacks: `bakehouse doctor`") from err
     known = find_by_content(credentials, built.content_key)

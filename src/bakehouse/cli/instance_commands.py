@@ -56,7 +56,11 @@ def _image_id(client: Any, image: str) -> str:  # noqa: ANN401 - a botocore clie
     wanted = [{"Name": "name", "Values": [image, f"{image}-*"]}, {"Name": "state", "Values": ["available"]}]
     found = client.describe_images(Owners=["self"], Filters=wanted)["Images"]
     if not found:
-        raise CommandFailed(f"there is no image `{image}`", f"build it: `bakehouse image build {image}`")
+        from bakehouse.bootstrap.image_builds import is_recipe
+
+        build = f"build it: `bakehouse image build {image}`"
+        found_out = "see which there are: `bakehouse image list`; which can be had: `bakehouse image catalog`"
+        raise CommandFailed(f"there is no image `{image}`", build if is_recipe(image) else found_out)
     newest: str = max(found, key=lambda entry: entry["CreationDate"])["ImageId"]
     return newest
 

@@ -3,8 +3,9 @@
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -99,7 +100,8 @@ def up(
 ) -> None:
     """Start the server in the background, or say that it runs."""
     where = home_of(home)
-    if not is_running(where):
+    was_running = is_running(where)
+    if not was_running:
         options = {
             "--port": port,
             "--region": region,
@@ -124,6 +126,8 @@ def up(
         print_facts(output, status)
         return
     note(f"Bakehouse {status['version']} answers at {status['endpoint_url']}")
+    if was_running:
+        _say_what_waits(status, port=port, region=region, accelerator=accelerator, simulate=simulate)
     if status["simulated"]:
         note("simulated: the whole API answers, nothing boots")
         return
@@ -133,9 +137,24 @@ def up(
     note(f"network: {network['mode']}; {network['public_addresses']}")
 
 
+def _say_what_waits(
+    status: Mapping[str, Any], *, port: int | None, region: str | None, accelerator: str | None, simulate: bool | None
+) -> None:
+    """Name the options that a server which runs already was started without."""
+    chosen = ("auto", status["hypervisor"]["accelerator"])
+    differs = {
+        "--port": port not in (None, 0) and not status["endpoint_url"].endswith(f":{port}"),
+        "--region": region not in (None, status["region"]),
+        "--accelerator": not status["simulated"] and accelerator not in (None, *chosen),
+        "--simulate": simulate and not status["simulated"],
+    }
+    if waiting := [name for name, it_does in differs.items() if it_does]:
+        note(f"it ran already, without `{' '.join(waiting)}`: first `bakehouse down`, then `up` again")
+
+
 def down(
     home: HomeOption = None,
-    keep_machines: Annotated[bool, typer.Option(help="Leave the machines running.")] = False,
+    keep_machines: Annotated[bool, typer.Option("--keep-machines", help="Leave the machines running.")] = False,
 ) -> None:
     """Stop the server and its machines; everything is there again after `up`."""
     where = home_of(home)

@@ -1,11 +1,12 @@
 """Whether an instance's SSH server answers: `running` says no more than that its machine runs."""
 
+import asyncio
 import shlex
 import socket
-import subprocess
 import time
 from typing import Final
 
+from bakehouse.bootstrap.proxy_commands import says
 from bakehouse.cli.ssh_target import Target
 from bakehouse.cli.terminal import CommandFailed, note
 
@@ -42,28 +43,11 @@ def wait_for_banner(target: Target) -> None:
 def answers(target: Target) -> bool:
     """Look once, by the way that ssh will take."""
     if target.proxy_command is not None:
-        return _said_through(target, target.proxy_command).startswith(_BANNER)
+        words = shlex.split(target.proxy_command)
+        there = {"%h": target.address, "%p": str(target.port), "%h:%p": f"{target.address}:{target.port}"}
+        return asyncio.run(says([there.get(word, word) for word in words], _BANNER.decode(), within_s=_LOOK_S))
     try:
         with socket.create_connection((target.address, target.port), timeout=_LOOK_S) as connection:
             return connection.recv(len(_BANNER)) == _BANNER
     except OSError:
         return False
-
-
-def _said_through(target: Target, proxy_command: str) -> bytes:
-    """Return what comes out of the command that leads there, which may never end by itself."""
-    words = [word.replace("%h", target.address).replace("%p", str(target.port)) for word in shlex.split(proxy_command)]
-    try:
-        done = subprocess.run(  # noqa: S603 - ssh, with our own arguments
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_LOOK_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        return late.stdout or b""
-    except FileNotFoundError:
-        return _BANNER  # the command itself will say that ssh is not installed
-    return done.stdout

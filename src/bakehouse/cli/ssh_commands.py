@@ -10,7 +10,6 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.home import HomeOption, home_of
-from bakehouse.cli.ssh_banner import wait_for_banner
 from bakehouse.cli.ssh_target import PUBLIC_NAMES, SERIAL_HOSTS, SERIAL_PORT, Target, Targets
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 from bakehouse.domain.public_names import address_of
@@ -96,7 +95,10 @@ def ssh_config(
     if instance_id is not None:
         reached = instance_id.removesuffix(SERIAL_PORT)
         if not _INSTANCE_ID.fullmatch(reached) and address_of(instance_id) is None:
-            raise CommandFailed(f"`{instance_id}` is no instance's id or public name")
+            raise CommandFailed(
+                f"`{instance_id}` is no instance's id or public name",
+                "see which there are: `aws ec2 describe-instances`",
+            )
         with Targets.of_home(home_of(home)) as targets:
             write = targets.write_block if reached == instance_id else targets.write_serial_block
             write(reached)
@@ -119,6 +121,8 @@ def _target(
         target = targets.find(named, user=user, identity=identity, via=via)
         if not wait:
             return target
+        from bakehouse.cli.ssh_banner import wait_for_banner
+
         wait_for_banner(target)
         return targets.find(named, user=user, identity=identity, via=via)
 
