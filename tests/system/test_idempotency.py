@@ -92,9 +92,21 @@ def test_a_dry_run_does_not_use_its_token_up(shop: Shop) -> None:
     shop.ec2.create_volume(AvailabilityZone="us-east-1a", Size=2, ClientToken="once")
 
 
-def test_a_token_survives_what_it_made(shop: Shop) -> None:
-    instance_ids = shop.launch_ids(MinCount=1, MaxCount=1, ClientToken="once")
+def test_a_launch_is_repeated_until_all_its_instances_are_terminated(shop: Shop) -> None:
+    how: Any = {"ImageId": shop.image_id, "MinCount": 2, "MaxCount": 2, "ClientToken": "once"}
+    instance_ids = [it["InstanceId"] for it in shop.ec2.run_instances(**how)["Instances"]]
+
+    end(shop, instance_ids[:1])
+    again = shop.ec2.run_instances(**how)["Instances"]
+    end(shop, instance_ids)
+
+    assert {it["InstanceId"]: it["State"]["Name"] for it in again} == dict(
+        zip(instance_ids, ("terminated", "running"), strict=True)
+    )
+    with refused("IdempotentInstanceTerminated"):
+        shop.ec2.run_instances(**how)
+
+
+def end(shop: Shop, instance_ids: list[str]) -> None:
     shop.ec2.terminate_instances(InstanceIds=instance_ids, SkipOsShutdown=True)
     shop.ec2.get_waiter("instance_terminated").wait(InstanceIds=instance_ids, WaiterConfig={"Delay": 1})
-
-    assert shop.launch_ids(MinCount=1, MaxCount=1, ClientToken="once") == instance_ids

@@ -101,7 +101,7 @@ def test_an_owner_moves_an_event(shop: Shop) -> None:
     [
         ("instance-reboot", 30 * DAY, "InvalidInstanceEventStartTime"),
         ("instance-reboot", timedelta(minutes=30), "InvalidInstanceEventStartTime"),
-        ("instance-retirement", 2 * DAY, "UnsupportedOperation"),
+        ("instance-retirement", 2 * DAY, "InstanceEventStartTimeCannotChange"),
     ],
 )
 def test_an_event_is_not_moved_anywhere(shop: Shop, code: str, to: timedelta, refusal: str) -> None:

@@ -27,6 +27,7 @@ from bakehouse.domain.instance import (
     InstanceState,
     instance_has_no_root,
     instance_must_be,
+    launch_is_over,
     next_state,
     stop_protected,
     termination_protected,
@@ -105,6 +106,13 @@ class Instances:
     def reservation(self, caller: Caller, reservation_id: str) -> list[InstanceDetails]:
         """Return the instances of one launch."""
         return [details for details in self.describe(caller) if details.instance.reservation_id == reservation_id]
+
+    def repeated(self, caller: Caller, reservation_id: str) -> list[InstanceDetails]:
+        """Return the instances of a launch that is asked for again; refuse it once all of them are terminated."""
+        launched = self.reservation(caller, reservation_id)
+        if all(it.instance.state is InstanceState.TERMINATED for it in launched):
+            raise launch_is_over()
+        return launched
 
     async def start(self, caller: Caller, instance_ids: Iterable[str]) -> list[StateChange]:
         """Start stopped instances; returns when their machines run.

@@ -267,6 +267,15 @@ def instance_must_be(instance_id: str, states: str) -> Ec2Error:
     return Ec2Error("IncorrectInstanceState", f"The instance '{instance_id}' is not in the '{states}' state.")
 
 
+def launch_is_over() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IdempotentInstanceTerminated."""
+    return Ec2Error(
+        "IdempotentInstanceTerminated",
+        "The request to launch an instance uses the same client token as a previous request for which the instance has "
+        "been terminated.",
+    )
+
+
 def termination_protected(instance_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, OperationNotPermitted; wording as AWS answers it."""
     return Ec2Error(

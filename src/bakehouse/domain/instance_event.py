@@ -94,13 +94,18 @@ def check_movable(event: ScheduledEvent, not_before: datetime, now: datetime) ->
     five minutes before they begin, to a time before the deadline and at least 60 minutes from now.
     """
     if event.state != "active" or event.deadline is None:
-        raise Ec2Error("UnsupportedOperation", f"The event '{event.id}' cannot be rescheduled.")
+        raise _cannot_change(f"The event '{event.id}' cannot be rescheduled.")
     if event.not_before - now < timedelta(minutes=5):
-        raise Ec2Error("UnsupportedOperation", f"The event '{event.id}' begins too soon to be rescheduled.")
+        raise _cannot_change(f"The event '{event.id}' begins too soon to be rescheduled.")
     if not_before > event.deadline:
         raise _wrong_start_time("The new start time must be before the deadline of the event.")
     if not_before - now < timedelta(minutes=60):
         raise _wrong_start_time("The new start time must be at least 60 minutes from now.")
+
+
+def _cannot_change(message: str) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InstanceEventStartTimeCannotChange."""
+    return Ec2Error("InstanceEventStartTimeCannotChange", message)
 
 
 def _wrong_start_time(message: str) -> Ec2Error:

@@ -12,9 +12,9 @@ from bakehouse.ec2.registry import Request, RequestContext, Response, operation
 
 
 async def repeat_launch(ctx: RequestContext, reservation_id: str) -> Response:
-    """Answer a client token that came before with the launch that it made, as it is now."""
-    views = reservation_views(ctx.app.instances.reservation(ctx.caller, reservation_id))
-    return views[0] if views else {"ReservationId": reservation_id, "OwnerId": ctx.caller.account_id, "Instances": []}
+    """Answer a client token that came before with the launch that it made, as it is now, if anything is left of it."""
+    (view,) = reservation_views(ctx.app.instances.repeated(ctx.caller, reservation_id))
+    return view
 
 
 @operation("RunInstances", honours=HONOURED, replay=repeat_launch)
