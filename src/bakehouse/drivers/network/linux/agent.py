@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, assert_never
 
-from bakehouse.drivers import process
 from bakehouse.drivers.network.linux import messages, namespaces
 from bakehouse.drivers.network.linux.agent_socket import READY, listen
 from bakehouse.drivers.network.linux.host_link import HostLink
@@ -43,6 +42,49 @@ _LOOK_S: Final = 10
 _log: Final = logging.getLogger("bakehouse.agent")
 
 
+class _Caller:
+    """A server's connection. One that is slow to read its answers gets them later: it waits for every one of them."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
+        self.connection = connection
+        self._turn = asyncio.Lock()
+        self._writable = asyncio.Event()
+
+    async def answer(self, answer: messages.Answer, fd: int | None) -> None:
+        """Send an answer, with a copy of a descriptor, as soon as there is room for it.
+
+        Raises:
+            OSError: The server is gone.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    messages.send(self.connection, answer, fd)
+                except BlockingIOError:
+                    await self._wait_for_room()
+                else:
+                    return
+
+    def close(self) -> None:
+        """Let go of a server that is gone."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.connection)
+        loop.remove_writer(self.connection)
+        self.connection.close()
+        self._writable.set()
+
+    async def _wait_for_room(self) -> None:
+        self._writable.clear()
+        loop = asyncio.get_running_loop()
+        loop.add_writer(self.connection, self._writable.set)
+        try:
+            await self._writable.wait()
+        finally:
+            if self.connection.fileno() >= 0:
+                loop.remove_writer(self.connection)
+
+
 class Agent:
     """Answers calls about a segment, one change at a time, in the order in which they came."""
 
@@ -51,6 +93,7 @@ class Agent:
         self._listener = listener
         self._directory = directory
         self._changes = asyncio.Lock()
+        self._callers: set[_Caller] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._uplink_fd: int | None = None
         self._ended = asyncio.Event()
@@ -59,15 +102,19 @@ class Agent:
         """Answer until a server asks for the end, or somebody has removed the home with everything in it."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._listener, self._accept)
-        while not self._ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._ended.wait()
-            if not self._ended.is_set() and not self._directory.exists():
-                _log.warning("%s is gone, and so is the segment", self._directory)
-                await self._segment.remove()
-                self._ended.set()
-        loop.remove_reader(self._listener)
+        try:
+            while not self._ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._ended.wait()
+                if not self._ended.is_set() and not self._directory.exists():
+                    _log.warning("%s is gone, and so is the segment", self._directory)
+                    await self._segment.remove()
+                    self._ended.set()
+        finally:
+            loop.remove_reader(self._listener)
+            for caller in self._callers:
+                caller.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -76,32 +123,33 @@ class Agent:
             if _PEER_CREDENTIALS.unpack(credentials)[1] != os.geteuid():
                 connection.close()
                 return
-            connection.settimeout(0)
-            asyncio.get_running_loop().add_reader(connection, self._read, connection)
+            caller = _Caller(connection)
+            self._callers.add(caller)
+            asyncio.get_running_loop().add_reader(connection, self._read, caller)
 
-    def _read(self, connection: socket.socket) -> None:
+    def _read(self, caller: _Caller) -> None:
         try:
-            received = messages.receive_call(connection)
+            received = messages.receive_call(caller.connection)
         except BlockingIOError:
             return
         except (OSError, ValueError):
             _log.exception("a server spoke nonsense, or left in the middle of it")
             received = None
         if received is None:
-            asyncio.get_running_loop().remove_reader(connection)
-            connection.close()
+            self._callers.discard(caller)
+            caller.close()
             return
-        task = asyncio.create_task(self._answer(connection, *received))
+        task = asyncio.create_task(self._answer(caller, *received))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, connection: socket.socket, call: messages.Call, fd: int | None) -> None:
+    async def _answer(self, caller: _Caller, call: messages.Call, fd: int | None) -> None:
         report: messages.SegmentReport | None = None
         error: str | None = None
         reply_fd: int | None = None
         try:
             result = await self._do(call.request, fd)
-        except (SegmentRefused, NftablesRefused, process.ProcessFailed, OSError, ValueError) as err:
+        except Exception as err:  # noqa: BLE001 - whatever it was: who asked waits for an answer
             _log.exception("%s failed", type(call.request).__name__)
             error = str(err) or type(err).__name__
         else:
@@ -110,7 +158,10 @@ class Agent:
             else:
                 report = result
         try:
-            messages.send(connection, messages.Answer(call.number, error, report), reply_fd)
+            try:
+                await caller.answer(messages.Answer(call.number, error, report), reply_fd)
+            except messages.PacketTooLarge as err:
+                await caller.answer(messages.Answer(call.number, str(err)), None)
         except OSError as err:
             _log.warning("a server did not wait for its answer: %s", err)
         finally:

@@ -107,6 +107,9 @@ class AgentClient:
         try:
             await self._send(messages.Call(number, request), fd)
             answer, descriptor = await waiting
+        except asyncio.CancelledError:
+            _close_answered(waiting)
+            raise
         finally:
             self._waiting.pop(number, None)
         if answer.error is not None:
@@ -154,6 +157,14 @@ class AgentClient:
         if waiting is not None and not waiting.done():
             waiting.set_result((answer, descriptor))
         elif descriptor is not None:  # whoever asked was cancelled
+            os.close(descriptor)
+
+
+def _close_answered(waiting: asyncio.Future[tuple[messages.Answer, int | None]]) -> None:
+    """Close a descriptor that came in the very moment in which nobody wanted it any more."""
+    if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+        _answer, descriptor = waiting.result()
+        if descriptor is not None:
             os.close(descriptor)
 
 

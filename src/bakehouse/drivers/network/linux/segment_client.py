@@ -203,10 +203,13 @@ class SegmentClient:
         if self._description is None or report.is_described:
             return
         await self._describe(agent, self._description)
-        for group in self.groups.values():
-            await agent.call(messages.ApplyGroup(group))
-        for interface in self.interfaces.values():
-            await agent.call(messages.Plug(interface))
+        # Calls that the one before it did not answer may change both meanwhile.
+        for group_id in list(self.groups):
+            if (group := self.groups.get(group_id)) is not None:
+                await agent.call(messages.ApplyGroup(group))
+        for interface_id in list(self.interfaces):
+            if (interface := self.interfaces.get(interface_id)) is not None:
+                await agent.call(messages.Plug(interface))
 
     async def _describe(self, agent: AgentClient, description: SegmentSpec) -> None:
         metadata = None if self._metadata is None else self._metadata.fileno()
