@@ -184,3 +184,28 @@ async def test_sagas_that_are_cut_short_in_any_order_are_forgotten(world: World)
     assert not errors
     await world.crash()
     await world.assert_sound()
+
+
+async def test_an_address_that_an_interface_loses_by_a_later_change_may_be_anothers_before(world: World) -> None:
+    instance_id, second_id = await networked.with_second_interface(world)
+    (elastic,) = world.store.elastic_addresses
+    (moved,) = world.store.network_interfaces[second_id].secondary_ips
+    first_id = world.instance(instance_id).network_interface_id
+    held = world.fragile_network.hold_one("plug")
+
+    associating = asyncio.ensure_future(
+        world.app.elastic_addresses.associate(
+            world.caller, AssociationRequest(allocation_id=elastic.id, interface_id=first_id)
+        )
+    )
+    await until(lambda: held.is_reached)
+    moving = asyncio.ensure_future(
+        world.app.interface_addresses.assign_private_ips(
+            world.caller, first_id, AddressRequest(addresses=(moved,), allow_reassignment=True)
+        )
+    )
+    await until(lambda: moved in world.store.network_interfaces[first_id].secondary_ips)
+    held.gate.set()
+    await asyncio.gather(associating, moving)
+
+    await world.assert_sound()

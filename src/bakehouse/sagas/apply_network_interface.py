@@ -9,9 +9,12 @@ There is no way back from a record that a client was told of, so what undoes it 
 the saga stays in the journal. Else a group that was taken from an interface would still let its traffic through.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from bakehouse.domain.network_interface import InterfaceAttachmentState
+from bakehouse.ports.network import NetworkUnavailable
 from bakehouse.sagas import machine
 from bakehouse.sagas.attach_volume import WITH_MACHINE
 from bakehouse.sagas.context import SagaContext
@@ -32,7 +35,19 @@ async def apply_interface(ctx: SagaContext, change: NetworkInterfaceChange) -> N
     if interface is None or interface.instance_id != change.instance_id:
         return
     if ctx.store.instances[change.instance_id].state in WITH_MACHINE:
-        await machine.plug_interface(ctx, interface.id)
+        try:
+            await machine.plug_interface(ctx, interface.id)
+        except NetworkUnavailable:
+            # Its record may have an address that another one loses by a change whose turn comes later.
+            await _apply_others(ctx, change)
+            await machine.plug_interface(ctx, interface.id)
+
+
+async def _apply_others(ctx: SagaContext, change: NetworkInterfaceChange) -> None:
+    for other in machine.interfaces_of(ctx.store, change.instance_id):
+        if other.id != change.interface_id and other.attachment_state is InterfaceAttachmentState.ATTACHED:
+            with suppress(NetworkUnavailable):
+                await machine.plug_interface(ctx, other.id)
 
 
 APPLY_NETWORK_INTERFACE: Final = Saga(
