@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import (
     Engine,
     PoolProxiedConnection,
@@ -34,6 +35,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from bakehouse.store.postgresql import DatabaseUnusable, claim, is_connection_lost, postgresql_engine, unusable
 from bakehouse.store.tables import TABLES
+
+_log: Final = structlog.get_logger(__name__)
 
 #: How many changes one commit takes at the most, so that the first of a flood does not wait for the last.
 _GROUP: Final = 512
@@ -220,6 +223,8 @@ class Database:
 
         Whether the commit whose answer was lost took place does not matter: each write is all of its record.
         """
+        if is_connection_lost(error):
+            _log.warning("the database is away", reason=str(error))
         deadline = time.monotonic() + _PATIENCE_S
         outcome: Outcome = error
         while outcome is not None and is_connection_lost(outcome) and time.monotonic() < deadline:
