@@ -36,8 +36,10 @@ class FakeMonitor:
     def __init__(self) -> None:
         self.speaks = asyncio.Event()
         self.speaks.set()
+        self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         version = {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""}
         await self._say(writer, {"QMP": {"version": version, "capabilities": []}})
         text = ""
@@ -178,3 +180,33 @@ async def test_a_chain_is_opened_anew_behind_a_silent_machine(*, has_it: bool, m
     else:
         with pytest.raises(MonitorLost):  # the silent one may have it
             await chains.reopen_where_it_is(machines, below, flush=True)
+
+
+async def test_a_machine_that_takes_long_to_start_does_not_hold_up_a_look_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "_LOOK_PATIENCE_S", 0.1)
+    async with machine() as (machines, _), machines.lifecycle(MACHINE), asyncio.timeout(DEADLINE_S):
+        (status,) = await machines.observe()
+
+    assert (status.state, status.answers) == (MachineState.RUNNING, False)
+
+
+async def test_a_monitor_that_was_closed_is_not_connected_to_again() -> None:
+    async with machine() as (machines, its_monitor):
+        await seen(machines, lambda status: status.answers)
+        followed = machines.machines[MACHINE]
+        await machines.close()
+
+        with pytest.raises(MonitorLost, match="closed"):
+            await followed.monitor.execute("query-status")
+
+    assert its_monitor.connections == 1
+
+
+async def test_nothing_is_kept_of_a_machine_that_nobody_changes() -> None:
+    async with machine() as (machines, _):
+        await machines.observe()
+        await machines.close()
+
+        assert not machines._lifecycles

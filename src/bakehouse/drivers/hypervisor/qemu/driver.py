@@ -105,7 +105,7 @@ class QemuHypervisor:
     async def start(self, spec: MachineSpec) -> None:
         """Start the machine; see the port. The descriptors of its interfaces are closed in any case."""
         try:
-            async with self._fleet.lifecycles[spec.machine_id]:
+            async with self._fleet.lifecycle(spec.machine_id):
                 if await self._fleet.find(spec.machine_id) is None:
                     # The disks go on without it.
                     await asyncio.to_thread(self._fleet.run(spec.machine_id).memory.remove)
@@ -129,7 +129,7 @@ class QemuHypervisor:
         """Start a hibernated machine where it was; see the port. The descriptors are closed in any case."""
         run = self._fleet.run(spec.machine_id)
         try:
-            async with self._fleet.lifecycles[spec.machine_id]:
+            async with self._fleet.lifecycle(spec.machine_id):
                 machine = await self._fleet.find(spec.machine_id)
                 if machine is not None and await asyncio.to_thread(run.memory.read_record) is not None:
                     # It was about to save or to take in its memory when a server crashed.
@@ -188,7 +188,7 @@ class QemuHypervisor:
             RuntimeError: The machine runs. Nothing was removed.
         """
         run = self._fleet.run(machine_id)
-        async with self._fleet.lifecycles[machine_id]:
+        async with self._fleet.lifecycle(machine_id):
             if await asyncio.to_thread(run.is_locked):
                 raise RuntimeError(f"{machine_id} runs; kill it before forgetting it")
             await asyncio.to_thread(run.remove)
@@ -357,7 +357,7 @@ class QemuHypervisor:
         await self._fleet.close()
 
     async def _end(self, machine_id: str, *, keep_local_disks: bool = False, keep_memory: bool = False) -> None:
-        async with self._fleet.lifecycles[machine_id]:
+        async with self._fleet.lifecycle(machine_id):
             await self._end_locked(machine_id, keep_local_disks=keep_local_disks, keep_memory=keep_memory)
 
     async def _end_locked(self, machine_id: str, *, keep_local_disks: bool = False, keep_memory: bool = False) -> None:

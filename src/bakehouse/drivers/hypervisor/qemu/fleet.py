@@ -1,11 +1,11 @@
 """The machines of one home, found by their run directories and followed while they live."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from bakehouse.drivers.hypervisor.qemu.machine import Held, Machine
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
@@ -26,14 +26,17 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.machines: dict[str, Machine] = {}
-        self.lifecycles: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """Held by machine id while one is started, ended or removed."""
+        self._lifecycles: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
         self._news: asyncio.Queue[tuple[str, MachineState]] = asyncio.Queue()
 
     def run(self, machine_id: str) -> RunDirectory:
         """Return a machine's run directory, whether or not it is there."""
         return RunDirectory(self._folder / machine_id)
+
+    def lifecycle(self, machine_id: str) -> asyncio.Lock:
+        """Return what is held while a machine is started, ended or removed."""
+        return self._lifecycles.setdefault(machine_id, asyncio.Lock())
 
     async def find(self, machine_id: str, *, deadline_s: float = _ADOPT_DEADLINE_S) -> Machine | None:
         """Return the live machine of this id, adopting it if need be. Its lifecycle lock is held.
@@ -67,7 +70,7 @@ class Fleet:
         machine = self.machines.get(machine_id)
         if machine is not None and machine.state is not MachineState.GONE:
             return machine
-        async with self.lifecycles[machine_id]:
+        async with self.lifecycle(machine_id):
             return await self.find(machine_id, deadline_s=deadline_s)
 
     async def needed(self, machine_id: str) -> Machine:
@@ -82,7 +85,7 @@ class Fleet:
         return machine
 
     async def observe(self) -> tuple[MachineStatus, ...]:
-        """Look at every machine. One whose monitor is silent counts as running."""
+        """Look at every machine. One whose monitor is silent counts as running, and one that takes long to start."""
         ids = await asyncio.to_thread(self._machine_ids)
         return tuple(await asyncio.gather(*(self._observe_one(machine_id) for machine_id in ids)))
 
@@ -119,8 +122,10 @@ class Fleet:
         run = self.run(machine_id)
         await asyncio.to_thread(run.trim_console_log)
         try:
+            async with asyncio.timeout(_LOOK_PATIENCE_S), self.lifecycle(machine_id):
+                pass
             machine = await self.live(machine_id, deadline_s=_LOOK_PATIENCE_S)
-        except MonitorLost:
+        except (MonitorLost, TimeoutError):
             return _status(machine_id, MachineState.RUNNING, await self._recorded(machine_id), answers=False)
         if machine is None:
             return MachineStatus(machine_id=machine_id, state=MachineState.GONE)

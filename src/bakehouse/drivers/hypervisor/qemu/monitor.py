@@ -31,6 +31,7 @@ class Monitor:
         self._client: QMPClient | None = None
         self._events: asyncio.Task[None] | None = None
         self._disconnecting: asyncio.Task[None] | None = None
+        self._closed = False
         self._connecting = asyncio.Lock()
         self._lending = asyncio.Lock()
 
@@ -38,11 +39,13 @@ class Monitor:
         """Connect, if there is no connection, and return once the monitor has answered.
 
         Raises:
-            MonitorLost: Nobody answered in time.
+            MonitorLost: Nobody answered in time, or it was closed.
         """
         async with self._connecting:
             if self._client is not None and self._client.runstate is Runstate.RUNNING:
                 return
+            if self._closed:
+                raise MonitorLost(f"the monitor of {self._run.machine_id} was closed")
             await self._drop()
             client = QMPClient(self._run.machine_id)
             client.events.names.update(EVENTS)
@@ -100,7 +103,8 @@ class Monitor:
             await self.execute("getfd", {"fdname": name})
 
     async def close(self) -> None:
-        """Disconnect. The machine runs on."""
+        """Disconnect, for good: a command that comes later finds nobody. The machine runs on."""
+        self._closed = True
         async with self._connecting:
             await self._drop()
 
