@@ -272,7 +272,7 @@ ends with status 1. `{path} --install-completion` adds completion to your shell;
 def _command(path: str, command: Any) -> Iterator[str]:
     arguments = [it for it in command.params if it.param_type_name == "argument"]
     options = [it for it in command.params if it.param_type_name == "option" and "--help" not in it.opts]
-    words = [path, *(it.name.upper() for it in arguments), "[OPTIONS]" if options else ""]
+    words = [path, *map(_placeholder, arguments), "[OPTIONS]" if options else ""]
     yield f"## {path}\n\n    {' '.join(words).strip()}\n\n{(command.help or '').strip()}\n"
     described = [it for it in arguments if it.help]
     if described or options:
@@ -280,6 +280,12 @@ def _command(path: str, command: Any) -> Iterator[str]:
         yield from (f"| `{it.name.upper()}` | {it.help} | |" for it in described)
         yield from (_option(it) for it in options)
         yield ""
+
+
+def _placeholder(argument: Any) -> str:
+    """Return how usage shows an argument: one that may be left out in brackets, one that may be repeated with dots."""
+    name = argument.name.upper() + ("" if argument.nargs == 1 else "...")
+    return name if argument.required else f"[{name}]"
 
 
 def _option(option: Any) -> str:

@@ -47,7 +47,7 @@ def launch(
     instances = client.run_instances(**request)["Instances"]
     for instance in instances:
         print_text(instance["InstanceId"])
-    note(f"connect: bakehouse ssh {instances[0]['InstanceId']}")
+    note(f"connect: bakehouse ssh --wait {instances[0]['InstanceId']}")
 
 
 def _image_id(client: Any, image: str) -> str:  # noqa: ANN401 - a botocore client
