@@ -1,8 +1,13 @@
 """Who asks, and where: the account and region that a verified signature names."""
 
+import hashlib
 from dataclasses import dataclass, field
+from typing import Final
 
 from bakehouse.domain.temporary_credentials import Session
+
+#: Source: EC2 API Reference, Ensuring idempotency in Amazon EC2 API requests: up to 64 ASCII characters.
+_TOKEN_LENGTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,5 +43,10 @@ class ClientTokenRecord:
 
 
 def client_token_id(caller: Caller, operation: str, token: str) -> str:
-    """Return the record id of a token: tokens are unique per account, region and operation."""
+    """Return the record id of a token: tokens are unique per account, region and operation.
+
+    One that is longer than EC2 knows them stands by its digest: a key of PostgreSQL holds 2,700 bytes.
+    """
+    if len(token) > _TOKEN_LENGTH:
+        token = f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
     return f"{caller.account_id}/{caller.region}/{operation}/{token}"

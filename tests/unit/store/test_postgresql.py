@@ -1,6 +1,7 @@
 """What is PostgreSQL's own: it restarts, it is shared with strangers, it can be out of reach from the start."""
 
 import asyncio
+import random
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from tests.postgresql import Postgresql
 from tests.unit.store.disk import account
 from tests.unit.store.postgresql_disk import PostgresqlDisk
 
+from bakehouse.domain.caller import Caller, Idempotency
 from bakehouse.store import database as database_module
 from bakehouse.store import postgresql as postgresql_module
 from bakehouse.store.database import Database, open_engine
@@ -169,6 +171,19 @@ def test_it_is_looked_at_while_a_server_uses_it(disk: PostgresqlDisk) -> None:
 
     with pytest.raises(DatabaseUnusable, match=r"PostgreSQL \d+.* runs with `fsync` off"):
         describe_database(disk.url)
+
+
+async def test_a_client_token_of_any_length_has_room(disk: PostgresqlDisk) -> None:
+    store = disk.store()
+    token = random.Random(1).randbytes(5_000).hex()
+    caller = Caller(
+        account_id="1", region="r", idempotency=Idempotency(operation="CreateVolume", token=token, digest="d")
+    )
+
+    async with store.transaction() as tx:
+        tx.remember(caller, "vol-1", now=0.0)
+
+    assert [record.resource_id for record in disk.on_disk()["client_tokens"]] == ["vol-1"]
 
 
 async def test_a_record_that_was_removed_and_made_again_is_the_last(disk: PostgresqlDisk) -> None:
