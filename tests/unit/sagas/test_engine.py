@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.unit.store.disk import Disk, until
+from tests.unit.store.disk import Disk, SqliteDisk, until
 
 from bakehouse.domain.saga import Direction
 from bakehouse.sagas.context import SagaContext
@@ -91,7 +91,7 @@ class Server:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    disk = Disk(tmp_path / "state.db")
+    disk = SqliteDisk(tmp_path / "state.db")
     yield Host(disk)
     disk.close()
 
