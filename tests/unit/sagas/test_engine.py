@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.unit.store.disk import Disk, SqliteDisk, until
+from tests.unit.store.disk import SqliteDisk, until
 
 from bakehouse.domain.saga import Direction
 from bakehouse.sagas.context import SagaContext
@@ -40,7 +40,7 @@ class Failure(Exception):
 class Host:
     """What is there whatever becomes of servers, and how it behaves."""
 
-    disk: Disk
+    disk: SqliteDisk
     lights: dict[str, set[str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
