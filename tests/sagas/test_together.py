@@ -209,3 +209,22 @@ async def test_an_address_that_an_interface_loses_by_a_later_change_may_be_anoth
     await asyncio.gather(associating, moving)
 
     await world.assert_sound()
+
+
+async def test_an_alias_that_two_keys_are_made_with_at_once_is_the_later_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, gate = world.keys.create, asyncio.Event()
+
+    async def make_in_time(key_id: str) -> None:
+        await gate.wait()
+        await make(key_id)
+
+    monkeypatch.setattr(world.keys, "create", make_in_time)
+    making = [asyncio.ensure_future(world.app.keys.create(world.caller, alias="mine")) for _ in range(2)]
+    await asyncio.sleep(0)
+    gate.set()
+    first, second = await asyncio.gather(*making)
+
+    assert world.store.kms_keys[first.id].aliases == ()
+    assert world.store.kms_keys[second.id].aliases == ("alias/mine",)

@@ -92,6 +92,9 @@ async def _made(context: AppContext, caller: Caller, key_id: str, description: s
         aliases=aliases,
     )
     async with context.store.transaction() as tx:
+        for key in context.store.kms_keys.by("scope")[caller.account_id, caller.region].values():
+            if key.id != key_id and not set(aliases).isdisjoint(key.aliases):
+                tx.put(replace(key, aliases=tuple(it for it in key.aliases if it not in aliases)))
         tx.put(context.store.kms_keys.get(key_id) or made)
     return made
 
@@ -130,17 +133,10 @@ class Keys:
         """Make a key, with an alias if one is given; a former key's alias of that name becomes this one's."""
         if alias is not None:
             alias = "alias/" + alias.removeprefix("alias/")
-            await self._take_alias(caller, alias)
+            if alias.startswith("alias/aws/"):
+                raise key_unusable()
         return await _made(self._context, caller, new_key_id(), description, () if alias is None else (alias,))
 
     def all(self, caller: Caller) -> list[KmsKey]:
         """Return the caller's keys in the region."""
         return list(self._context.store.kms_keys.by("scope")[caller.account_id, caller.region].values())
-
-    async def _take_alias(self, caller: Caller, alias: str) -> None:
-        if alias.startswith("alias/aws/"):
-            raise key_unusable()
-        async with self._context.store.transaction() as tx:
-            for key in self.all(caller):
-                if alias in key.aliases:
-                    tx.put(replace(key, aliases=tuple(it for it in key.aliases if it != alias)))

@@ -47,8 +47,8 @@ class VolumeCopies:
         no copy.
         """
         store, sagas = self._context.store, self._context.sagas
-        (source,) = owned(store.volumes, caller, "volume", [request.source_volume_id])
         await prepare_default_key(self._context, caller)
+        (source,) = owned(store.volumes, caller, "volume", [request.source_volume_id])
         copy = self._planned(caller, source, request)
         params = CopyVolume(source_id=source.id, volume_id=copy.id, snapshot_id=new_id("snapshot"))
         subject_id = source.attachment.instance_id if source.attachment else source.id
