@@ -1,7 +1,7 @@
 """botocore's published cases of the JSON protocols, run backwards: it tests clients with them, we are the server."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from botocore.model import OperationModel
 from botocore.model import ServiceModel as BotocoreModel
 from botocore.parsers import create_parser
 from botocore.utils import parse_timestamp
+from tests.protocol.published_values import as_python
 
 from bakehouse.protocol.model import ServiceModel
 from bakehouse.protocol.signed_request import SignedRequest
@@ -76,27 +77,6 @@ def received(answer: Answer) -> dict[str, Any]:
         "headers": HeadersDict({name.decode(): value.decode() for name, value in answer.headers}),
         "body": answer.body,
     }
-
-
-def as_python(value: Any, shape: Any) -> Any:  # noqa: PLR0911 - a case for each type
-    """The value of a case, which is JSON, in the types that boto3's users see."""
-    if value is None:
-        return None
-    match shape.type_name:
-        case "structure":
-            return {name: as_python(member, shape.members[name]) for name, member in value.items()}
-        case "list":
-            return [as_python(element, shape.member) for element in value]
-        case "map":
-            return {name: as_python(entry, shape.value) for name, entry in value.items()}
-        case "timestamp":
-            return datetime.fromtimestamp(value, UTC)
-        case "blob":
-            return value.encode()
-        case "float" | "double":
-            return float(value)
-        case _:
-            return value
 
 
 def comparable(value: Any) -> Any:

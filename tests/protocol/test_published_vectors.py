@@ -1,7 +1,7 @@
 """botocore's published EC2 protocol cases, run backwards: it tests clients with them, we are the server."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,6 +11,7 @@ from botocore.model import OperationModel
 from botocore.model import ServiceModel as BotocoreModel
 from botocore.parsers import EC2QueryParser
 from botocore.utils import parse_timestamp
+from tests.protocol.published_values import as_python
 
 from bakehouse.protocol.errors import error_document
 from bakehouse.protocol.form import decode_form
@@ -44,23 +45,6 @@ def described(suite: Any, case: Any) -> tuple[Operation, OperationModel]:
     operation = ServiceModel.from_description(description).operation(case["given"]["name"])
     assert operation is not None
     return operation, OperationModel(case["given"], BotocoreModel(description))
-
-
-def as_python(value: Any, shape: Any) -> Any:
-    """The value of a case, which is JSON, in the types that boto3's users see."""
-    match shape.type_name:
-        case "structure":
-            return {name: as_python(member, shape.members[name]) for name, member in value.items()}
-        case "list":
-            return [as_python(element, shape.member) for element in value]
-        case "timestamp":
-            return datetime.fromtimestamp(value, UTC)
-        case "blob":
-            return value.encode()
-        case "float" | "double":
-            return float(value)
-        case _:
-            return value
 
 
 def comparable(value: Any) -> Any:

@@ -35,6 +35,15 @@ def ec2(host: Host) -> "EC2Client":
 
 
 @pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Make a directory that every user may enter; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory
+
+
+@pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Take a sentence with a measured figure, to be shown when all tests have run."""
     return request.config.stash.setdefault(_MEASURED, []).append

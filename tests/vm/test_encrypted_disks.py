@@ -3,8 +3,7 @@
 import os
 import pwd
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,6 @@ pytestmark = [
     pytest.mark.one_user,
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
 ]
-
-
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """Make a directory that every user may enter; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        yield directory
 
 
 @pytest.fixture

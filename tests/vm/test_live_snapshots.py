@@ -3,8 +3,7 @@
 import os
 import pwd
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -111,15 +110,6 @@ async def test_snapshot_after_snapshot_the_machine_writes_on(host: Host) -> None
     await host.written_anew()
 
     assert await host.path(DATA) == host.directory / "home" / "volumes" / "layers" / f"{DATA}.5.qcow2"
-
-
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """Make a directory that every user may enter; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        yield directory
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

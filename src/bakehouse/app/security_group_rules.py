@@ -26,16 +26,9 @@ class SecurityGroupRules:
             if rule_id not in rules:
                 raise not_found("security-group-rule", [rule_id])
             check_rule_description(permission.description)
-            rules[rule_id] = replace(
-                rules[rule_id],
-                protocol=permission.protocol,
-                from_port=permission.from_port,
-                to_port=permission.to_port,
-                cidr_ipv4=permission.cidr_ipv4,
-                cidr_ipv6=permission.cidr_ipv6,
-                referenced_group_id=permission.referenced_group_id,
-                prefix_list_id=permission.prefix_list_id,
-                description=permission.description,
+            before = rules[rule_id]
+            rules[rule_id] = SecurityGroupRule.of(
+                permission, rule_id=rule_id, is_egress=before.is_egress, tags=before.tags
             )
         _check_different(rules)
         await self._groups.put_rules(group, tuple(rules.values()))

@@ -124,19 +124,7 @@ class SecurityGroups:
             present.add(permission)
             self._check_reference(group, permission)
             added.append(
-                SecurityGroupRule(
-                    id=new_id("security-group-rule"),
-                    is_egress=egress,
-                    protocol=permission.protocol,
-                    from_port=permission.from_port,
-                    to_port=permission.to_port,
-                    cidr_ipv4=permission.cidr_ipv4,
-                    cidr_ipv6=permission.cidr_ipv6,
-                    referenced_group_id=permission.referenced_group_id,
-                    prefix_list_id=permission.prefix_list_id,
-                    description=permission.description,
-                    tags=dict(tags),
-                )
+                SecurityGroupRule.of(permission, rule_id=new_id("security-group-rule"), is_egress=egress, tags=tags)
             )
         if sum(map(self._weight, present)) > _RULES_MAX:
             raise Ec2Error("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per group is reached.")

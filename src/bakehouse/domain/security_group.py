@@ -1,8 +1,9 @@
 """Security groups and their rules."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
 
@@ -94,6 +95,23 @@ class SecurityGroupRule:
     prefix_list_id: str | None = None
     description: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, permission: Permission, *, rule_id: str, is_egress: bool, tags: Mapping[str, str]) -> Self:
+        """Return the rule that permits this, and is described so."""
+        return cls(
+            id=rule_id,
+            is_egress=is_egress,
+            protocol=permission.protocol,
+            from_port=permission.from_port,
+            to_port=permission.to_port,
+            cidr_ipv4=permission.cidr_ipv4,
+            cidr_ipv6=permission.cidr_ipv6,
+            referenced_group_id=permission.referenced_group_id,
+            prefix_list_id=permission.prefix_list_id,
+            description=permission.description,
+            tags=dict(tags),
+        )
 
     @property
     def permission(self) -> Permission:
