@@ -1,7 +1,7 @@
 """Reading and writing disks from outside of a guest, with QEMU's own tools, and a machine that is only its disks."""
 
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,10 @@ def qemu_io(path: Path | str, command: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
 
 
+#: Returns all bytes of a disk; the folder is for what it needs meanwhile.
+Read = Callable[[VolumeConnection, Path], bytes]
+
+
 def content(connection: VolumeConnection, scratch: Path) -> bytes:
     """Return all bytes of a disk, as a guest would read them."""
     plain = scratch / "content.raw"
@@ -39,11 +43,13 @@ async def volume_content(store: VolumeStore, volume_id: str, scratch: Path) -> b
     return content(await store.connect(volume_id), scratch)
 
 
-async def snapshot_content(store: VolumeStore, snapshot_id: str, size_bytes: int, scratch: Path) -> bytes:
+async def snapshot_content(
+    store: VolumeStore, snapshot_id: str, size_bytes: int, scratch: Path, read: Read = content
+) -> bytes:
     """Read a snapshot as everybody does: by a volume made from it, gone again afterwards."""
     probe_id = "vol-" + snapshot_id.partition("-")[2] + "probe"
     await store.create(probe_id, size_bytes=size_bytes, snapshot_id=snapshot_id)
-    data = await volume_content(store, probe_id, scratch)
+    data = read(await store.connect(probe_id), scratch)
     await store.delete(probe_id)
     return data
 

@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.contract import disks
+
 from bakehouse.drivers.volumes.qcow2 import opening
 from bakehouse.ports.volumes import FileBelow, VolumeConnection, VolumeStore
 
@@ -60,11 +62,7 @@ async def volume_content(store: VolumeStore, volume_id: str, scratch: Path) -> b
 
 
 async def snapshot_content(store: VolumeStore, snapshot_id: str, size_bytes: int, scratch: Path) -> bytes:
-    probe_id = "vol-" + snapshot_id.partition("-")[2] + "probe"
-    await store.create(probe_id, size_bytes=size_bytes, snapshot_id=snapshot_id)
-    data = await volume_content(store, probe_id, scratch)
-    await store.delete(probe_id)
-    return data
+    return await disks.snapshot_content(store, snapshot_id, size_bytes, scratch, content)
 
 
 def holds_secret(folder: Path) -> list[Path]:

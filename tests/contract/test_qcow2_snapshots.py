@@ -168,15 +168,20 @@ async def test_a_switch_that_is_refused_leaves_everything_as_it_was(
     assert (files(root), await store.connect("vol-1"), await store.inventory()) == before
 
 
+async def lose_an_answer(store: Qcow2VolumeStore, machine: DiskMachine) -> None:
+    """Begin a snapshot for which the machine switches, and lose what it says of that."""
+    machine.lose_after_switch = ConnectionError("the monitor is lost")
+    with pytest.raises(ConnectionError):
+        await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
+    machine.lose_after_switch = None
+
+
 async def test_a_switch_whose_answer_was_lost_is_completed_by_the_same_call(
     store: Qcow2VolumeStore, machine: DiskMachine, tmp_path: Path
 ) -> None:
     await live_volumes(store, machine, "vol-1")
     machine.write("vol-1", 5)
-    machine.lose_after_switch = ConnectionError("the monitor is lost")
-    with pytest.raises(ConnectionError):
-        await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
-    machine.lose_after_switch = None
+    await lose_an_answer(store, machine)
     machine.write("vol-1", 6)
 
     await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
@@ -188,9 +193,7 @@ async def test_a_switch_before_the_machine_died_loses_nothing(
     store: Qcow2VolumeStore, machine: DiskMachine, tmp_path: Path
 ) -> None:
     await live_volumes(store, machine, "vol-1")
-    machine.lose_after_switch = ConnectionError("the monitor is lost")
-    with pytest.raises(ConnectionError):
-        await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
+    await lose_an_answer(store, machine)
     machine.write("vol-1", 6)
     machine.end()
 
@@ -201,10 +204,7 @@ async def test_another_snapshot_after_a_lost_answer_holds_what_was_written_since
     store: Qcow2VolumeStore, machine: DiskMachine, tmp_path: Path
 ) -> None:
     await live_volumes(store, machine, "vol-1")
-    machine.lose_after_switch = ConnectionError("the monitor is lost")
-    with pytest.raises(ConnectionError):
-        await store.snapshot({"vol-1": "snap-1"}, machine_id="i-1")
-    machine.lose_after_switch = None
+    await lose_an_answer(store, machine)
     machine.write("vol-1", 6)
 
     await store.snapshot({"vol-1": "snap-2"}, machine_id="i-1")

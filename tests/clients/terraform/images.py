@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from tests.clients.terraform.block_devices import EBS_MEMBERS
 from tests.clients.terraform.provider import Ec2, Resource, Values, completed, given, only, tags_of
 from tests.clients.terraform.refusals import any_refusal_tolerated, tolerated
 from tests.clients.terraform.waiters import wait_for, wait_until, wait_until_gone
@@ -16,15 +17,7 @@ def in_days(days: int) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:00.000Z")
 
 
-_EBS_MEMBERS: Final = {
-    "delete_on_termination": "DeleteOnTermination",
-    "encrypted": "Encrypted",
-    "iops": "Iops",
-    "snapshot_id": "SnapshotId",
-    "throughput": "Throughput",
-    "volume_size": "VolumeSize",
-    "volume_type": "VolumeType",
-}
+_EBS_MEMBERS: Final = {"delete_on_termination": "DeleteOnTermination", **EBS_MEMBERS}
 
 
 class _Image(Resource):

@@ -4,20 +4,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tests.clients.terraform.block_devices import EBS_MEMBERS
 from tests.clients.terraform.instance_reading import METADATA, NAMES, InstanceReading
 from tests.clients.terraform.provider import Values, filters, given, only, pairs
 from tests.clients.terraform.refusals import tolerated
 from tests.clients.terraform.volume_modifications import wait_until_modified
 from tests.clients.terraform.waiters import wait_for, wait_until
 
-_DISK: Final = {
-    "encrypted": "Encrypted",
-    "iops": "Iops",
-    "snapshot_id": "SnapshotId",
-    "throughput": "Throughput",
-    "volume_size": "VolumeSize",
-    "volume_type": "VolumeType",
-}
 #: What of a root volume is modified; `Size` is how ModifyVolume calls it.
 _ROOT_CHANGES: Final = {"iops": "Iops", "throughput": "Throughput", "volume_size": "Size", "volume_type": "VolumeType"}
 
@@ -150,7 +143,7 @@ class AwsInstance(InstanceReading):
         """Return disks; the root's name is that of the image, which its block does not say."""
         wanted = self.wanted
         disks = [
-            {"DeviceName": it["device_name"], "Ebs": {"DeleteOnTermination": True, **given(_DISK, it)}}
+            {"DeviceName": it["device_name"], "Ebs": {"DeleteOnTermination": True, **given(EBS_MEMBERS, it)}}
             for it in wanted.get("ebs_block_device", ())
         ]
         root = wanted.get("root_block_device")
@@ -159,7 +152,7 @@ class AwsInstance(InstanceReading):
             names = [it["DeviceName"] for it in image["BlockDeviceMappings"]]
             name = image["RootDeviceName"] if image["RootDeviceName"] in names else names[0]
             ends = root.get("delete_on_termination", True)
-            disks.append({"DeviceName": name, "Ebs": {"DeleteOnTermination": ends, **given(_DISK, root)}})
+            disks.append({"DeviceName": name, "Ebs": {"DeleteOnTermination": ends, **given(EBS_MEMBERS, root)}})
         return disks
 
     def _specified_launch_template(self) -> Values:
