@@ -11,8 +11,11 @@ from tests.world import World, until
 from bakehouse.app.elastic_addresses import AssociationRequest
 from bakehouse.app.instance_changes import InstanceChange
 from bakehouse.app.interface_addresses import AddressRequest
+from bakehouse.app.volume_copies import VolumeCopyRequest
+from bakehouse.app.volumes import VolumeRequest
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.ports.hypervisor import MachineStatus
+from bakehouse.reconcile.orphans import find_orphans
 from bakehouse.sagas.reboot_instance import REBOOT_INSTANCE, RebootInstance
 
 
@@ -228,3 +231,18 @@ async def test_an_alias_that_two_keys_are_made_with_at_once_is_the_later_ones(
 
     assert world.store.kms_keys[first.id].aliases == ()
     assert world.store.kms_keys[second.id].aliases == ("alias/mine",)
+
+
+async def test_what_a_saga_goes_on_with_when_a_server_starts_is_no_orphan(world: World) -> None:
+    volume = await world.app.volumes.create(world.caller, VolumeRequest(availability_zone="us-east-1a", size_gib=1))
+    held = world.fragile_volumes.hold_one("create")
+    copying = asyncio.ensure_future(
+        world.app.volume_copies.copy(world.caller, VolumeCopyRequest(source_volume_id=volume.id))
+    )
+    await until(lambda: held.is_reached)
+
+    orphans = await find_orphans(world.saga_context, world.sagas)
+
+    held.gate.set()
+    await copying
+    assert list(orphans) == []

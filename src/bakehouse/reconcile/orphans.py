@@ -14,6 +14,7 @@ from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
+from bakehouse.sagas.unrecorded import unrecorded
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -54,12 +55,14 @@ async def find_orphans(context: SagaContext, sagas: SagaEngine) -> Orphans:
     # From here on nothing is awaited: the records are of one moment, and not older than what was seen.
     wanted = {instance.id for instance in store.instances if instance.state in _ALIVE or sagas.is_changing(instance.id)}
     plugged = {interface.id for interface in store.network_interfaces if interface.instance_id in wanted}
+    # A copy of a volume has its snapshot without a record, and may go on for minutes.
+    unwanted = unrecorded(store, inventory)
     gone = {status.machine_id for status in machines if status.state is MachineState.GONE}
     return Orphans(
         machines=frozenset({status.machine_id for status in machines} - gone - wanted),
         machine_remains=frozenset(machine_id for machine_id in gone if machine_id not in store.instances),
-        volumes=frozenset(_unrecorded(inventory.volume_ids, store.volumes, store.recycle_bin)),
-        snapshots=frozenset(_unrecorded(inventory.snapshot_ids, store.snapshots, store.recycle_bin)),
+        volumes=unwanted.volume_ids,
+        snapshots=unwanted.snapshot_ids,
         archives=frozenset(_unrecorded(archived, store.snapshots, store.recycle_bin)),
         interfaces=frozenset(fabric.interface_ids - plugged),
         segments=frozenset(vpc_id for vpc_id in fabric.vpc_ids if vpc_id not in store.vpcs),

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 from bakehouse.drivers.hypervisor.picture import jpeg_of
 from bakehouse.drivers.hypervisor.qemu.machine import Machine
@@ -25,7 +26,8 @@ class QemuConsoles:
     def __init__(self, live: Callable[[str], Awaitable[Machine | None]]) -> None:
         """Find machines by this function; None stands for one without a process."""
         self._live = live
-        self._lines: dict[str, SerialLine] = {}
+        self._lines: WeakValueDictionary[str, SerialLine] = WeakValueDictionary()
+        """Those that somebody watches."""
 
     async def open_serial(self, machine_id: str, *, position: int | None = None) -> SerialViewer:
         """Connect to a serial console; see the port."""
