@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.system.test_cli import bakehouse, client
+from tests.commands import bakehouse
+from tests.system.test_cli import client
 from tests.terminal import ESCAPE, terminal
 
 
