@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ settings.register_profile("thorough", deadline=None, derandomize=_SAME_EACH_TIME
 settings.register_profile("exhaustive", deadline=None, derandomize=_SAME_EACH_TIME, max_examples=4000)
 settings.load_profile("bakehouse")
 
+_ALLOCATIONS_PER_COLLECTION = 50_000
+
 
 def _leave_commits_to_the_host() -> None:
     """Let databases of this process not wait for the disk: that takes most of a commit, and no test cuts the power."""
@@ -38,6 +41,24 @@ def _leave_commits_to_the_host() -> None:
 
 
 _leave_commits_to_the_host()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what lives as long as the run: modules, and ten thousand tests.
+
+    Going through all of it again and again takes an eighth of the time of the tests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 10, 10)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured, also by tests that ran in another process."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, sentence in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(f"measured: {sentence}")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ from tests.vm.host import Host, keep_evidence, running, running_host
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
-
-_MEASURED = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +43,9 @@ def open_directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Take a sentence with a measured figure, to be shown when all tests have run."""
-    return request.config.stash.setdefault(_MEASURED, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show what was measured."""
-    for sentence in config.stash.get(_MEASURED, []):
-        terminalreporter.write_line(f"measured: {sentence}")
+    return partial(record_property, "measured")
 
 
 @pytest.hookimpl(wrapper=True)
