@@ -23,10 +23,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def instance_id(home: Path) -> str:
+def image_id(home: Path) -> str:
     disk = home / "disk.raw"
     disk.write_bytes(bytes(1 << 20))
-    image_id = bakehouse(home, "image", "import", str(disk), "--name", "blank").stdout.strip()
+    return bakehouse(home, "image", "import", str(disk), "--name", "blank").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def instance_id(home: Path, image_id: str) -> str:
+    return bakehouse(home, "launch", image_id).stdout.strip()
+
+
+@pytest.fixture
+def ending_id(home: Path, image_id: str) -> str:
+    """An instance of the test's own, to be stopped."""
     return bakehouse(home, "launch", image_id).stdout.strip()
 
 
@@ -150,18 +160,18 @@ def test_what_is_no_key_cannot_be_the_escape_key(home: Path, instance_id: str) -
     assert "no key `abc`" in bakehouse(home, "console", "-i", instance_id, "--escape", "abc").stderr
 
 
-def test_a_session_ends_with_its_machine(home: Path, instance_id: str) -> None:
-    with terminal(home, "-i", instance_id) as shown:
+def test_a_session_ends_with_its_machine(home: Path, ending_id: str) -> None:
+    with terminal(home, "-i", ending_id) as shown:
         shown.wait_for(b"login: ")
-        client(home).stop_instances(InstanceIds=[instance_id], Force=True)
+        client(home).stop_instances(InstanceIds=[ending_id], Force=True)
 
         shown.wait_for(b"does not run any more")
         assert shown.end() == 0
 
 
-def test_there_is_no_session_with_a_stopped_instance(home: Path, instance_id: str) -> None:
-    client(home).stop_instances(InstanceIds=[instance_id], Force=True)
+def test_there_is_no_session_with_a_stopped_instance(home: Path, ending_id: str) -> None:
+    client(home).stop_instances(InstanceIds=[ending_id], Force=True)
 
-    failed = bakehouse(home, "console", "-i", instance_id)
+    failed = bakehouse(home, "console", "-i", ending_id)
 
     assert (failed.returncode, "not in the 'running' state" in failed.stderr) == (1, True)
