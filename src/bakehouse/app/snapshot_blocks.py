@@ -76,13 +76,22 @@ class ListedBlocks:
     in_first: Sequence[int] = ()
 
 
+@dataclass(slots=True)
+class _Writing:
+    """A block that is being written: what it is to be, and by how many requests."""
+
+    digest: bytes
+    writers: int = 0
+
+
 class SnapshotBlocks:
     """Use cases on snapshots by blocks."""
 
     def __init__(self, context: AppContext) -> None:
         """Work on these records."""
         self._context = context
-        self._writing: dict[tuple[str, int], bytes] = {}
+        self._writing: dict[tuple[str, int], _Writing] = {}
+        self._completing: set[str] = set()
 
     def now(self) -> datetime:
         """Return the present time, by which tokens expire."""
@@ -194,11 +203,15 @@ class SnapshotBlocks:
         The same block may come again, with the same data also at the same time.
         """
         snapshot = self._written(caller, block.snapshot_id)
+        if snapshot.id in self._completing:
+            raise snapshot_not_written(snapshot.id)
         if not 0 <= block.index < snapshot.volume_size_gib * BLOCKS_PER_GIB:
             raise block_outside(block.index, snapshot.volume_size_gib)
         key = (snapshot.id, block.index)
-        if self._writing.setdefault(key, block.digest) != block.digest:
+        writing = self._writing.setdefault(key, _Writing(block.digest))
+        if writing.digest != block.digest:
             raise block_conflict(block.index)
+        writing.writers += 1
         try:
             await self._context.volumes.blocks.write(snapshot.id, block.index, block.data, digest=block.digest)
         except NoSuchUpload as err:
@@ -210,7 +223,9 @@ class SnapshotBlocks:
         except StorageFull as err:
             raise host_full() from err
         finally:
-            self._writing.pop(key, None)
+            writing.writers -= 1
+            if not writing.writers:
+                del self._writing[key]
         self._show_progress(snapshot.id, block.progress)
 
     async def complete(
@@ -218,24 +233,19 @@ class SnapshotBlocks:
     ) -> Snapshot:
         """Complete a snapshot and return it, `completed`; once more with the same count, the same.
 
-        Refuses another count than that of the blocks that were written, and another aggregated digest.
+        Refuses another count than that of the blocks that were written, and another aggregated digest. Once they are
+        counted none is written any more, unless it fails.
         """
         snapshot = self._own(caller, snapshot_id)
         upload = snapshot.upload
         if upload is not None and snapshot.state is SnapshotState.COMPLETED and upload.changed_blocks == changed_blocks:
             return snapshot
         self._written(caller, snapshot_id)
+        if any(written_id == snapshot_id for written_id, _ in self._writing):
+            raise parameter_invalid("Blocks are still being written.")
+        self._completing.add(snapshot_id)
         try:
-            written = await self._context.volumes.blocks.written(snapshot_id)
-        except NoSuchUpload as err:
-            if not await self._is_sealed(snapshot_id):
-                raise snapshot_not_written(snapshot_id) from err
-        else:
-            if written.count != changed_blocks:
-                raise parameter_invalid(f"{written.count} blocks were written, not {changed_blocks}.")
-            if digest is not None and digest != written.digest:
-                raise parameter_invalid("The checksum is not that of the blocks that were written.")
-        try:
+            await self._check_written(snapshot_id, changed_blocks, digest)
             await self._seal(snapshot_id, changed_blocks)
         except NoSuchUpload as err:
             raise snapshot_not_written(snapshot_id) from err
@@ -243,6 +253,8 @@ class SnapshotBlocks:
             raise snapshot_unreadable(snapshot_id) from err
         except StorageFull as err:
             raise host_full() from err
+        finally:
+            self._completing.discard(snapshot_id)
         return self._own(caller, snapshot_id)
 
     async def expire(self) -> None:
@@ -260,6 +272,19 @@ class SnapshotBlocks:
             known = store.snapshots.get(snapshot_id)
             if known is None or known.state is not SnapshotState.PENDING:
                 await self._context.volumes.blocks.cancel(snapshot_id)
+
+    async def _check_written(self, snapshot_id: str, changed_blocks: int, digest: bytes | None) -> None:
+        """Refuse an upload that is not what the client says; of one that was sealed already nobody knows any more."""
+        try:
+            written = await self._context.volumes.blocks.written(snapshot_id)
+        except NoSuchUpload:
+            if not await self._is_sealed(snapshot_id):
+                raise
+            return
+        if written.count != changed_blocks:
+            raise parameter_invalid(f"{written.count} blocks were written, not {changed_blocks}.")
+        if digest is not None and digest != written.digest:
+            raise parameter_invalid("The checksum is not that of the blocks that were written.")
 
     def _is_waiting(self, snapshot_id: str) -> bool:
         """Tell whether a snapshot is pending and nothing is being done about it."""
