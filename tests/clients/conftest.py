@@ -20,7 +20,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServe
 
 @pytest.fixture
 def shop(simulated: RunningServer, request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
-    """A new account with an image, whose disk is 1 GiB of nothing."""
+    """A new account with an image, whose disk is 1 GiB of nothing; a test's second try has another one."""
+    simulated.begin_again(request.node.nodeid)
     disk = tmp_path / "disk.raw"
     with disk.open("wb") as file:
         file.truncate(2**30)

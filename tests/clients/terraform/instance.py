@@ -88,9 +88,11 @@ class AwsInstance(InstanceReading):
 
     def destroy(self) -> None:
         """Stop protection is written as it is, which ends no instance less."""
-        self._modify(DisableApiTermination={"Value": False})
+        with tolerated("UnsupportedOperation", containing="not supported for spot instances"):
+            self._modify(DisableApiTermination={"Value": False})
         if self.state["disable_api_stop"]:
-            self._modify(DisableApiStop={"Value": True})
+            with tolerated("UnsupportedOperation", containing="not supported for spot instances"):
+                self._modify(DisableApiStop={"Value": True})
         if self.state["instance_market_options"]:
             request_id = self.find()["SpotInstanceRequestId"]
             self.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request_id])

@@ -12,12 +12,13 @@ class NotFoundError(Exception):
 
 
 @contextmanager
-def tolerated(*codes: str) -> Iterator[None]:
-    """Let errors pass that the provider expects."""
+def tolerated(*codes: str, containing: str = "") -> Iterator[None]:
+    """Let errors pass that the provider expects, by code and, where it looks at that too, by a part of the message."""
     try:
         yield
     except ClientError as err:
-        if err.response["Error"]["Code"] not in codes:
+        error = err.response["Error"]
+        if error["Code"] not in codes or containing not in error["Message"]:
             raise
 
 
