@@ -70,7 +70,11 @@ class _Session:
                     loop.add_signal_handler(number, self._typed.put_nowait, None)
                 tasks.create_task(self._watch())
                 await typing
-        except* (Detached, MachineEnded, CommandFailed) as ends:
+        except ExceptionGroup as group:
+            # Not `except*`: what that raises comes in a group of its own until Python 3.11.4.
+            ends = group.subgroup((Detached, MachineEnded, CommandFailed))
+            if ends is None:
+                raise
             raise ends.exceptions[0] from None
 
     async def _watch(self) -> None:
