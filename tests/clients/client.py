@@ -10,7 +10,23 @@ from typing import Any, Final
 
 from tests.server import RunningServer
 
+from bakehouse.drivers.network.linux.host import lowest_port
+from bakehouse.drivers.network.linux.public_port import PORT_OFFSET
+
 _TIMEOUT_S: Final = 300
+
+#: Runs ssh until it can log in. Its own attempts end where something else than the guest takes the connection at first.
+_UNTIL_CONNECTED: Final = """
+for _ in $(seq 60); do
+    "$@"; status=$?
+    [ $status = 255 ] || exit $status
+    sleep 1
+done
+exit 255
+"""
+
+#: Where a guest's SSH is found on the host: a user without privileges has it elsewhere.
+SSH_PORT: Final = 22 if lowest_port() <= 22 else 22 + PORT_OFFSET
 
 #: What of ours a client may see. Nothing of AWS's, of Python's environments, or of a home with configuration in it.
 _KEPT: Final = ("PATH", "LANG", "TERM", "TMPDIR", "SSL_CERT_FILE")
@@ -99,10 +115,23 @@ class Client:
         """Run a program that prints JSON."""
         return json.loads(self.run(argv, environment))
 
-    def ssh(self, address: str, key_file: Path, command: str, *, user: str = "root", port: int = 22) -> str:
+    def ssh(self, address: str, key_file: Path, command: str, *, user: str = "root", port: int = SSH_PORT) -> str:
         """Log in as the client's user would, waiting while the guest boots, and return what a command prints."""
         options = ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
-        options += ["IdentitiesOnly=yes", "ConnectTimeout=5", "ConnectionAttempts=40"]
+        options += ["IdentitiesOnly=yes", "ConnectTimeout=5"]
         arguments = [word for option in options for word in ("-o", option)]
-        argv = ["ssh", *arguments, "-i", str(key_file), "-p", str(port), f"{user}@{address}", command]
+        argv = [
+            "sh",
+            "-c",
+            _UNTIL_CONNECTED,
+            "sh",
+            "ssh",
+            *arguments,
+            "-i",
+            str(key_file),
+            "-p",
+            str(port),
+            f"{user}@{address}",
+            command,
+        ]
         return self.run(argv).strip()

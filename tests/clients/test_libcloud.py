@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from tests.clients.client import Client
+from tests.clients.client import SSH_PORT, Client
 from tests.clients.programs import python_environment
 from tests.system.shop import Shop
 from tests.vm.host import GROUP_NAME, KEY_NAME, Host
@@ -38,7 +38,7 @@ def test_a_node_s_whole_life(client: Client, shop: Shop) -> None:
 def test_a_deployment_runs_its_script_in_the_guest(real_client: Client, host: Host) -> None:
     key_file = str(host.home / "test.pem")
 
-    status, name = run(real_client, "deploy", host.image(), KEY_NAME, key_file, GROUP_NAME).split()
+    status, name = run(real_client, "deploy", host.image(), KEY_NAME, key_file, GROUP_NAME, str(SSH_PORT)).split()
 
     assert status == "0"
     assert name.startswith("ip-172-31-")

@@ -116,7 +116,7 @@ def end(driver: Driver) -> None:
     assert driver.delete_key_pair(driver.get_key_pair("libcloud"))
 
 
-def deploy(driver: Driver, image_id: str, key_name: str, key_file: str, group: str) -> None:
+def deploy(driver: Driver, image_id: str, key_name: str, key_file: str, group: str, ssh_port: str) -> None:
     """Launch a node, log in by Libcloud's own SSH, run a script there and print what it said."""
     script = ScriptDeployment("#!/bin/sh\nhostname\n")
     node = driver.deploy_node(
@@ -125,6 +125,7 @@ def deploy(driver: Driver, image_id: str, key_name: str, key_file: str, group: s
         size=next(size for size in driver.list_sizes() if size.id == "t2.nano"),
         deploy=script,
         ssh_username="root",
+        ssh_port=int(ssh_port),
         ssh_key=key_file,
         ssh_timeout=120,
         ex_keyname=key_name,
