@@ -108,7 +108,8 @@ async def test_a_fleet_of_which_no_pool_starts_anything_has_an_error_for_each(wo
     await world.assert_sound()
 
 
-async def test_a_fleet_that_is_deleted_while_it_is_made_ends_with_all_its_instances(world: World) -> None:
+async def _make_and_delete(world: World) -> None:
+    """Have a fleet that was deleted while its machines were being started."""
     gate = world.fragile_hypervisor.hold("start")
     image = await world.image()
     making = asyncio.create_task(create(world, image))
@@ -120,21 +121,18 @@ async def test_a_fleet_that_is_deleted_while_it_is_made_ends_with_all_its_instan
     await world.sagas.settle()
 
     await world.assert_sound()
+
+
+async def test_a_fleet_that_is_deleted_while_it_is_made_ends_with_all_its_instances(world: World) -> None:
+    await _make_and_delete(world)
+
     assert _fleet(world).deleted
     assert _states(world) == ["terminated"] * SIZE
 
 
 async def test_a_fleet_that_is_deleted_while_its_launches_fail_launches_no_others(world: World) -> None:
-    gate = world.fragile_hypervisor.hold("start")
     world.fragile_hypervisor.fail("start", times=SIZE)
-    image = await world.image()
-    making = asyncio.create_task(create(world, image))
-    await until(lambda: len(world.store.instances) == SIZE)
 
-    await world.app.fleets.delete(world.caller, _fleet(world).id)
-    gate.set()
-    await making
-    await world.sagas.settle()
+    await _make_and_delete(world)
 
-    await world.assert_sound()
     assert len(world.store.instances) == SIZE
