@@ -56,9 +56,11 @@ class InterfaceAddresses:
                 if holder is not None
             ]
             addresses = PrivateAddresses(self._context.store)
-            assigned = (
-                addresses.take(subnet, wanted) if request.addresses else addresses.take_free(subnet, request.count or 0)
-            )
+            if request.addresses:
+                addresses.take(subnet, [it for it, holder in zip(wanted, holders, strict=True) if holder is None])
+                assigned = wanted
+            else:
+                assigned = addresses.take_free(subnet, request.count or 0)
             changed = replace(interface, secondary_ips=(*interface.secondary_ips, *assigned))
             given = stage_interface(self._context, tx, changed)
         await run_in_turn(self._context, [*taken, given])

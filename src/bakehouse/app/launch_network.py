@@ -24,10 +24,12 @@ from bakehouse.domain.network_interface import (
     address_limit,
     interface_in_use,
     interface_limit,
+    interface_waits,
     mac_of,
 )
 from bakehouse.domain.region import zones
 from bakehouse.domain.security_group import SecurityGroup, group_name_not_found
+from bakehouse.sagas.reserved_addresses import held_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +252,8 @@ class _Planner:
             )
         if interface.status != "available":
             raise interface_in_use(interface.id)
+        if held_by(store, interface):
+            raise interface_waits(interface.id)
         subnet = store.subnets[interface.subnet_id]
         _check_zone(self._request.availability_zone, subnet)
         return PlannedInterface(

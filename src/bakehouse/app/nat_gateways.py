@@ -9,7 +9,12 @@ from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.app.segments import segment_change
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.elastic_address import ElasticAddress, already_associated, gateway_not_attached
+from bakehouse.domain.elastic_address import (
+    ElasticAddress,
+    address_associated,
+    already_associated,
+    gateway_not_attached,
+)
 from bakehouse.domain.errors import invalid_combination, missing_parameter
 from bakehouse.domain.ids import new_id
 from bakehouse.domain.nat_gateway import NatGateway, NatGatewayState
@@ -50,8 +55,9 @@ class NatGateways:
     async def create(self, caller: Caller, request: NatGatewayRequest) -> NatGateway:
         """Make a NAT gateway and return it; it is available.
 
-        A public one needs an Elastic IP that leads nowhere (Resource.AlreadyAssociated), and a VPC with an internet
-        gateway (Gateway.NotAttached); a private one has none (InvalidParameterCombination).
+        A public one needs an Elastic IP that leads nowhere (Resource.AlreadyAssociated; InvalidIPAddress.InUse while
+        the machine that it led to still has it), and a VPC with an internet gateway (Gateway.NotAttached); a private one
+        has none (InvalidParameterCombination).
         """
         check_tags(request.tags)
         store = self._context.store
@@ -101,6 +107,8 @@ class NatGateways:
         (address,) = owned(store.elastic_addresses, caller, "elastic-ip", [request.allocation_id])
         if address.interface_id is not None:
             raise already_associated(address.id, address.association_id)
+        if store.sagas.by("holds")[address.public_ip]:
+            raise address_associated(address.public_ip)
         if not store.internet_gateways.by("vpc")[subnet.vpc_id]:
             raise gateway_not_attached(subnet.vpc_id)
         return address

@@ -31,6 +31,7 @@ from bakehouse.domain.network_interface import (
     interface_limit,
     interface_managed,
     interface_needed,
+    interface_waits,
     mac_of,
     primary_interface_stays,
 )
@@ -41,6 +42,7 @@ from bakehouse.sagas.apply_network_interface import APPLY_NETWORK_INTERFACE, Net
 from bakehouse.sagas.attach_network_interface import ATTACH_NETWORK_INTERFACE, AttachNetworkInterface
 from bakehouse.sagas.detach_network_interface import DETACH_NETWORK_INTERFACE, DetachNetworkInterface
 from bakehouse.sagas.machine import interfaces_of, let_go
+from bakehouse.sagas.reserved_addresses import held_by, lost
 from bakehouse.store.records import Record
 from bakehouse.store.store import Store, Transaction
 
@@ -87,12 +89,21 @@ async def run_in_turn(context: AppContext, saga_ids: Iterable[str | None]) -> No
 
 
 def stage_interface(context: AppContext, tx: Transaction, changed: NetworkInterface) -> str | None:
-    """Write an interface in a transaction, and return the saga by which the fabric follows, to be run afterwards."""
+    """Write an interface in a transaction, and return the saga by which the fabric follows, to be run afterwards.
+
+    Until that has ended, nobody else is given an address that the interface loses.
+    """
+    store = context.store
+    before = store.network_interfaces[changed.id]
     tx.put(changed)
     if changed.instance_id is None:
         return None
-    change = NetworkInterfaceChange(interface_id=changed.id, instance_id=changed.instance_id)
-    return context.sagas.enlist(tx, APPLY_NETWORK_INTERFACE, change, subject_id=changed.instance_id)
+    change = NetworkInterfaceChange(
+        interface_id=changed.id, instance_id=changed.instance_id, after=held_by(store, changed)
+    )
+    return context.sagas.enlist(
+        tx, APPLY_NETWORK_INTERFACE, change, subject_id=changed.instance_id, holds=lost(before, changed)
+    )
 
 
 def only_interface(store: Store, instance: Instance) -> NetworkInterface:
@@ -287,6 +298,8 @@ class NetworkInterfaces:
     def _check_attachable(self, interface: NetworkInterface, instance: Instance, device_index: int) -> None:
         if interface.instance_id is not None:
             raise interface_in_use(interface.id)
+        if held_by(self._context.store, interface):
+            raise interface_waits(interface.id)
         if instance.state not in (InstanceState.RUNNING, InstanceState.STOPPED):
             raise incorrect_state(f"Instance '{instance.id}' is not 'running'.")
         if interface.availability_zone != instance.availability_zone:

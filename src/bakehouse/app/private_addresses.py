@@ -7,6 +7,7 @@ from typing import Final
 from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.network import Subnet, address_in_use, address_outside_subnet, free_addresses, is_assignable
 from bakehouse.domain.network import subnet_full as no_address_left
+from bakehouse.sagas.reserved_addresses import private_key
 from bakehouse.store.store import Store
 
 #: Source: VPC User Guide, "Subnet CIDR blocks": the first four IPv6 addresses of a subnet, and its last, are reserved.
@@ -19,6 +20,7 @@ class PrivateAddresses:
     def __init__(self, store: Store) -> None:
         """Look up what is taken in these records."""
         self._taken = store.network_interfaces.by("address")
+        self._held = store.sagas.by("holds")
         self._reserved = store.subnet_cidr_reservations.by("subnet")
         self._given: set[tuple[str, str]] = set()
         self._free: dict[str, Iterator[str]] = {}
@@ -73,7 +75,7 @@ class PrivateAddresses:
 
     def _is_taken(self, subnet: Subnet, address: str) -> bool:
         key = subnet.vpc_id, address
-        return key in self._given or bool(self._taken[key])
+        return key in self._given or bool(self._taken[key]) or bool(self._held[private_key(*key)])
 
 
 def _ipv6_network(subnet: Subnet) -> ipaddress.IPv6Network:

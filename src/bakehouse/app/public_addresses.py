@@ -19,11 +19,12 @@ class PublicAddresses:
         """Yield addresses that nobody holds, each once."""
         interfaces = self._store.network_interfaces.by("public_ip")
         allocations = self._store.elastic_addresses.by("public_ip")
+        held = self._store.sagas.by("holds")
         hosts = self._pool.num_addresses - 2
         for _ in range(hosts):
             address = str(self._pool[self._next])
             self._next = self._next % hosts + 1
-            if not interfaces[address] and not allocations[address]:
+            if not interfaces[address] and not allocations[address] and not held[address]:
                 yield address
 
     def next_free(self) -> str | None:

@@ -163,6 +163,15 @@ def interface_in_use(interface_id: str) -> Ec2Error:
     return Ec2Error("InvalidNetworkInterface.InUse", f"Interface: [{interface_id}] in use.")
 
 
+def interface_waits(interface_id: str) -> Ec2Error:
+    """Refuse to attach what has not got all its addresses. Source: EC2 API Reference, Error codes, IncorrectState."""
+    return Ec2Error(
+        "IncorrectState",
+        f"Interface '{interface_id}' waits for an address that is being taken from another interface. Try again once "
+        "that one's instance has finished what it does.",
+    )
+
+
 def interface_needed(interface_id: str) -> Ec2Error:
     """Refuse to delete what is attached.
 

@@ -28,6 +28,8 @@ class SagaRecord:
     direction: Direction = Direction.FORWARD
     error: str = ""
     """Why it turned back."""
+    holds: tuple[str, ...] = ()
+    """What is free only when it has ended: see `sagas/reserved_addresses.py`."""
 
     def advanced(self) -> "SagaRecord":
         """Return the record after one more step in its direction."""

@@ -3,7 +3,7 @@
 The record changes first, in the transaction that enlists the saga; its one step writes what the record says by then, so
 that two changes in any order end at the later record. It is a saga of the instance, so that it does not plug what a
 stop has just unplugged. An interface of an instance without a machine needs nothing: a start plugs it as the record
-says.
+says. What the interface loses is reserved until then, and a saga that gives it to another interface follows this one.
 
 There is no way back from a record that a client was told of, so what undoes it is to try again: where the fabric fails,
 the saga stays in the journal. Else a group that was taken from an interface would still let its traffic through.
@@ -23,10 +23,12 @@ from bakehouse.sagas.engine import Saga, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInterfaceChange:
-    """The interface that changed, and the instance that it is attached to."""
+    """The interface that changed, the instance that it is attached to, and what must have ended before."""
 
     interface_id: str
     instance_id: str
+    after: tuple[str, ...] = ()
+    """Sagas by which other interfaces lose what this one gets."""
 
 
 async def apply_interface(ctx: SagaContext, change: NetworkInterfaceChange) -> None:
@@ -54,4 +56,5 @@ APPLY_NETWORK_INTERFACE: Final = Saga(
     name="apply_network_interface",
     params=NetworkInterfaceChange,
     steps=(Step("apply_interface", do=apply_interface, undo=apply_interface),),
+    follows=lambda change: change.after,
 )

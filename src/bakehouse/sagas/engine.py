@@ -88,13 +88,19 @@ class SagaEngine:
         """Claimed sagas that ended before their enlisters came, as a later one of the subject needed its turn."""
         self._noted: list[set[str]] = []
 
-    def enlist(self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str) -> str:
-        """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable."""
+    def enlist(
+        self, transaction: Transaction, saga: Saga[P], params: P, *, subject_id: str, holds: Iterable[str] = ()
+    ) -> str:
+        """Journal a saga's beginning in a transaction and return its id. `run` it once that is durable.
+
+        What it `holds` is found by that, in the journal, until it has ended.
+        """
         record = SagaRecord(
             id=f"{saga.name}-{secrets.token_hex(8)}",
             name=saga.name,
             subject_id=subject_id,
             params=json.dumps(asdict(params)),  # type: ignore[call-overload] # P is a dataclass
+            holds=tuple(holds),
         )
         transaction.put(record)
         self._claims[record.id] = time.monotonic()

@@ -11,6 +11,7 @@ from bakehouse.domain.public_names import public_name
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec, InterfaceSpec
 from bakehouse.sagas.context import SagaContext
+from bakehouse.sagas.reserved_addresses import without_reserved
 from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.store import Store
 
@@ -92,7 +93,9 @@ def firewall_rules(store: Store, rule: SecurityGroupRule) -> Iterator[FirewallRu
 
 
 def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
-    """Describe an interface. The first one of an instance is called as the instance is.
+    """Describe an interface, without addresses that another one must let go of before.
+
+    The first one of an instance is called as the instance is.
 
     Public names lead to the private addresses inside the VPC, as on EC2, whether answers tell of them or not.
     Source: VPC User Guide, "DNS attributes for your VPC".
@@ -101,6 +104,7 @@ def interface_spec(store: Store, interface: NetworkInterface) -> InterfaceSpec:
     is_first = instance is not None and instance.network_interface_id == interface.id
     names = instance.private_names if instance is not None and is_first else PrivateNames()
     ip_name = host_name_of(interface.private_ip)
+    interface = without_reserved(store, interface)
     return InterfaceSpec(
         interface_id=interface.id,
         vpc_id=interface.vpc_id,

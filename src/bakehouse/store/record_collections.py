@@ -165,7 +165,9 @@ class RecordCollections:
     route_tables: Records[RouteTable] = field(
         default_factory=lambda: Records(scope=_scope, vpc=lambda table: table.vpc_id)
     )
-    sagas: Records[SagaRecord] = field(default_factory=lambda: Records(subject=lambda saga: saga.subject_id))
+    sagas: Records[SagaRecord] = field(
+        default_factory=lambda: Records(subject=lambda saga: saga.subject_id, holds=lambda saga: Each(saga.holds))
+    )
     security_groups: Records[SecurityGroup] = field(
         default_factory=lambda: Records(
             scope=_scope,
