@@ -56,8 +56,8 @@ class NatGateways:
         """Make a NAT gateway and return it; it is available.
 
         A public one needs an Elastic IP that leads nowhere (Resource.AlreadyAssociated; InvalidIPAddress.InUse while
-        the machine that it led to still has it), and a VPC with an internet gateway (Gateway.NotAttached); a private one
-        has none (InvalidParameterCombination).
+        the machine that it led to still has it), and a VPC with an internet gateway (Gateway.NotAttached). A private
+        one has none (InvalidParameterCombination).
         """
         check_tags(request.tags)
         store = self._context.store
