@@ -1,4 +1,4 @@
-"""A real server in a process of its own, which a test may kill at any moment.
+"""A real server in a process of its own, which a test may kill at any moment; it ends with the tests, too.
 
 Processes come from a fork server that has imported the program, so that a start costs the server's own work and not
 two seconds of imports. What runs in them is the command `bakehouse serve`, to the letter.
@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
@@ -95,6 +96,7 @@ class ServerProcess:
 
 def _serve(home: Path, log: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     os.setsid()
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
@@ -104,3 +106,11 @@ def _serve(home: Path, log: Path, arguments: Sequence[str], environment: Mapping
         os.dup2(descriptor, stream)
     sys.argv = ["bakehouse", "serve", f"--home={home}", *arguments]
     main()
+
+
+def _end_with_the_tests() -> None:
+    """End this server at once when the process that started it has ended, however: the fork server lives on then."""
+    tests = multiprocessing.parent_process()
+    assert tests is not None
+    tests.join()
+    os.kill(os.getpid(), signal.SIGKILL)
