@@ -29,7 +29,7 @@ from bakehouse.domain.network_interface import (
 )
 from bakehouse.domain.region import zones
 from bakehouse.domain.security_group import SecurityGroup, group_name_not_found
-from bakehouse.sagas.reserved_addresses import held_by
+from bakehouse.sagas.held_by_fabric import held_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ from bakehouse.ports.hypervisor import DeviceBusy, MonitorLost
 from bakehouse.sagas.apply_network_interface import APPLY_NETWORK_INTERFACE, NetworkInterfaceChange
 from bakehouse.sagas.attach_network_interface import ATTACH_NETWORK_INTERFACE, AttachNetworkInterface
 from bakehouse.sagas.detach_network_interface import DETACH_NETWORK_INTERFACE, DetachNetworkInterface
+from bakehouse.sagas.held_by_fabric import held_by, lost
 from bakehouse.sagas.machine import interfaces_of, let_go
-from bakehouse.sagas.reserved_addresses import held_by, lost
 from bakehouse.store.records import Record
 from bakehouse.store.store import Store, Transaction
 

@@ -7,7 +7,7 @@ from typing import Final
 from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.network import Subnet, address_in_use, address_outside_subnet, free_addresses, is_assignable
 from bakehouse.domain.network import subnet_full as no_address_left
-from bakehouse.sagas.reserved_addresses import private_key
+from bakehouse.sagas.held_by_fabric import private_key
 from bakehouse.store.store import Store
 
 #: Source: VPC User Guide, "Subnet CIDR blocks": the first four IPv6 addresses of a subnet, and its last, are reserved.

@@ -162,11 +162,14 @@ class SecurityGroups:
         await self._apply(replace(group, rules=rules))
 
     async def delete(self, group: SecurityGroup) -> None:
-        """Delete a group that no interface carries and no other group names: DependencyViolation otherwise."""
+        """Delete a group that no interface carries and no other group names: DependencyViolation otherwise.
+
+        One that was just taken from an interface counts until the machine's firewall has lost it, too.
+        """
         if group.name == "default":
             raise default_group_stays(group.id)
         store = self._context.store
-        carried = bool(store.network_interfaces.by("group")[group.id])
+        carried = bool(store.network_interfaces.by("group")[group.id] or store.sagas.by("holds")[group.id])
         named = any(
             rule.referenced_group_id == group.id
             for other in store.security_groups.by("vpc")[group.vpc_id].values()

@@ -29,7 +29,7 @@ class SagaRecord:
     error: str = ""
     """Why it turned back."""
     holds: tuple[str, ...] = ()
-    """What is free only when it has ended: see `sagas/reserved_addresses.py`."""
+    """What is free only when it has ended: see `sagas/held_by_fabric.py`."""
 
     def advanced(self) -> "SagaRecord":
         """Return the record after one more step in its direction."""

@@ -11,7 +11,7 @@ from bakehouse.domain.public_names import public_name
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
 from bakehouse.ports.network import AddressSpec, FirewallRule, GroupSpec, InterfaceSpec
 from bakehouse.sagas.context import SagaContext
-from bakehouse.sagas.reserved_addresses import without_reserved
+from bakehouse.sagas.held_by_fabric import without_reserved
 from bakehouse.sagas.segment_description import segment_spec
 from bakehouse.store.store import Store
 

@@ -1,8 +1,9 @@
-"""Addresses that the fabric still has where the records have them no more: nobody else is given one meanwhile.
+"""Addresses and groups that the fabric still has where the records have them no more.
 
-An interface loses an address in the transaction that enlists the saga by which the fabric follows, and that saga may
-have to wait for its turn: until its instance has shut down, for one. Its journal entry holds what the interface loses,
-so the reservation begins with the record's change, outlives a crash, and ends with the saga.
+Nobody else is given such an address meanwhile, and such a group is not deleted. An interface loses them in the
+transaction that enlists the saga by which the fabric follows, and that saga may have to wait for its turn: until its
+instance has shut down, for one. Its journal entry holds what the interface loses, so this begins with the record's
+change, outlives a crash, and ends with the saga.
 """
 
 import json
@@ -19,9 +20,9 @@ def private_key(vpc_id: str, address: str) -> str:
 
 
 def lost(before: NetworkInterface, after: NetworkInterface) -> tuple[str, ...]:
-    """Return what an interface has no more, as a journal entry holds it."""
-    kept = frozenset(_keys(after))
-    return tuple(key for key in _keys(before) if key not in kept)
+    """Return the addresses and groups that an interface has no more, as a journal entry holds them."""
+    kept = frozenset((*_keys(after), *after.group_ids))
+    return tuple(key for key in (*_keys(before), *before.group_ids) if key not in kept)
 
 
 def held_by(store: Store, interface: NetworkInterface) -> tuple[str, ...]:
