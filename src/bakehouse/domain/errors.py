@@ -209,6 +209,14 @@ def insufficient_capacity(message: str) -> Ec2Error:
     return Ec2Error("InsufficientInstanceCapacity", message, 500)
 
 
+def service_unavailable(message: str) -> Ec2Error:
+    """Answer when the host failed for once; clients try again by themselves.
+
+    Source: EC2 API Reference, Error codes, ServiceUnavailable; retried as every 503 by the SDKs (boto3 guide, Retries).
+    """
+    return Ec2Error("ServiceUnavailable", message, 503)
+
+
 def idempotent_mismatch(token: str) -> Ec2Error:
     """Refuse a client token that came before with other parameters."""
     return Ec2Error(

@@ -9,11 +9,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Final
 
-import structlog
-
 from bakehouse.app.app import App
 from bakehouse.domain.caller import Caller
-from bakehouse.domain.errors import Ec2Error, ServiceError
 from bakehouse.domain.region import REGIONS
 from bakehouse.ec2.dispatch import Dispatcher
 from bakehouse.ec2.operations import SERVICES
@@ -21,9 +18,9 @@ from bakehouse.ec2.registry import RequestContext
 from bakehouse.protocol.errors import ProtocolError
 from bakehouse.protocol.signed_request import Identity, SignedRequest
 from bakehouse.protocol.sigv4 import claimed_service, verify
-from bakehouse.protocol.wires import Answer, Refusal, wire_of
+from bakehouse.protocol.wires import Answer, wire_of
 from bakehouse.server import serial_console
-from bakehouse.store.store import StoreUnavailable
+from bakehouse.server.refusals import refusal_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,8 +29,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Larger bodies are refused unread. User data of 16 KiB in base64, a thousand ids and all tags stay well below it, and
 #: so does a block of a snapshot, of 512 KiB.
 _BODY_MAX: Final = 1024 * 1024
-
-_log = structlog.get_logger()
 
 
 class Endpoint:
@@ -70,7 +65,7 @@ class Endpoint:
             answer = await self._answer(request, identity, request_id)
         except Exception as err:  # noqa: BLE001 - a client always gets an answer; the log gets the reason
             service = claimed_service(scope["headers"], scope["query_string"])
-            answer = wire_of(service).refusal(_refusal(err, request_id), request_id)
+            answer = wire_of(service).refusal(refusal_of(err, request_id), request_id)
         await send(
             {
                 "type": "http.response.start",
@@ -138,23 +133,6 @@ def _region_of_host(request: SignedRequest) -> str | None:
     host = next((value for name, value in request.headers if name.lower() == b"host"), b"")
     labels = host.decode("latin-1").lower().split(":")[0].split(".")
     return next((label for label in labels if label in REGIONS), None)
-
-
-def _refusal(err: Exception, request_id: str) -> Refusal:
-    """Return what a client hears of an error; of one that is ours the log hears more."""
-    match err:
-        case ServiceError():
-            return Refusal(err.code, err.message, err.status, err.reason)
-        case Ec2Error():
-            return Refusal(err.code, err.message, err.status)
-        case ProtocolError():
-            return Refusal(err.code, err.message, err.http_status)
-        case StoreUnavailable():
-            _log.error("store unavailable", request_id=request_id, exc_info=err)
-            return Refusal("Unavailable", "The server could not write to its disk.", 503)
-        case _:
-            _log.error("internal error", request_id=request_id, exc_info=err)
-            return Refusal("InternalError", "An internal error has occurred.", 500)
 
 
 async def _read_body(receive: Receive) -> bytes:
