@@ -66,6 +66,7 @@ class RunningServer:
         self.url = url
         self._loop = loop
         self._keys: dict[str, AccessKey] = {}
+        self._tries = 0
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the server's event loop and return what it returns."""
@@ -74,11 +75,13 @@ class RunningServer:
     def access_key(self, account: str = "default") -> AccessKey:
         """Return the access key of an account, which is made at its first use."""
         if account not in self._keys:
-            self._keys[account] = self.call(self.server.app.accounts.create(account))
+            name = f"{account}, try {self._tries}" if self._tries else account
+            self._keys[account] = self.call(self.server.app.accounts.create(name))
         return self._keys[account]
 
     def begin_again(self, test: str) -> None:
         """Let a test that failed have new accounts for its next try: those of that name have what it left there."""
+        self._tries += 1
         self._keys = {account: key for account, key in self._keys.items() if test not in account}
 
     def ec2(self, account: str = "default", region: str = "us-east-1") -> "EC2Client":

@@ -160,11 +160,11 @@ def test_configure_asks_first(home: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "config").exists()
 
 
-def test_an_account_is_made_and_listed_with_a_key_that_works(run: Run) -> None:
-    (made,) = run.json("account", "create", "second")
+def test_an_account_is_made_and_listed_with_a_key_that_works(run: Run, tmp_path: Path) -> None:
+    (made,) = run.json("account", "create", str(tmp_path))
     listed = {account["account_id"]: account["name"] for account in run.json("account", "list")}
 
-    assert listed[made["account_id"]] == "second"
+    assert listed[made["account_id"]] == str(tmp_path)
     (key,) = made["access_keys"]
     assert key["secret_access_key"] in run.data("account", "list")
     sts = boto3.client(
@@ -175,6 +175,17 @@ def test_an_account_is_made_and_listed_with_a_key_that_works(run: Run) -> None:
         aws_secret_access_key=key["secret_access_key"],
     )
     assert sts.get_caller_identity()["Account"] == made["account_id"]
+
+
+def test_a_second_account_of_a_name_is_refused_and_the_first_one_named(run: Run, tmp_path: Path) -> None:
+    name = str(tmp_path)  # another one at a second try of the test
+    (made,) = run.json("account", "create", name)
+
+    refusal = run.failure("account", "create", f" {name}")
+
+    assert made["account_id"] in refusal.message
+    assert "`bakehouse account list`" in refusal.message
+    assert [it["name"] for it in run.json("account", "list")].count(name) == 1
 
 
 def test_an_account_needs_a_name(run: Run) -> None:

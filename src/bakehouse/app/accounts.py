@@ -1,7 +1,7 @@
 """Accounts and access keys: who may call."""
 
 from bakehouse.app.context import AppContext
-from bakehouse.domain.account import AccessKey, Account, new_access_key, new_account_id
+from bakehouse.domain.account import AccessKey, Account, account_exists, new_access_key, new_account_id
 from bakehouse.domain.default_network import default_network
 from bakehouse.domain.errors import invalid_parameter
 
@@ -14,9 +14,16 @@ class Accounts:
         self._context = context
 
     async def create(self, name: str) -> AccessKey:
-        """Make an account with its first access key and the default network of the home region."""
-        if not name.strip():
+        """Make an account with its first access key and the default network of the home region.
+
+        Refuses a name that an account has already (EntityAlreadyExists): whoever asks twice gets no second account.
+        """
+        name = name.strip()
+        if not name:
             raise invalid_parameter("An account needs a name.")
+        for other in self._context.store.accounts:
+            if other.name == name:
+                raise account_exists(name, other.id)
         now = self._context.now()
         account = Account(id=new_account_id(), name=name, created_at=now)
         key = new_access_key(account.id, now)

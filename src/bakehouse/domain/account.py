@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from bakehouse.domain.errors import Ec2Error
+
 #: An access key id: `AKIA` and 16 characters of base 32. Source: IAM User Guide, unique identifiers.
 _ACCESS_KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
 
@@ -38,3 +40,13 @@ def new_access_key(account_id: str, now: datetime) -> AccessKey:
     """Return a fresh access key: an id of 20 characters and a secret of 40."""
     key_id = "AKIA" + "".join(secrets.choice(_ACCESS_KEY_ALPHABET) for _ in range(16))
     return AccessKey(id=key_id, account_id=account_id, secret=secrets.token_urlsafe(30), created_at=now)
+
+
+def account_exists(name: str, account_id: str) -> Ec2Error:
+    """Refuse a second account of a name. Source: IAM API Reference, CreateAccountAlias, EntityAlreadyExists."""
+    return Ec2Error(
+        "EntityAlreadyExists",
+        f"There is an account `{name}` already: {account_id}. Choose another name; `bakehouse account list` shows its "
+        "access key.",
+        409,
+    )
