@@ -7,16 +7,13 @@ that nobody needs any more was deleted, not lost. Layers that a machine writes t
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import opening, sweeping, tools
 from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum, Reading
-from bakehouse.drivers.volumes.qcow2.layers import FROZEN_MODE, QCOW2, LayerDirectory, LayerFile, format_of
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import FROZEN_MODE, QCOW2, LayerFile, format_of
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.storage_upkeep import CheckReport, Finding, Severity
 from bakehouse.ports.volumes import FileBelow
@@ -39,26 +36,15 @@ class _Tally:
 class Checker:
     """Looks at every layer of a store."""
 
-    def __init__(
-        self,
-        *,
-        root: Path,
-        layers: LayerDirectory,
-        checksums: Checksums,
-        pins: Pins,
-        threads: DiskThreads,
-        named: Callable[[], set[str]],
-        roots: Callable[[], set[str]],
-        opening: Opening,
-    ) -> None:
-        self._root = root
-        self._layers = layers
+    def __init__(self, stock: Stock, checksums: Checksums, *, roots: Callable[[], set[str]]) -> None:
+        """Look at a stock; `roots` tells which layers are to stay, with all below them."""
+        self._stock = stock
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._checksums = checksums
-        self._pins = pins
-        self._threads = threads
-        self._named = named
         self._roots = roots
-        self._opening = opening
 
     async def check(
         self, readers: Mapping[str, str], *, repair: bool, progress: Callable[[float], None]
@@ -147,18 +133,18 @@ class Checker:
     async def _find_strays(self, tally: _Tally, *, repair: bool) -> None:
         files = await self._threads.run(self._layers.scan)
         strays = [f"layers/{file.name}" for file in sweeping.garbage(files, self._roots())]
-        incoming = await self._threads.run(lambda: [path.name for path in (self._root / "incoming").iterdir()])
+        incoming = await self._threads.run(lambda: [path.name for path in self._stock.incoming.iterdir()])
         pinned = self._pins.names()
         strays += [f"incoming/{name}" for name in incoming if name not in pinned]
         for stray in sorted(strays):
             if repair:
-                await self._threads.run((self._root / stray).unlink, missing_ok=True)
+                await self._threads.run((self._stock.root / stray).unlink, missing_ok=True)
             problem = "no volume or snapshot needs it"
             tally.findings.append(Finding(subject=stray, severity=Severity.WRONG, problem=problem, repaired=repair))
 
     def _reachable(self) -> set[str]:
         backing = {file.name: file.backing for file in self._layers.scan()}
-        return sweeping.reachable(backing, self._named())
+        return sweeping.reachable(backing, self._stock.named())
 
     async def _qemu_img_check(self, *arguments: str, name: str) -> process.Completed:
         directory, key = self._layers.directory, await self._opening.key(name)

@@ -30,6 +30,11 @@ class DataKeyManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     wrapped: bytes
 
 
+def gone(data_key_id: str) -> KeyUnavailable:
+    """Say that a data key is not here."""
+    return KeyUnavailable(f"the data key {data_key_id} is gone")
+
+
 class NoKeys:
     """A key store without keys, for tools that open nothing that is encrypted. Fulfils `ports.keys.KeyStore`."""
 
@@ -69,10 +74,7 @@ class DataKeys:
         Raises:
             KeyUnavailable: It is gone.
         """
-        manifest = self._manifests.get(data_key_id)
-        if manifest is None:
-            raise KeyUnavailable(f"the data key {data_key_id} is gone")
-        return manifest
+        return self._manifests.require(data_key_id)
 
     async def keep(self, data_key_id: str, manifest: DataKeyManifest) -> None:
         """Take a data key back that was here before. It is here still: nothing happens."""

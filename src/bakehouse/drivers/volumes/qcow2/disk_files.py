@@ -8,17 +8,16 @@ from typing import Any, BinaryIO, Final
 
 from bakehouse.drivers.long_work import Work, in_thread
 from bakehouse.drivers.volumes import inspection, pack, sizes
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import conversion, sealing, tools
 from bakehouse.drivers.volumes.qcow2.conversion import Progress
 from bakehouse.drivers.volumes.qcow2.intake import Taken
-from bakehouse.drivers.volumes.qcow2.layers import RAW, LayerDirectory, data_key_of, format_of
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import RAW, data_key_of, format_of
+from bakehouse.drivers.volumes.qcow2.manifests import SnapshotManifest
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
 from bakehouse.drivers.volumes.qcow2.sealing import Sealing
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.disk_files import ExaminedFile, ExportFormat, NotAPack, PackContents
-from bakehouse.ports.volumes import NoSuchSnapshot, StorageFull, UnsafeImage
+from bakehouse.ports.volumes import StorageFull, UnsafeImage
 
 #: How qemu-img is told to write each format. A stream-optimised VMDK is what ExportImage makes (EC2 API Reference,
 #: DiskImageFormat). `force_size`: a VHD's geometry would round the size of the disk up.
@@ -38,25 +37,21 @@ class Qcow2DiskFiles:
 
     def __init__(
         self,
+        stock: Stock,
         *,
-        snapshots: Manifests[SnapshotManifest],
-        layers: LayerDirectory,
-        pins: Pins,
-        threads: DiskThreads,
         scratch: Scratch,
         sealing: Sealing,
         adopt: Callable[[str, Taken], Awaitable[object]],
-        owner: tuple[int, int] | None,
     ) -> None:
-        """Work on a store's parts; `adopt` makes a snapshot of a finished raw file."""
-        self._snapshots = snapshots
-        self._layers = layers
-        self._pins = pins
-        self._threads = threads
+        """Work on a store's stock; `adopt` makes a snapshot of a finished raw file."""
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._owner = stock.owner
         self._scratch = scratch
         self._sealing = sealing
         self._adopt = adopt
-        self._owner = owner
 
     async def examine(self, path: Path, *, expected_format: str | None = None) -> ExaminedFile:
         """Find out what a file holds: see the port."""
@@ -66,7 +61,7 @@ class Qcow2DiskFiles:
         self, snapshot_id: str, path: Path, *, file_format: ExportFormat, progress: Progress | None = None
     ) -> int:
         """Write a snapshot's disk as a file: see the port."""
-        snapshot = self._snapshot(snapshot_id)
+        snapshot = self._snapshots.require(snapshot_id)
         sizes.check_exportable(snapshot.size_bytes, file_format)
         with tools.full_disk_named(), self._pins.hold(snapshot.layer):
             async with self._scratch.file() as made:
@@ -82,7 +77,7 @@ class Qcow2DiskFiles:
         progress: Progress | None = None,
     ) -> int:
         """Write snapshots' disks and a document into one file: see the port, and `pack` for the format."""
-        snapshots = [self._snapshot(snapshot_id) for snapshot_id in snapshot_ids]
+        snapshots = [self._snapshots.require(snapshot_id) for snapshot_id in snapshot_ids]
         tell = progress or (lambda _: None)
         with tools.full_disk_named(), self._pins.hold(*(snapshot.layer for snapshot in snapshots)):
             async with AsyncExitStack() as stack:
@@ -144,7 +139,7 @@ class Qcow2DiskFiles:
 
     async def archive(self, path: Path, snapshot_id: str, *, progress: Progress | None = None) -> int:
         """Write a snapshot as the archive keeps it: see the port, and `sealing` for those that are encrypted."""
-        snapshot = self._snapshot(snapshot_id)
+        snapshot = self._snapshots.require(snapshot_id)
         if data_key_of(snapshot.layer) is None:
             return await self.pack(path, {"snapshot_id": snapshot_id}, [snapshot_id], progress=progress)
         return await self._sealing.seal(path, snapshot_id, snapshot, progress or (lambda _: None))
@@ -205,12 +200,6 @@ class Qcow2DiskFiles:
             for snapshot_id in done:
                 await self._snapshots.remove(snapshot_id)
             raise
-
-    def _snapshot(self, snapshot_id: str) -> SnapshotManifest:
-        snapshot = self._snapshots.get(snapshot_id)
-        if snapshot is None:
-            raise NoSuchSnapshot(snapshot_id)
-        return snapshot
 
 
 def _write_pack(made: Path, document: Mapping[str, Any], disks: Sequence[tuple[Path, int]], work: Work) -> None:

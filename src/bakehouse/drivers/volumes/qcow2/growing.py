@@ -4,35 +4,25 @@ A crash in between leaves a top that is larger than its manifest says. That does
 before or the new size, and the same call comes to the same end.
 """
 
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import opening, tools
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, VolumeManifest
-from bakehouse.drivers.volumes.qcow2.opening import Opening
+from bakehouse.drivers.volumes.qcow2.manifests import VolumeManifest
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
-from bakehouse.ports.volumes import FileBelow, NoSuchVolume, VolumeInUse
+from bakehouse.drivers.volumes.qcow2.stock import Stock
+from bakehouse.ports.volumes import FileBelow, VolumeInUse
 
 
 class Growing:
     """Enlarges volumes. The caller holds the volume's lock and has checked the size."""
 
-    def __init__(
-        self,
-        *,
-        volumes: Manifests[VolumeManifest],
-        layers: LayerDirectory,
-        threads: DiskThreads,
-        live: LiveDisks,
-        settle: PointInTime,
-        opening: Opening,
-    ) -> None:
-        self._volumes = volumes
-        self._layers = layers
-        self._threads = threads
+    def __init__(self, stock: Stock, *, live: LiveDisks, settle: PointInTime) -> None:
+        self._volumes = stock.volumes
+        self._layers = stock.layers
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._live = live
         self._settle = settle
-        self._opening = opening
 
     async def grow(self, volume_id: str, size_bytes: int, machine_id: str | None) -> None:
         """Enlarge a volume, live or not: see the port.
@@ -43,9 +33,7 @@ class Growing:
             KeyUnavailable: It is encrypted, and its key is gone.
         """
         is_live = await self._settle.settle(volume_id, machine_id)
-        volume = self._volumes.get(volume_id)
-        if volume is None:
-            raise NoSuchVolume(volume_id)
+        volume = self._volumes.require(volume_id)
         if is_live and machine_id is not None:
             if not await self._live.resize_disk(machine_id, volume_id, size_bytes):
                 raise VolumeInUse(f"{machine_id} cannot see another size of {volume_id} before it starts again")

@@ -15,12 +15,12 @@ from typing import Final
 
 from bakehouse.drivers import process
 from bakehouse.drivers.volumes import inspection
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.foreign.window import Window, whole
 from bakehouse.drivers.volumes.inspection import Part
 from bakehouse.drivers.volumes.qcow2 import conversion, tools
 from bakehouse.drivers.volumes.qcow2.layers import RAW
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.volumes import UnsafeImage
 
 Progress = Callable[[float], None]
@@ -58,10 +58,10 @@ class Wanted:
 class Intake:
     """Makes private raw copies in a directory of their own."""
 
-    def __init__(self, scratch: Scratch, threads: DiskThreads, *, owner: tuple[int, int] | None) -> None:
+    def __init__(self, stock: Stock, scratch: Scratch) -> None:
+        self._threads = stock.threads
+        self._owner = stock.owner
         self._scratch = scratch
-        self._threads = threads
-        self._owner = owner
 
     @asynccontextmanager
     async def take(self, source: Path, wanted: Wanted) -> AsyncIterator[Taken]:

@@ -5,6 +5,7 @@ are one step for everything else in the event loop. Whatever no manifest reaches
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -48,10 +49,14 @@ M = TypeVar("M", bound=msgspec.Struct)
 class Manifests(Generic[M]):
     """All manifests of one kind, in one directory."""
 
-    def __init__(self, directory: Path, kind: type[M], threads: DiskThreads) -> None:
+    def __init__(
+        self, directory: Path, kind: type[M], threads: DiskThreads, *, missing: Callable[[str], Exception]
+    ) -> None:
+        """Keep them in a directory; `missing` makes what is raised where an id must have one and has none."""
         self._directory = directory
         self._kind = kind
         self._threads = threads
+        self._missing = missing
         self._known: dict[str, M] = {}
 
     def load(self) -> None:
@@ -71,6 +76,17 @@ class Manifests(Generic[M]):
     def get(self, resource_id: str) -> M | None:
         """Return the manifest of this id, None when there is none."""
         return self._known.get(resource_id)
+
+    def require(self, resource_id: str) -> M:
+        """Return the manifest of this id.
+
+        Raises:
+            Exception: There is none: what `missing` makes.
+        """
+        manifest = self._known.get(resource_id)
+        if manifest is None:
+            raise self._missing(resource_id)
+        return manifest
 
     def ids(self) -> frozenset[str]:
         """Return every id that has one."""

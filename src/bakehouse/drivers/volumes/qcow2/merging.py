@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import opening, tools
 from bakehouse.drivers.volumes.qcow2.block_maps import open_layer
 from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of, format_of
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, data_key_of, format_of
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Run
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.drivers.volumes.qcow2.tables import Plan, create_encrypted, name_parent
 from bakehouse.ports.volumes import FileBelow, LayerKey
 
@@ -66,22 +64,13 @@ class Lingering:
 class Merger:
     """Merges runs. The caller merges one at a time."""
 
-    def __init__(
-        self,
-        *,
-        layers: LayerDirectory,
-        checksums: Checksums,
-        pins: Pins,
-        threads: DiskThreads,
-        reserve_bytes: int,
-        opening: Opening,
-    ) -> None:
-        self._layers = layers
-        self._opening = opening
+    def __init__(self, stock: Stock, checksums: Checksums) -> None:
+        self._layers = stock.layers
+        self._opening = stock.opening
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._reserve_bytes = stock.reserve_bytes
         self._checksums = checksums
-        self._pins = pins
-        self._threads = threads
-        self._reserve_bytes = reserve_bytes
         self.lingering = Lingering()
 
     async def merge(self, run: Run) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bakehouse.drivers.volumes.durable import DiskThreads
-from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys
+from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest, DataKeys, gone
 from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of, format_of
 from bakehouse.drivers.volumes.qcow2.manifests import Manifests
 from bakehouse.ports.keys import KeyStore
@@ -121,7 +121,7 @@ def open_with(folder: Path, keys: KeyStore, layers: LayerDirectory, threads: Dis
     Raises:
         RuntimeError: A data key cannot be read.
     """
-    manifests = Manifests(folder, DataKeyManifest, threads)
+    manifests = Manifests(folder, DataKeyManifest, threads, missing=gone)
     manifests.load()
     return Opening(layers, DataKeys(manifests, keys), threads)
 

@@ -18,18 +18,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakehouse.drivers.volumes.durable import DiskThreads, at_once
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of
+from bakehouse.drivers.volumes.durable import at_once
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, data_key_of
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks, TopSwitch
-from bakehouse.drivers.volumes.qcow2.manifests import (
-    Manifests,
-    PendingSwitch,
-    SnapshotManifest,
-    VolumeManifest,
-)
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
-from bakehouse.ports.volumes import NoSuchVolume, VolumeInUse
+from bakehouse.drivers.volumes.qcow2.manifests import PendingSwitch, SnapshotManifest, VolumeManifest
+from bakehouse.drivers.volumes.qcow2.stock import Stock
+from bakehouse.ports.volumes import VolumeInUse
 
 
 class MachineWritesElsewhere(Exception):
@@ -50,24 +44,14 @@ class _Taking:
 class PointInTime:
     """Takes snapshots. The caller holds the locks of all volumes of a call."""
 
-    def __init__(
-        self,
-        *,
-        volumes: Manifests[VolumeManifest],
-        snapshots: Manifests[SnapshotManifest],
-        layers: LayerDirectory,
-        pins: Pins,
-        threads: DiskThreads,
-        live: LiveDisks,
-        opening: Opening,
-    ) -> None:
-        self._volumes = volumes
-        self._snapshots = snapshots
-        self._layers = layers
-        self._pins = pins
-        self._threads = threads
+    def __init__(self, stock: Stock, *, live: LiveDisks) -> None:
+        self._volumes = stock.volumes
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._live = live
-        self._opening = opening
 
     async def take(self, wanted: Mapping[str, str], machine_id: str | None) -> None:
         """Take what of `wanted` (volume id to snapshot id) is not taken yet.
@@ -80,7 +64,7 @@ class PointInTime:
         """
         missing = {v: s for v, s in wanted.items() if self._snapshots.get(s) is None}
         for volume_id in missing:
-            self._volume(volume_id)
+            self._volumes.require(volume_id)
         if missing:
             tops = await self._active_tops(machine_id)
             await at_once(self._settle_other(v, s, tops) for v, s in missing.items())
@@ -114,9 +98,11 @@ class PointInTime:
 
     async def _put_on_new_tops(self, missing: Mapping[str, str]) -> list[_Taking]:
         """Steps 1 and 2; what an earlier call of the same did of them is kept."""
-        fresh = [volume_id for volume_id in missing if self._volume(volume_id).pending is None]
+        fresh = [volume_id for volume_id in missing if self._volumes.require(volume_id).pending is None]
         names = await at_once(
-            self._threads.run(self._layers.new_name, volume_id, QCOW2, data_key_of(self._volume(volume_id).top))
+            self._threads.run(
+                self._layers.new_name, volume_id, QCOW2, data_key_of(self._volumes.require(volume_id).top)
+            )
             for volume_id in fresh
         )
         new_tops = dict(zip(fresh, names, strict=True))
@@ -132,7 +118,7 @@ class PointInTime:
         return takings
 
     def _taking(self, volume_id: str, snapshot_id: str, new_top: str | None) -> _Taking:
-        volume = self._volume(volume_id)
+        volume = self._volumes.require(volume_id)
         old, new = volume.top, new_top
         if volume.pending is not None:
             old, new = volume.pending.from_layer, volume.top
@@ -189,7 +175,7 @@ class PointInTime:
 
     async def _settle_other(self, volume_id: str, snapshot_id: str, tops: Mapping[str, str]) -> None:
         """Come to an end with an unfinished snapshot other than this one, and check where a machine writes to."""
-        volume = self._volume(volume_id)
+        volume = self._volumes.require(volume_id)
         pending = volume.pending
         known = {volume.top} | ({pending.from_layer} if pending else set())
         if tops.get(volume_id, volume.top) not in known:
@@ -205,7 +191,7 @@ class PointInTime:
 
     async def _require_quiet(self, volume_id: str) -> None:
         """Refuse to seal a layer under a process that we could not make switch."""
-        volume = self._volume(volume_id)
+        volume = self._volumes.require(volume_id)
         for name in {volume.top, volume.pending.from_layer if volume.pending else volume.top}:
             if await self._threads.run(self._layers.is_held, name):
                 raise VolumeInUse(f"a process holds {volume_id}, and it is not a volume of the given machine")
@@ -222,9 +208,3 @@ class PointInTime:
             return {}
         active = await self._live.active_tops(machine_id)
         return {volume_id: Path(path).name for volume_id, path in active.items()}
-
-    def _volume(self, volume_id: str) -> VolumeManifest:
-        volume = self._volumes.get(volume_id)
-        if volume is None:
-            raise NoSuchVolume(volume_id)
-        return volume

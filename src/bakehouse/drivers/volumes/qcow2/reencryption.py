@@ -8,25 +8,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import opening, tools
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.volumes import FileBelow
 
 
 class Reencryption:
     """Makes such copies."""
 
-    def __init__(
-        self, *, layers: LayerDirectory, opening: Opening, pins: Pins, threads: DiskThreads, reserve_bytes: int
-    ) -> None:
-        self._layers = layers
-        self._opening = opening
-        self._pins = pins
-        self._threads = threads
-        self._reserve_bytes = reserve_bytes
+    def __init__(self, stock: Stock) -> None:
+        self._layers = stock.layers
+        self._opening = stock.opening
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._reserve_bytes = stock.reserve_bytes
 
     async def is_wholly(self, layer: str, key_id: str) -> bool:
         """Tell whether a layer and all below it are encrypted with this key."""

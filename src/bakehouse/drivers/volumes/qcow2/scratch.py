@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers.volumes import durable
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import tools
 from bakehouse.drivers.volumes.qcow2.layers import is_too_large_for_filesystem
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.drivers.volumes.sizes import whole_sectors
 from bakehouse.ports.volumes import UnsafeImage
 
@@ -22,20 +21,12 @@ _CLUSTER_BYTES: Final = 2 << 20
 class Scratch:
     """Makes files that qemu-img, as the unprivileged user when there is one, may write to."""
 
-    def __init__(
-        self,
-        directory: Path,
-        threads: DiskThreads,
-        pins: Pins,
-        *,
-        owner: tuple[int, int] | None,
-        reserve_bytes: int,
-    ) -> None:
-        self.directory = directory
-        self._threads = threads
-        self._pins = pins
-        self._owner = owner
-        self._reserve_bytes = reserve_bytes
+    def __init__(self, stock: Stock) -> None:
+        self.directory = stock.incoming
+        self._threads = stock.threads
+        self._pins = stock.pins
+        self._owner = stock.owner
+        self._reserve_bytes = stock.reserve_bytes
 
     @asynccontextmanager
     async def file(self) -> AsyncIterator[Path]:

@@ -13,16 +13,14 @@ import msgspec
 
 from bakehouse.drivers.long_work import Work, in_thread
 from bakehouse.drivers.volumes import pack
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import tools
 from bakehouse.drivers.volumes.qcow2.conversion import Progress
 from bakehouse.drivers.volumes.qcow2.data_keys import DataKeyManifest
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, LayerDirectory, data_key_of
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, data_key_of
+from bakehouse.drivers.volumes.qcow2.manifests import SnapshotManifest
 from bakehouse.drivers.volumes.qcow2.reencryption import Reencryption
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.disk_files import NotAPack, PackContents
 
 #: The member of a pack's document that says what is sealed in it.
@@ -41,23 +39,13 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 class Sealing:
     """Writes such files and takes them back."""
 
-    def __init__(
-        self,
-        *,
-        snapshots: Manifests[SnapshotManifest],
-        layers: LayerDirectory,
-        pins: Pins,
-        threads: DiskThreads,
-        scratch: Scratch,
-        opening: Opening,
-        reencryption: Reencryption,
-    ) -> None:
-        self._snapshots = snapshots
-        self._layers = layers
-        self._pins = pins
-        self._threads = threads
+    def __init__(self, stock: Stock, *, scratch: Scratch, reencryption: Reencryption) -> None:
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._scratch = scratch
-        self._opening = opening
         self._reencryption = reencryption
 
     async def seal(self, path: Path, snapshot_id: str, snapshot: SnapshotManifest, progress: Progress) -> int:

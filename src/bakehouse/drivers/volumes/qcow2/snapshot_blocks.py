@@ -11,18 +11,16 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import block_reading, block_writing, opening, tools
 from bakehouse.drivers.volumes.qcow2.block_reading import ChainReader
 from bakehouse.drivers.volumes.qcow2.block_writing import JOURNAL_SUFFIX, Lost, Upload
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, TOP_MODE, LayerDirectory, format_of, prepare_directory
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, TOP_MODE, format_of, prepare_directory
+from bakehouse.drivers.volumes.qcow2.manifests import SnapshotManifest
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.drivers.volumes.qcow2.tables import Plan
 from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, BlocksUnreadable, NoSuchUpload, WrittenBlocks
-from bakehouse.ports.volumes import FileBelow, LayerKey, NoSuchSnapshot
+from bakehouse.ports.volumes import FileBelow, LayerKey
 
 #: A chain that is merged while it is opened is opened anew; that it happens again and again means something else.
 _OPENINGS: Final = 5
@@ -50,27 +48,15 @@ class _Writing:
 class Qcow2SnapshotBlocks:
     """Reads and writes blocks. Fulfils `bakehouse.ports.snapshot_blocks.SnapshotBlocks`."""
 
-    def __init__(
-        self,
-        *,
-        root: Path,
-        snapshots: Manifests[SnapshotManifest],
-        layers: LayerDirectory,
-        pins: Pins,
-        threads: DiskThreads,
-        reserve_bytes: int,
-        chains: Opening,
-        idle_s: float = block_reading.IDLE_S,
-    ) -> None:
+    def __init__(self, stock: Stock) -> None:
         """Go on with the uploads of an earlier server. Blocks; for the start of one."""
-        self._directory = root / "uploads"
-        self._snapshots = snapshots
-        self._layers = layers
-        self._pins = pins
-        self._threads = threads
-        self._reserve_bytes = reserve_bytes
-        self._chains = chains
-        self._idle_s = idle_s
+        self._directory = stock.root / "uploads"
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._reserve_bytes = stock.reserve_bytes
+        self._chains = stock.opening
         self._readers: dict[str, ChainReader] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._writings: dict[str, _Writing] = {}
@@ -104,11 +90,7 @@ class Qcow2SnapshotBlocks:
         """
         if snapshot_id in self._writings or self._snapshots.get(snapshot_id) is not None:
             return
-        parent = None
-        if parent_id is not None:
-            parent = self._snapshots.get(parent_id)
-            if parent is None:
-                raise NoSuchSnapshot(parent_id)
+        parent = None if parent_id is None else self._snapshots.require(parent_id)
         if size_bytes <= 0 or size_bytes % BLOCK_BYTES or (parent is not None and size_bytes < parent.size_bytes):
             raise ValueError(f"a snapshot cannot have {size_bytes} bytes")
         layer = None if parent is None else parent.layer
@@ -230,9 +212,7 @@ class Qcow2SnapshotBlocks:
 
     @asynccontextmanager
     async def _reader(self, snapshot_id: str) -> AsyncIterator[ChainReader]:
-        manifest = self._snapshots.get(snapshot_id)
-        if manifest is None:
-            raise NoSuchSnapshot(snapshot_id)
+        manifest = self._snapshots.require(snapshot_id)
         reader = self._readers.get(snapshot_id) or await self._opened(snapshot_id, manifest)
         reader.users += 1
         try:
@@ -275,11 +255,11 @@ class Qcow2SnapshotBlocks:
 
     def _close_later(self) -> None:
         def close() -> None:
-            self.close_idle(idle_s=self._idle_s)
+            self.close_idle(idle_s=block_reading.IDLE_S)
             if self._readers:
                 self._close_later()
 
-        asyncio.get_running_loop().call_later(self._idle_s, close)
+        asyncio.get_running_loop().call_later(block_reading.IDLE_S, close)
 
     def _resume(self) -> None:
         """Take up what an earlier server left: uploads go on, those that cannot are removed."""

@@ -13,30 +13,25 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from bakehouse.drivers.volumes import sizes
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import removing, sweeping, tools
-from bakehouse.drivers.volumes.qcow2.data_keys import NoKeys
 from bakehouse.drivers.volumes.qcow2.disk_files import Qcow2DiskFiles
 from bakehouse.drivers.volumes.qcow2.growing import Growing
 from bakehouse.drivers.volumes.qcow2.intake import Intake, Taken, Wanted
-from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW, LayerDirectory, prepare_directory
+from bakehouse.drivers.volumes.qcow2.layers import QCOW2, RAW
 from bakehouse.drivers.volumes.qcow2.live import LiveDisks
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
-from bakehouse.drivers.volumes.qcow2.opening import open_with
-from bakehouse.drivers.volumes.qcow2.pins import Pins
+from bakehouse.drivers.volumes.qcow2.manifests import SnapshotManifest, VolumeManifest
 from bakehouse.drivers.volumes.qcow2.point_in_time import PointInTime
 from bakehouse.drivers.volumes.qcow2.reencryption import Reencryption
 from bakehouse.drivers.volumes.qcow2.scratch import Scratch
 from bakehouse.drivers.volumes.qcow2.sealing import Sealing
 from bakehouse.drivers.volumes.qcow2.snapshot_blocks import Qcow2SnapshotBlocks
+from bakehouse.drivers.volumes.qcow2.stock import open_stock
 from bakehouse.drivers.volumes.qcow2.upkeep import Qcow2Upkeep
 from bakehouse.ports.keys import KeyStore
 from bakehouse.ports.volumes import (
     FileBelow,
     ImportedDisk,
     LayerKey,
-    NoSuchSnapshot,
-    NoSuchVolume,
     SweepReport,
     VolumeConnection,
     VolumeInUse,
@@ -77,62 +72,27 @@ class Qcow2VolumeStore:
         Raises:
             RuntimeError: A manifest cannot be read.
         """
-        root = root.resolve()
-        for name in ("layers", "incoming", "volumes", "snapshots", "checksums", "data-keys"):
-            prepare_directory(root / name, owner if name in ("layers", "incoming") else None)
-        self._root = root
-        self._reserve_bytes = reserve_bytes
-        self._threads = DiskThreads()
-        self._pins = Pins()
+        stock = open_stock(root, owner=owner, keys=keys, reserve_bytes=reserve_bytes)
+        self._stock = stock
+        self._volumes = stock.volumes
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._layers = LayerDirectory(root / "layers", self._threads, owner=owner)
-        self._volumes = Manifests(root / "volumes", VolumeManifest, self._threads)
-        self._snapshots = Manifests(root / "snapshots", SnapshotManifest, self._threads)
-        self._opening = open_with(root / "data-keys", keys or NoKeys(), self._layers, self._threads)
-        self._volumes.load()
-        self._snapshots.load()
-        scratch = Scratch(root / "incoming", self._threads, self._pins, owner=owner, reserve_bytes=reserve_bytes)
-        self._reencryption = Reencryption(
-            layers=self._layers,
-            opening=self._opening,
-            pins=self._pins,
-            threads=self._threads,
-            reserve_bytes=reserve_bytes,
-        )
-        self._intake = Intake(scratch, self._threads, owner=owner)
+        scratch = Scratch(stock)
+        self._intake = Intake(stock, scratch)
+        self._reencryption = Reencryption(stock)
+        sealing = Sealing(stock, scratch=scratch, reencryption=self._reencryption)
         #: Disks as files, in and out of this store.
-        self.files = self._disk_files(scratch, owner)
+        self.files = Qcow2DiskFiles(stock, scratch=scratch, sealing=sealing, adopt=self._adopt)
         #: Blocks of snapshots, read and written one by one.
-        self.blocks = Qcow2SnapshotBlocks(
-            root=root,
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            reserve_bytes=reserve_bytes,
-            chains=self._opening,
-        )
-        self._point_in_time = self._snapshotting(live)
-        self._growing = Growing(
-            volumes=self._volumes,
-            layers=self._layers,
-            threads=self._threads,
-            live=live,
-            settle=self._point_in_time,
-            opening=self._opening,
-        )
+        self.blocks = Qcow2SnapshotBlocks(stock)
+        self._point_in_time = PointInTime(stock, live=live)
+        self._growing = Growing(stock, live=live, settle=self._point_in_time)
         #: What the store does for itself in the background.
-        self.upkeep = Qcow2Upkeep(
-            root=root,
-            volumes=self._volumes,
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            live=live,
-            reserve_bytes=reserve_bytes,
-            opening=self._opening,
-        )
+        self.upkeep = Qcow2Upkeep(stock, live=live)
 
     async def create(
         self, volume_id: str, *, size_bytes: int, snapshot_id: str | None, key_id: str | None = None
@@ -147,7 +107,7 @@ class Qcow2VolumeStore:
         async with self._locked([volume_id]):
             if self._volumes.get(volume_id) is not None:
                 return
-            base = None if snapshot_id is None else self._snapshot(snapshot_id)
+            base = None if snapshot_id is None else self._snapshots.require(snapshot_id)
             sizes.check(size_bytes, at_least=base.size_bytes if base else 0)
             with tools.full_disk_named(), self._pins.hold(base.layer if base else None):
                 self._require_space(volumes=1)
@@ -168,9 +128,7 @@ class Qcow2VolumeStore:
             Exception: What `LiveDisks` raised. Repeating the call is safe.
         """
         async with self._locked([volume_id]):
-            volume = self._volumes.get(volume_id)
-            if volume is None:
-                raise NoSuchVolume(volume_id)
+            volume = self._volumes.require(volume_id)
             sizes.check(size_bytes, at_least=volume.size_bytes)
             if size_bytes > volume.size_bytes:
                 with tools.full_disk_named():
@@ -189,9 +147,7 @@ class Qcow2VolumeStore:
 
     async def connect(self, volume_id: str) -> VolumeConnection:
         """Return how to open a volume: see the port."""
-        volume = self._volumes.get(volume_id)
-        if volume is None:
-            raise NoSuchVolume(volume_id)
+        volume = self._volumes.require(volume_id)
         file, *below = await self._opening.chain(volume.top)
         return VolumeConnection(
             driver="file",
@@ -225,7 +181,7 @@ class Qcow2VolumeStore:
         async with self._locked({source_id, snapshot_id}):
             if self._snapshots.get(snapshot_id) is not None:
                 return
-            source = self._snapshot(source_id)
+            source = self._snapshots.require(source_id)
             with tools.full_disk_named(), self._pins.hold(source.layer):
                 if key_id is None or await self._reencryption.is_wholly(source.layer, key_id):
                     await self._snapshots.save(snapshot_id, source)
@@ -237,12 +193,9 @@ class Qcow2VolumeStore:
 
     async def key_of(self, resource_id: str) -> str | None:
         """Return the key that a volume or snapshot is encrypted with: see the port."""
-        volume = self._volumes.get(resource_id)
-        if volume is not None:
-            return self._opening.key_id(volume.top)
         if resource_id.startswith("vol-"):
-            raise NoSuchVolume(resource_id)
-        return self._opening.key_id(self._snapshot(resource_id).layer)
+            return self._opening.key_id(self._volumes.require(resource_id).top)
+        return self._opening.key_id(self._snapshots.require(resource_id).layer)
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot: see the port. Its layer stays for as long as something is above it."""
@@ -291,7 +244,7 @@ class Qcow2VolumeStore:
         # which nothing can interrupt, it is still pinned, or named by a manifest, or garbage for good: no name
         # is given twice, and a volume is only ever made over a layer that a snapshot names.
         files = await self._threads.run(self._layers.scan)
-        incoming = await self._threads.run(lambda: list((self._root / "incoming").iterdir()))
+        incoming = await self._threads.run(lambda: list(self._stock.incoming.iterdir()))
         pinned = self._pins.names()
         layers = sweeping.garbage(files, self.upkeep.roots())
         scratch = [path for path in incoming if path.name not in pinned]
@@ -307,42 +260,7 @@ class Qcow2VolumeStore:
         Raises:
             NoSuchVolume: There is none.
         """
-        volume = self._volumes.get(volume_id)
-        if volume is None:
-            raise NoSuchVolume(volume_id)
-        return await self._threads.run(self._layers.depth, volume.top)
-
-    def _snapshotting(self, live: LiveDisks) -> PointInTime:
-        return PointInTime(
-            volumes=self._volumes,
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            live=live,
-            opening=self._opening,
-        )
-
-    def _disk_files(self, scratch: Scratch, owner: tuple[int, int] | None) -> Qcow2DiskFiles:
-        sealing = Sealing(
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            scratch=scratch,
-            opening=self._opening,
-            reencryption=self._reencryption,
-        )
-        return Qcow2DiskFiles(
-            snapshots=self._snapshots,
-            layers=self._layers,
-            pins=self._pins,
-            threads=self._threads,
-            scratch=scratch,
-            sealing=sealing,
-            adopt=self._adopt,
-            owner=owner,
-        )
+        return await self._threads.run(self._layers.depth, self._volumes.require(volume_id).top)
 
     async def _make_volume(
         self, volume_id: str, top: str, backing: str | None, size_bytes: int, key: LayerKey | None
@@ -374,14 +292,9 @@ class Qcow2VolumeStore:
                 raise
         return manifest
 
-    def _snapshot(self, snapshot_id: str) -> SnapshotManifest:
-        snapshot = self._snapshots.get(snapshot_id)
-        if snapshot is None:
-            raise NoSuchSnapshot(snapshot_id)
-        return snapshot
-
     def _require_space(self, *, volumes: int) -> None:
-        tools.require_space(self._root, needed_bytes=volumes * NEW_TOP_BYTES, reserve_bytes=self._reserve_bytes)
+        needed_bytes = volumes * NEW_TOP_BYTES
+        tools.require_space(self._stock.root, needed_bytes=needed_bytes, reserve_bytes=self._stock.reserve_bytes)
 
     @asynccontextmanager
     async def _locked(self, ids: Iterable[str]) -> AsyncIterator[None]:

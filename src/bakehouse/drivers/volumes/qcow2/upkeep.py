@@ -3,25 +3,21 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
-from bakehouse.drivers.volumes.durable import DiskThreads
 from bakehouse.drivers.volumes.qcow2 import run_choice, sweeping
 from bakehouse.drivers.volumes.qcow2.checking import Checker
 from bakehouse.drivers.volumes.qcow2.checksums import Checksums, LayerSum
-from bakehouse.drivers.volumes.qcow2.layers import LayerDirectory, LayerFile, format_of
+from bakehouse.drivers.volumes.qcow2.layers import LayerFile, format_of
 from bakehouse.drivers.volumes.qcow2.live import Below, LiveDisks
-from bakehouse.drivers.volumes.qcow2.manifests import Manifests, SnapshotManifest, VolumeManifest
 from bakehouse.drivers.volumes.qcow2.merging import MergeFailed, Merger
-from bakehouse.drivers.volumes.qcow2.opening import Opening
-from bakehouse.drivers.volumes.qcow2.pins import Pins
 from bakehouse.drivers.volumes.qcow2.reading import sum_up
 from bakehouse.drivers.volumes.qcow2.run_choice import Layers
+from bakehouse.drivers.volumes.qcow2.stock import Stock
 from bakehouse.ports.hypervisor import MonitorLost
 from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.storage_upkeep import CheckReport, NotFlattened, Room, StorageLayout, Tended, UpkeepStep
-from bakehouse.ports.volumes import NoSuchVolume, StorageFull
+from bakehouse.ports.volumes import StorageFull
 
 #: A machine is made to open a chain anew when that makes it shorter by so many layers: each time costs the guest some
 #: milliseconds.
@@ -31,60 +27,24 @@ _WORTH_REOPENING: Final = 4
 class Qcow2Upkeep:
     """Keeps a qcow2 store in order. Fulfils `bakehouse.ports.storage_upkeep.StorageUpkeep`."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a store, each of which it looks after
-        self,
-        *,
-        root: Path,
-        volumes: Manifests[VolumeManifest],
-        snapshots: Manifests[SnapshotManifest],
-        layers: LayerDirectory,
-        pins: Pins,
-        threads: DiskThreads,
-        live: LiveDisks,
-        reserve_bytes: int,
-        opening: Opening,
-    ) -> None:
-        self._opening = opening
-        self._volumes = volumes
-        self._snapshots = snapshots
-        self._layers = layers
-        self._pins = pins
-        self._threads = threads
+    def __init__(self, stock: Stock, *, live: LiveDisks) -> None:
+        self._stock = stock
+        self._volumes = stock.volumes
+        self._snapshots = stock.snapshots
+        self._layers = stock.layers
+        self._pins = stock.pins
+        self._threads = stock.threads
+        self._opening = stock.opening
         self._live = live
-        self._checksums = Checksums(root / "checksums")
+        self._checksums = Checksums(stock.root / "checksums")
         self._given_up: set[str] = set()
         self._at_work = asyncio.Lock()
-        self._merger = Merger(
-            layers=layers,
-            checksums=self._checksums,
-            pins=pins,
-            threads=threads,
-            reserve_bytes=reserve_bytes,
-            opening=opening,
-        )
-        self._checker = Checker(
-            root=root,
-            layers=layers,
-            checksums=self._checksums,
-            pins=pins,
-            threads=threads,
-            named=self.named,
-            roots=self.roots,
-            opening=opening,
-        )
-
-    def named(self) -> set[str]:
-        """Return every layer that a manifest names."""
-        found = {snapshot.layer for snapshot in self._snapshots.all()}
-        for volume in self._volumes.all():
-            found.add(volume.top)
-            if volume.pending is not None:
-                found.add(volume.pending.from_layer)
-        return found
+        self._merger = Merger(stock, self._checksums)
+        self._checker = Checker(stock, self._checksums, roots=self.roots)
 
     def roots(self) -> set[str]:
         """Return every layer to keep with all below it: named, needed by work in progress, or merged just now."""
-        return {*self.named(), *self._pins.names(), *self._merger.lingering}
+        return {*self._stock.named(), *self._pins.names(), *self._merger.lingering}
 
     async def tend(self) -> UpkeepStep | None:
         """Do one step of background work: see the port."""
@@ -100,9 +60,7 @@ class Qcow2Upkeep:
             NotFlattened: Nothing changed.
         """
         async with self._at_work:
-            volume = self._volumes.get(volume_id)
-            if volume is None:
-                raise NoSuchVolume(volume_id)
+            volume = self._volumes.require(volume_id)
             files = await self._threads.run(self._layers.scan)
             run = run_choice.whole(self._layers_now(files), volume.top)
             if run is not None:
@@ -113,10 +71,7 @@ class Qcow2Upkeep:
             depth = (await self._live.chain_depths()).get(volume_id)
             if depth is not None:
                 await self._reopen(volume_id, depth, worth=1)
-            now = self._volumes.get(volume_id)
-            if now is None:
-                raise NoSuchVolume(volume_id)
-            return await self._threads.run(self._layers.depth, now.top)
+            return await self._threads.run(self._layers.depth, self._volumes.require(volume_id).top)
 
     async def room(self) -> Room:
         """Tell how much more fits on the disk: see the port."""
@@ -163,12 +118,8 @@ class Qcow2Upkeep:
         )
 
     def _layers_now(self, files: Iterable[LayerFile]) -> Layers:
-        tops: set[str] = set()
-        for volume in self._volumes.all():
-            tops.add(volume.top)
-            if volume.pending is not None:
-                tops.add(volume.pending.from_layer)
-        return Layers({file.name: file for file in files}, named=self.named(), fixed=tops | self._given_up)
+        fixed = self._stock.tops() | self._given_up
+        return Layers({file.name: file for file in files}, named=self._stock.named(), fixed=fixed)
 
     async def _reopen_one(self) -> UpkeepStep | None:
         """Let a machine go on with a chain that was merged."""
