@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from bakehouse.cli.main import app
@@ -51,3 +52,11 @@ class Commands:
         result = self(*arguments)
         assert isinstance(result.exception, CommandFailed), result
         return result.exception
+
+
+class Run(Commands):
+    """Runs commands with a home."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
+        self.home = home

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.commands import Commands, bakehouse
+from tests.commands import Run, bakehouse
 from tests.home_account import own_account
 from typer.testing import CliRunner
 
@@ -30,14 +30,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
     stopped = bakehouse(home, "down")
     assert stopped.returncode == 0, stopped.stderr
-
-
-class Run(Commands):
-    """Runs commands with a home."""
-
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("BAKEHOUSE_HOME", str(home))
-        self.home = home
 
 
 @pytest.fixture
@@ -88,18 +80,27 @@ def test_up_is_content_with_the_options_that_a_server_has(run: Run) -> None:
         (("console", "i-0123456789abcdef0"), "`aws ec2 describe-instances`"),
         (("ssh", "i-0123456789abcdef0"), "`aws ec2 describe-instances`"),
         (("image", "build", "debian-1"), "`bakehouse image catalog`"),
+        (("image", "export", "ami-0123456789abcdef0", "/no such folder/disk"), "`bakehouse image list`"),
+        (("image", "import", "/no such file", "--name", "none"), "name a file"),
+        (("storage", "flatten", "vol-0123456789abcdef0"), "`aws ec2 describe-volumes`"),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_next_step(run: Run, arguments: tuple[str, ...], step: str) -> None:
     assert step in run.failure(*arguments).hint
 
 
-def test_a_failure_is_said_on_standard_error_with_the_next_step(tmp_path: Path) -> None:
-    failed = bakehouse(tmp_path / "none", "status")
+def test_the_next_step_is_with_the_home_that_was_named(tmp_path: Path, run: Run) -> None:
+    home = tmp_path / "another home"
 
-    assert failed.returncode == 1
-    assert failed.stdout == ""
-    assert failed.stderr == f"error: no server runs with `{tmp_path / 'none'}`\n\nhint: start one: `bakehouse up`\n"
+    assert run.failure("status", "--home", str(home)).hint == f"start one: `bakehouse up --home '{home}'`"
+
+
+def test_a_server_that_ended_is_said_by_its_home(tmp_path: Path, run: Run) -> None:
+    """The API of one that ran once is at an address where nobody answers now."""
+    credentials = json.loads((run.home / "credentials.json").read_text())
+    (tmp_path / "credentials.json").write_text(json.dumps(credentials | {"endpoint_url": "http://127.0.0.1:1"}))
+
+    assert f"no server runs with `{tmp_path}`" in run.failure("image", "list", "--home", str(tmp_path)).message
 
 
 def test_a_second_server_with_the_same_home_is_refused(run: Run) -> None:
@@ -287,70 +288,6 @@ def test_the_log_is_shown(run: Run) -> None:
     assert "Bakehouse" in run.data("logs")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["env"], "no server has run with"),
-        (["status"], "no server runs with"),
-        (["account", "list"], "no server runs with"),
-        (["image", "list"], "no server has run with"),
-        (["logs"], "there is no"),
-    ],
-)
-def test_without_a_server_the_next_step_is_to_start_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
-    failure = Run(tmp_path / "none", monkeypatch).failure(*arguments)
-
-    assert message in failure.message
-    assert "`bakehouse up`" in failure.hint
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ("env", "no server has run with"),
-        ("status", "no server runs with"),
-        ("up", "cannot use the home"),
-        ("serve", "cannot use the home"),
-    ],
-)
-def test_a_home_that_is_a_file_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
-) -> None:
-    (tmp_path / "file").write_text("")
-
-    assert message in Run(tmp_path / "file", monkeypatch).failure(command).message
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("BAKEHOUSE_PORT", "http"),
-        ("BAKEHOUSE_PORT", "70000"),
-        ("BAKEHOUSE_NETWORK", "wifi"),
-        ("BAKEHOUSE_REGION", "mars-north-1"),
-        ("BAKEHOUSE_STOP_TIMEOUT_S", "soon"),
-    ],
-)
-def test_a_setting_that_makes_no_sense_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-
-    failure = Run(tmp_path / "home", monkeypatch).failure("serve", "--simulate")
-
-    assert value in failure.message
-
-
-def test_settings_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "settings.json").write_text("{")
-
-    failure = Run(tmp_path, monkeypatch).failure("serve", "--simulate")
-
-    assert "settings.json" in failure.message
-
-
 @pytest.mark.parametrize("command", ["serve", "up"])
 def test_a_port_that_is_taken_is_said(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
@@ -360,10 +297,6 @@ def test_a_port_that_is_taken_is_said(
     failure = Run(tmp_path / "home", monkeypatch).failure(command, "--simulate", "--port", port)
 
     assert f"cannot serve on port {port}" in failure.message
-
-
-def test_down_without_a_server_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Run(tmp_path / "home", monkeypatch)("down").exception is None
 
 
 def test_a_server_that_was_stopped_comes_back_with_everything(

@@ -1,6 +1,7 @@
 """The command line's own EC2 client: botocore, as any user of the API."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import botocore.auth
@@ -10,12 +11,14 @@ import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
+from bakehouse.cli.home import credentials_of, not_running
 from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed
 
 
-def ec2_client(credentials: Mapping[str, str]) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Return an EC2 client of the home's first account. Its refusals come out as CommandFailed (`Ec2Calls`)."""
+def ec2_client(home: Path) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+    """Return an EC2 client of a home's first account. Its refusals come out as CommandFailed."""
+    credentials = credentials_of(home)
     session = botocore.session.Session()
     client = session.create_client(
         "ec2",
@@ -25,7 +28,7 @@ def ec2_client(credentials: Mapping[str, str]) -> Any:  # noqa: ANN401 - botocor
         aws_secret_access_key=credentials["secret_access_key"],
         config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300),
     )
-    return _Refusing(client)
+    return _Refusing(client, home)
 
 
 def serial_console_url(credentials: Mapping[str, str], instance_id: str, lifetime_s: int) -> str:
@@ -39,8 +42,9 @@ def serial_console_url(credentials: Mapping[str, str], instance_id: str, lifetim
 class _Refusing:
     """A client whose errors are for people."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - see above
+    def __init__(self, client: Any, home: Path) -> None:  # noqa: ANN401 - see above
         self._client = client
+        self._home = home
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any of the client's methods
         method = getattr(self._client, name)
@@ -52,6 +56,6 @@ class _Refusing:
                 error = err.response["Error"]
                 raise CommandFailed(f"{error['Message']} ({error['Code']})", next_step(error["Code"])) from err
             except botocore.exceptions.EndpointConnectionError as err:
-                raise CommandFailed("no server answers", "start it: `bakehouse up`") from err
+                raise not_running(self._home) from err
 
         return call

@@ -48,8 +48,9 @@ def console(
 def _url(instance_id: str, home: HomeOption) -> str:
     from bakehouse.cli.client import ec2_client, serial_console_url
 
-    credentials = credentials_of(home_of(home))
-    client = ec2_client(credentials)
+    where = home_of(home)
+    credentials = credentials_of(where)
+    client = ec2_client(where)
     client.describe_instances(InstanceIds=[instance_id])
     if not client.get_serial_console_access_status()["SerialConsoleAccessEnabled"]:
         raise CommandFailed(

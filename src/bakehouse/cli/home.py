@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,12 +32,20 @@ def home_of(given: Path | None) -> Path:
     return (given or default_home(os.environ)).expanduser().absolute()
 
 
+def with_home(command: str, home: Path) -> str:
+    """Return a command as somebody types it to work with this home, where it is not the one taken without `--home`."""
+    return command if home == home_of(None) else f"{command} --home {shlex.quote(str(home))}"
+
+
 def settings_of(home: Path, **options: Any) -> Settings:  # noqa: ANN401 - any setting's value
     """Return the home's settings, with those given on the command line laid over them."""
     try:
         return load(home, os.environ, **options)
     except InvalidSettings as err:
-        raise CommandFailed(str(err), f"what `{home}` remembers is in `{home}/settings.json`") from err
+        raise CommandFailed(
+            str(err),
+            f"options come first, then BAKEHOUSE_ variables, then what `{home}/settings.json` remembers",
+        ) from err
     except PermissionError as err:
         raise _foreign(home) from err
 
@@ -46,9 +55,14 @@ def credentials_of(home: Path) -> Mapping[str, str]:
     try:
         credentials: dict[str, str] = json.loads((home / "credentials.json").read_text())
     except (FileNotFoundError, NotADirectoryError) as err:
-        raise CommandFailed(f"no server has run with `{home}` yet", "start one: `bakehouse up`") from err
+        raise CommandFailed(
+            f"no server has run with `{home}` yet", f"start one: `{with_home('bakehouse up', home)}`"
+        ) from err
     except PermissionError as err:
         raise _foreign(home) from err
+    except ValueError as err:
+        again = f"`{with_home('bakehouse down', home)}` and `{with_home('bakehouse up', home)}`"
+        raise CommandFailed(f"`{home}/credentials.json` is damaged: {err}", f"it is written anew by {again}") from err
     return credentials
 
 
@@ -99,14 +113,14 @@ def control_address(home: Path) -> Iterator[str]:
     try:
         directory = os.open(home, os.O_DIRECTORY | os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError) as err:
-        raise _not_running(home) from err
+        raise not_running(home) from err
     except PermissionError as err:
         raise _foreign(home) from err
     address = f"/proc/self/fd/{directory}/control.sock"
     try:
         # Asked first: it is quick, and httpx would leave a socket open that it could not connect.
         if not _listens(address):
-            raise _not_running(home)
+            raise not_running(home)
         yield address
     finally:
         os.close(directory)
@@ -123,12 +137,20 @@ def _client(home: Path, address: str) -> Iterator["httpx.Client"]:
         ) as client:
             yield client
     except httpx.TransportError as err:
-        raise CommandFailed("the server ended before it answered", f"its log: `bakehouse logs --home {home}`") from err
+        raise CommandFailed(
+            "the server ended before it answered", f"its log: `{with_home('bakehouse logs', home)}`"
+        ) from err
 
 
 def _listens(address: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(address) == 0
+
+
+def require_server(home: Path) -> None:
+    """Refuse as `control` does: for what works long before it asks the server."""
+    with control_address(home):
+        pass
 
 
 def is_running(home: Path) -> bool:
@@ -143,12 +165,14 @@ def is_running(home: Path) -> bool:
 
 def unusable_home(home: Path, error: OSError) -> CommandFailed:
     """Return what to say when a server's things cannot be kept where they should be."""
-    return CommandFailed(f"cannot use the home `{home}`: {error.strerror or error}", "choose another: `--home DIR`")
+    reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+    return CommandFailed(f"cannot use the home `{home}`: {reason}", "choose another: `--home DIR`")
+
+
+def not_running(home: Path) -> CommandFailed:
+    """Return what to say when a home's server does not answer, for it does not run."""
+    return CommandFailed(f"no server runs with `{home}`", f"start one: `{with_home('bakehouse up', home)}`")
 
 
 def _foreign(home: Path) -> CommandFailed:
     return CommandFailed(f"`{home}` belongs to another user", "choose your own with `--home DIR`")
-
-
-def _not_running(home: Path) -> CommandFailed:
-    return CommandFailed(f"no server runs with `{home}`", "start one: `bakehouse up`")

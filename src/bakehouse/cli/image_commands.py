@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bakehouse.cli import image_pull_commands
-from bakehouse.cli.home import HomeOption, credentials_of, home_of, settings_of
+from bakehouse.cli.home import HomeOption, credentials_of, home_of, require_server, settings_of
 from bakehouse.cli.image_imports import CONTENT_TAG, USER_TAG, find_by_content, followed, import_disk
 from bakehouse.cli.terminal import (
     CommandFailed,
@@ -53,7 +53,7 @@ def build(
     from bakehouse.domain.public_parameter import parameter_of_recipe
 
     where = home_of(home)
-    credentials = credentials_of(where)
+    require_server(where)
     with progress_bar(f"building {recipe}") as bar:
         try:
             built = asyncio.run(
@@ -69,7 +69,7 @@ def build(
             raise CommandFailed(str(err), "other images: `bakehouse image catalog`") from err
         except BuildFailed as err:
             raise CommandFailed(str(err), "what the host lacks: `bakehouse doctor`") from err
-    known = find_by_content(credentials, built.content_key)
+    known = find_by_content(where, built.content_key)
     if known is not None:
         print_text(known)
         return
@@ -107,7 +107,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Inspect a disk image from outside, take a copy of it, and print the new image's id."""
     where = home_of(home)
-    credentials_of(where)
+    require_server(where)
     with _as_file(source, checksum) as path:
         order = {
             "path": str(path),
@@ -160,7 +160,7 @@ def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> 
     """List the account's images."""
     from bakehouse.cli.client import ec2_client
 
-    client = ec2_client(credentials_of(home_of(home)))
+    client = ec2_client(home_of(home))
     found = client.describe_images(Owners=["self"])["Images"]
     rows = [
         {
@@ -191,7 +191,7 @@ def _as_file(source: str, checksum: str | None) -> Iterator[Path]:
         return
     path = Path(source).expanduser().absolute()
     if not path.is_file():
-        raise CommandFailed(f"there is no file `{path}`")
+        raise CommandFailed(f"there is no file `{path}`", "name a file of this host, or an http(s) URL")
     if expected is not None:
         _verify(path, expected)
     yield path
@@ -218,7 +218,10 @@ def _verify(path: Path, expected: "Checksum") -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, expected.algorithm).hexdigest()
     if found != expected.digits:
-        raise CommandFailed(f"the {expected.algorithm} of `{path}` is {found}, not {expected.digits}")
+        raise CommandFailed(
+            f"the {expected.algorithm} of `{path}` is {found}, not {expected.digits}",
+            "get the file again, or look the checksum up once more",
+        )
 
 
 images.command("catalog")(image_pull_commands.catalog)

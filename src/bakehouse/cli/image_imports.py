@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bakehouse.cli.home import control, credentials_of
+from bakehouse.cli.home import control, credentials_of, with_home
+from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed, progress_bar
 
 #: Tag of an image: the user to log in as. `bakehouse ssh` reads it.
@@ -21,12 +22,12 @@ def import_disk(home: Path, order: Mapping[str, Any]) -> str:
     return image_id
 
 
-def find_by_content(credentials: Mapping[str, str], content: str) -> str | None:
+def find_by_content(home: Path, content: str) -> str | None:
     """Return the id of the account's own image that is marked as made of this content."""
     from bakehouse.cli.client import ec2_client
 
     wanted = [{"Name": f"tag:{CONTENT_TAG}", "Values": [content]}]
-    found = ec2_client(credentials).describe_images(Owners=["self"], Filters=wanted)["Images"]
+    found = ec2_client(home).describe_images(Owners=["self"], Filters=wanted)["Images"]
     return found[0]["ImageId"] if found else None
 
 
@@ -37,7 +38,8 @@ def followed(home: Path, words: str, path: str, body: dict[str, Any]) -> dict[st
             if "fraction" in line:
                 bar.move(line["fraction"])
             elif "error" in line:
-                raise CommandFailed(f"{line['message']} ({line['error']})")
+                raise CommandFailed(f"{line['message']} ({line['error']})", next_step(line["error"]))
             else:
                 return line
-    raise CommandFailed(f"the server ended {words} without a result", "look into `bakehouse logs`")
+    log = with_home("bakehouse logs", home)
+    raise CommandFailed(f"the server ended {words} without a result", f"its log: `{log}`")

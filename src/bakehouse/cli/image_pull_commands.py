@@ -1,13 +1,12 @@
 """Commands on the catalogue of published images: list it, pull one."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakehouse.cli.home import HomeOption, credentials_of, home_of, settings_of
+from bakehouse.cli.home import HomeOption, home_of, settings_of
 from bakehouse.cli.image_imports import CONTENT_TAG, USER_TAG, find_by_content, import_disk
 from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_rows, print_text, progress_bar
 
@@ -70,12 +69,11 @@ def pull(
     from bakehouse.bootstrap.image_downloads import FetchFailed, newest
 
     where = home_of(home)
-    credentials = credentials_of(where)
     wanted = _published(image, architecture)
     try:
         published = newest(wanted, url_base or settings_of(where).image_mirror)
-        known = find_by_content(credentials, str(published.checksum))
-        print_text(known or _pulled(where, credentials, published, name))
+        known = find_by_content(where, str(published.checksum))
+        print_text(known or _pulled(where, published, name))
     except FetchFailed as err:
         raise CommandFailed(str(err), err.hint) from err
 
@@ -91,7 +89,7 @@ def _published(name: str, architecture: str) -> "PublishedImage":
     return image
 
 
-def _pulled(home: Path, credentials: Mapping[str, str], published: "PublishedFile", name: str | None) -> str:
+def _pulled(home: Path, published: "PublishedFile", name: str | None) -> str:
     from bakehouse.bootstrap.image_downloads import published_disk
 
     image, checksum = published.image, published.checksum
@@ -110,4 +108,4 @@ def _pulled(home: Path, credentials: Mapping[str, str], published: "PublishedFil
         with progress_bar(f"pulling {image.name}") as bar:
             disk = kept.enter_context(published_disk(published, lambda words, fraction: bar.move(fraction, words)))
         # Another command may have had it meanwhile: of one file, downloads take turns.
-        return find_by_content(credentials, str(checksum)) or import_disk(home, order | {"path": str(disk)})
+        return find_by_content(home, str(checksum)) or import_disk(home, order | {"path": str(disk)})

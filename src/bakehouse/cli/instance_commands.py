@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, credentials_of, home_of
+from bakehouse.cli.home import HomeOption, home_of
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 
 #: Name of the key pair and the security group that `launch` makes for itself.
@@ -29,7 +29,7 @@ def launch(
     from bakehouse.cli.client import ec2_client
 
     where = home_of(home)
-    client = ec2_client(credentials_of(where))
+    client = ec2_client(where)
     request: dict[str, Any] = {
         "ImageId": _image_id(client, image),
         "InstanceType": instance_type,

@@ -8,6 +8,8 @@ _STEPS: Final = {
     "`aws ec2 describe-instance-types`",
     "InvalidAMIID": "see which there are: `bakehouse image list`",
     "InvalidInstanceID": "see which there are: `aws ec2 describe-instances`",
+    "InvalidAMIName.Duplicate": "choose another: `--name NAME`",
+    "InvalidAMIName.Malformed": "choose another: `--name NAME`",
     "InvalidKeyPair.NotFound": "see which there are: `aws ec2 describe-key-pairs`; without `--key` one is made",
     "InvalidVolume": "see which there are: `aws ec2 describe-volumes`",
 }

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from bakehouse.cli.escape_keys import Command, EscapeKeys, SysRq, key_name
-from bakehouse.cli.home import control_address
+from bakehouse.cli.home import control_address, with_home
 from bakehouse.cli.terminal import CommandFailed
 
 _READ_BYTES: Final = 4096
@@ -97,8 +97,11 @@ class _Session:
             except InvalidStatus as err:
                 raise CommandFailed(_reason(err.response.body)) from err
             except (CommandFailed, OSError, InvalidHandshake, EOFError) as err:
+                if first and isinstance(err, CommandFailed):
+                    raise
                 if first:
-                    raise CommandFailed(f"the server does not answer: {err}", "its log: `bakehouse logs`") from err
+                    log = with_home("bakehouse logs", self._home)
+                    raise CommandFailed(f"the server does not answer: {err}", f"its log: `{log}`") from err
                 await asyncio.sleep(_RETRY_S)
                 continue
             async with connection:

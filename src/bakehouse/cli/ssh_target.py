@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bakehouse.cli.home import ControlClient, control, credentials_of
+from bakehouse.cli.home import ControlClient, control
 from bakehouse.cli.image_imports import USER_TAG
 from bakehouse.cli.terminal import CommandFailed
 from bakehouse.domain.public_names import PUBLIC_DOMAIN, address_of
@@ -81,7 +81,7 @@ class Targets:
         """Give those of a home, whose server runs."""
         from bakehouse.cli.client import ec2_client
 
-        client = ec2_client(credentials_of(home))
+        client = ec2_client(home)
         with control(home) as server:
             yield cls(home, client, server)
 

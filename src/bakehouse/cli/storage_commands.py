@@ -4,7 +4,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, home_of
+from bakehouse.cli.home import HomeOption, control, home_of, with_home
+from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_json, print_rows, progress_bar
 
 storage = typer.Typer(help="See what is stored, and whether it is whole.", no_args_is_help=True)
@@ -47,7 +48,9 @@ def check(
             else:
                 found = line
     if not found:
-        raise CommandFailed("the server ended the check", "its log: `bakehouse logs`")
+        raise CommandFailed(
+            "the server ended before it was done", f"its log: `{with_home('bakehouse logs', home_of(home))}`"
+        )
     if output is Output.JSON:
         print_json(found)
     elif found["findings"]:
@@ -68,7 +71,11 @@ def flatten(
         for line in server.post_lines("/storage/flatten", {"volume_id": volume_id}):
             answer = line
     if "layers" not in answer:
-        raise CommandFailed(answer.get("message", "the server ended before it was done"))
+        log = f"its log: `{with_home('bakehouse logs', home_of(home))}`"
+        raise CommandFailed(
+            answer.get("message", "the server ended before it was done"),
+            next_step(answer["error"]) if "error" in answer else log,
+        )
     layers = answer["layers"]
     note(f"{volume_id} is read through {layers} {'file' if layers == 1 else 'files'}; what snapshots need stays beside")
 
