@@ -5,9 +5,9 @@ from typing import Final
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller, client_token_id
 from bakehouse.domain.errors import idempotent_mismatch
+from bakehouse.domain.shown_afterwards import CLIENT_TOKEN
 
-#: Source: EC2 API Reference, "Ensuring idempotency": tokens are good for at least a day.
-_TOKEN_LIFE_S: Final = 24 * 60 * 60
+_TOKEN_LIFE_S: Final = CLIENT_TOKEN.total_seconds()
 
 
 class ClientTokens:

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.images import Images
 from bakehouse.app.snapshots import attached_volumes, check_description, pending_snapshot
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_parameter, invalid_value, malformed_id
 from bakehouse.domain.export_task import (
@@ -27,7 +28,7 @@ from bakehouse.domain.image import Image, ImageState, image_unavailable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.tags import check_tags
-from bakehouse.domain.task_status import TASK_SHOWN, TRANSITIONS, TaskEvent, TaskStatus
+from bakehouse.domain.task_status import TRANSITIONS, TaskEvent, TaskStatus
 from bakehouse.domain.volume import Volume, storage_full
 from bakehouse.ports.disk_files import CannotExport, ExportFormat
 from bakehouse.ports.objects import AccessDenied, InvalidObjectName, NoSuchBucket, TransferFailed
@@ -232,7 +233,7 @@ class ExportTasks:
 
     async def forget_old(self) -> None:
         """Forget tasks that ended a week ago."""
-        oldest = self._context.now() - TASK_SHOWN
+        oldest = self._context.now() - shown_afterwards.IMAGE_TASK
         store = self._context.store
         async with store.transaction() as tx:
             for task in [*store.export_image_tasks, *store.export_instance_tasks]:

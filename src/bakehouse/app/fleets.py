@@ -14,6 +14,7 @@ from bakehouse.app.fleet_rounds import Launcher, Round, Taken
 from bakehouse.app.instances import Instances
 from bakehouse.app.launches import Launches
 from bakehouse.app.public_addresses import PublicAddresses
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.fleet import Fleet, TargetCapacity, check_pools, explained, fleet_not_deletable
 from bakehouse.domain.ids import new_id
@@ -83,7 +84,7 @@ class Fleets:
             if fleet.deleted:
                 raise fleet_not_deletable(fleet_id)
             sagas = self._instances.enlist_termination(tx, self._living(fleet))
-            deleted = replace(fleet, deleted=True)
+            deleted = replace(fleet, deleted=True, deleted_at=self._context.now())
             tx.put(deleted)
         for saga in sagas:
             self._context.sagas.begin(saga)
@@ -99,6 +100,15 @@ class Fleets:
         if not fleet.deleted:
             return "active"
         return "deleted_terminating" if self._living(fleet) else "deleted"
+
+    async def forget_deleted(self) -> None:
+        """Forget those that were deleted two days ago and whose instances are terminated."""
+        oldest = self._context.now() - shown_afterwards.FLEET
+        async with self._context.store.transaction() as tx:
+            for fleet in list(self._context.store.fleets):
+                # One that an earlier version deleted does not know when.
+                if self.state(fleet) == "deleted" and (fleet.deleted_at or fleet.created_at) < oldest:
+                    tx.delete(fleet)
 
     def _living(self, fleet: Fleet) -> list[Instance]:
         found = [self._context.store.instances.get(instance_id) for instance_id in fleet.instance_ids]

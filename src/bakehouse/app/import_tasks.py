@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.encryption import chosen_key, prepare_default_key
 from bakehouse.app.snapshots import check_description, completed_snapshot
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.block_device import check_device_name
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_value, malformed_id
@@ -26,7 +27,7 @@ from bakehouse.domain.import_task import (
 )
 from bakehouse.domain.kms_key import Encryption
 from bakehouse.domain.tags import check_tags
-from bakehouse.domain.task_status import TASK_SHOWN, TRANSITIONS, TaskEvent, TaskStatus
+from bakehouse.domain.task_status import TRANSITIONS, TaskEvent, TaskStatus
 from bakehouse.sagas.import_disks import IMPORT_DISKS, ImportDisks
 
 AnyTask = TypeVar("AnyTask", ImportImageTask, ImportSnapshotTask)
@@ -179,7 +180,7 @@ class ImportTasks:
 
     async def forget_old(self) -> None:
         """Forget tasks that ended a week ago."""
-        oldest = self._context.now() - TASK_SHOWN
+        oldest = self._context.now() - shown_afterwards.IMAGE_TASK
         store = self._context.store
         async with store.transaction() as tx:
             for task in [*store.import_image_tasks, *store.import_snapshot_tasks]:

@@ -83,6 +83,15 @@ class InstanceEvents:
                 if event.state == "active" and _is_due(event, now):
                     await self._carry_out(instance.id, event)
 
+    async def forget_ended(self) -> None:
+        """Forget events that ended a week ago, of instances that are still there."""
+        now = self._context.now()
+        async with self._context.store.transaction() as tx:
+            for instance in list(self._context.store.instances):
+                shown = tuple(event for event in instance.events if event.is_shown(now))
+                if shown != instance.events:
+                    tx.put(replace(instance, events=shown))
+
     async def _carry_out(self, instance_id: str, event: ScheduledEvent) -> None:
         """End an event and begin what it announced, in one transaction: it comes once."""
         store, now = self._context.store, self._context.now()

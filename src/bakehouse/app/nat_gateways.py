@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.app.private_addresses import PrivateAddresses
 from bakehouse.app.segments import segment_change
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.elastic_address import (
     ElasticAddress,
@@ -29,9 +29,6 @@ from bakehouse.domain.network_interface import (
 from bakehouse.domain.tags import check_tags
 from bakehouse.sagas.machine import let_go
 from bakehouse.store.store import Transaction
-
-#: How long a deleted one is shown. Source: VPC User Guide, "Delete a NAT gateway": usually about an hour.
-_DELETED_SHOWN: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,7 @@ class NatGateways:
 
     async def forget_deleted(self, now: datetime | None = None) -> None:
         """Forget those that were deleted an hour ago."""
-        oldest = (now or self._context.now()) - _DELETED_SHOWN
+        oldest = (now or self._context.now()) - shown_afterwards.NAT_GATEWAY
         for gateway in list(self._context.store.nat_gateways):
             if gateway.deleted_at is not None and gateway.deleted_at < oldest:
                 async with self._context.store.transaction() as tx:

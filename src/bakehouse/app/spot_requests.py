@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import not_found
 from bakehouse.domain.instance import InstanceState
 from bakehouse.domain.spot_request import (
-    SHOWN_FOR,
     Interruption,
     SpotRequest,
     SpotState,
@@ -85,7 +85,7 @@ class SpotRequests:
             for request in list(store.spot_requests):
                 instance = store.instances.get(request.instance_id)
                 if request.ended_at is not None:
-                    if request.ended_at + SHOWN_FOR < now:
+                    if request.ended_at + shown_afterwards.SPOT_REQUEST < now:
                         tx.delete(request)
                 elif instance is None or instance.state is InstanceState.TERMINATED:
                     ended = min(ended_at(request, instance), now)

@@ -9,6 +9,7 @@ from bakehouse.app.account_settings import settings_of
 from bakehouse.app.context import AppContext, scope
 from bakehouse.app.image_catalogue import check_new_image
 from bakehouse.app.images import Images
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter
 from bakehouse.domain.export_task import bucket_unusable
@@ -18,7 +19,6 @@ from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.domain.snapshot_tier import StorageTier, snapshot_archived
 from bakehouse.domain.store_image_task import (
     STORE_MAX_GIB,
-    STORE_TASK_SHOWN,
     StoreImageTask,
     StoreTaskState,
     check_object_tags,
@@ -153,7 +153,7 @@ class StoreImageTasks:
 
     async def forget_old(self) -> None:
         """Forget tasks that ended a month ago."""
-        oldest = self._context.now() - STORE_TASK_SHOWN
+        oldest = self._context.now() - shown_afterwards.STORE_IMAGE_TASK
         async with self._context.store.transaction() as tx:
             for task in list(self._context.store.store_image_tasks):
                 if task.ended_at is not None and task.ended_at < oldest:

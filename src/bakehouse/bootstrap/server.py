@@ -159,6 +159,7 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
     return [
         app.client_tokens.forget_old,
         app.export_tasks.forget_old,
+        app.fleets.forget_deleted,
         app.import_tasks.forget_old,
         app.store_image_tasks.forget_old,
         app.recycle_bin.delete_due,
@@ -172,6 +173,7 @@ def _chores(app: App) -> list[Callable[[], Awaitable[None]]]:
         app.image_ancestry.forget_unneeded,
         app.image_usage_reports.forget_expired,
         app.instance_events.carry_out_due,
+        app.instance_events.forget_ended,
         app.instance_health.look,
     ]
 

@@ -98,6 +98,7 @@ class Fleet:
     launches: tuple[FleetLaunch, ...] = ()
     errors: tuple[FleetError, ...] = ()
     deleted: bool = False
+    deleted_at: datetime | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -6,14 +6,12 @@ Source: EC2 User Guide, "View your AMI usage"; EC2 API Reference, CreateImageUsa
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.errors import invalid_combination, invalid_parameter, invalid_value, missing_parameter
-
-#: Source: EC2 API Reference, ImageUsageReport, ExpirationTime.
-LIFE: Final = timedelta(days=30)
 
 #: Source: EC2 API Reference, ImageUsageResourceTypeRequest.
 INSTANCE: Final = "ec2:Instance"
@@ -72,7 +70,7 @@ class ImageUsageReport:
     @property
     def expires_at(self) -> datetime:
         """When it is deleted."""
-        return self.created_at + LIFE
+        return self.created_at + shown_afterwards.IMAGE_USAGE_REPORT
 
 
 def reported_type(name: str, options: Iterable[tuple[str, list[str]]]) -> ReportedType:

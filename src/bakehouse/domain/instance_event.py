@@ -9,10 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.errors import Ec2Error
-
-#: How long an event is shown when it is over. Source: the same page: "up to a week".
-SHOWN_AFTERWARDS: Final = timedelta(days=7)
 
 #: How long a maintenance or a reboot is said to take. Source: examples of the same page, some 15 minutes.
 WINDOW: Final = timedelta(minutes=15)
@@ -67,7 +65,7 @@ class ScheduledEvent:
 
     def is_shown(self, now: datetime) -> bool:
         """Tell whether it is still told of."""
-        return self.ended_at is None or now < self.ended_at + SHOWN_AFTERWARDS
+        return self.ended_at is None or now < self.ended_at + shown_afterwards.INSTANCE_EVENT
 
 
 def new_event(event_id: str, code: EventCode, not_before: datetime) -> ScheduledEvent:

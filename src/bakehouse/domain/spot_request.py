@@ -22,9 +22,6 @@ SPOT_PRICE: Final = "0.000001"
 #: Source: EC2 User Guide, "Spot Instance interruption notices": two minutes.
 NOTICE: Final = timedelta(minutes=2)
 
-#: Source: EC2 API Reference, DescribeSpotInstanceRequests: deleted four hours after the instances are terminated.
-SHOWN_FOR: Final = timedelta(hours=4)
-
 #: Source: EC2 API Reference, RequestSpotInstances, ValidUntil: 7 days by default.
 VALID_FOR: Final = timedelta(days=7)
 

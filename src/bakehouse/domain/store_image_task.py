@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from bakehouse.domain.errors import Ec2Error
-
-#: How long a task is shown. Source: EC2 API Reference, DescribeStoreImageTasks: the past 31 days.
-STORE_TASK_SHOWN: Final = timedelta(days=31)
 
 #: The largest image that is stored, in GiB. Source: EC2 User Guide, "Store and restore an AMI using S3", limitations.
 STORE_MAX_GIB: Final = 5_000

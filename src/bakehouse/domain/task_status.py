@@ -1,12 +1,8 @@
 """The status of a task that imports or exports a disk or an image."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
-
-#: How long an ended task is shown. Source: EC2 API Reference, DescribeImportImageTasks: the previous 7 days.
-TASK_SHOWN: Final = timedelta(days=7)
 
 
 class TaskStatus(StrEnum):

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from bakehouse.domain import shown_afterwards
 from bakehouse.domain.instance import InstanceState
 from bakehouse.ports.hypervisor import MachineState
 from bakehouse.reconcile.earlier_networks import complete_networks
@@ -22,9 +22,6 @@ from bakehouse.sagas.engine import SagaEngine
 from bakehouse.sagas.machine import plug_interfaces
 
 _log: Final = structlog.get_logger(__name__)
-
-#: How long a terminated instance is shown. Source: EC2 API Reference, TerminateInstances: approximately one hour.
-_TERMINATED_SHOWN: Final = timedelta(hours=1)
 
 #: How long the start of a server waits for what an earlier one left unfinished; the rest goes on beside requests.
 _RESUME_WAIT_S: Final = 15.0
@@ -194,7 +191,7 @@ class Reconciler:
 
     async def _forget_terminated(self) -> None:
         """Forget instances that were terminated an hour ago, with their console logs."""
-        oldest = self._context.now() - _TERMINATED_SHOWN
+        oldest = self._context.now() - shown_afterwards.INSTANCE
         for instance in list(self._context.store.instances):
             if instance.terminated_at is not None and instance.terminated_at < oldest:
                 await self._context.hypervisor.forget(instance.id)

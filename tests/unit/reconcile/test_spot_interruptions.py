@@ -8,7 +8,8 @@ from tests.world import World
 from bakehouse.app.spot_launch import SpotWish
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.instance import InstanceState
-from bakehouse.domain.spot_request import SHOWN_FOR, SpotRequest
+from bakehouse.domain.shown_afterwards import SPOT_REQUEST
+from bakehouse.domain.spot_request import SpotRequest
 from bakehouse.reconcile.spot_interruptions import SpotInterruptions
 
 
@@ -87,7 +88,7 @@ async def test_a_request_is_forgotten_hours_after_its_end(world: World) -> None:
     await world.app.spot_requests.settle()
     assert request(world).ended_code == "instance-terminated-by-user"
 
-    world.clock.advance(seconds=SHOWN_FOR.total_seconds() + 1)
+    world.clock.advance(seconds=SPOT_REQUEST.total_seconds() + 1)
     await world.app.spot_requests.settle()
 
     assert len(world.store.spot_requests) == 0
