@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from tests.fragile import Fragile
+from tests.memory_keys import MemoryKeys
 from tests.soundness import assert_archived, assert_sound, assert_transferred
 
 from bakehouse.app.accounts import Accounts
@@ -35,7 +36,6 @@ from bakehouse.domain.image import BlockDevice, Image, ImageState
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.snapshot import Snapshot, SnapshotState
 from bakehouse.drivers.hypervisor.fake import FakeHypervisor
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.objects.store import BucketStore
 from bakehouse.drivers.volumes.archive import PackedArchive

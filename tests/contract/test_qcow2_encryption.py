@@ -19,8 +19,8 @@ from tests.contract.encrypted_disks import (
     write,
     write_secret,
 )
+from tests.memory_keys import MemoryKeys
 
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
 from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, BlocksUnreadable

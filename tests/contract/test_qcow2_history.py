@@ -19,8 +19,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from tests.contract.disks import DiskMachine
 from tests.contract.encrypted_disks import io_on, run_on, snapshot_content, volume_content
 from tests.contract.killing import Killed, killed_at
+from tests.memory_keys import MemoryKeys
 
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore, run_choice
 from bakehouse.drivers.volumes.qcow2.opening import part
 from bakehouse.ports.storage_upkeep import Tended

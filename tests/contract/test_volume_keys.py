@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.contract.disks import MIB
+from tests.memory_keys import MemoryKeys
 
 from bakehouse.drivers.keys.directory import KeyDirectory
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.fake import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore
 from bakehouse.ports.keys import KeyStore, KeyUnavailable

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.memory_keys import MemoryKeys
 from tests.vm import boot_sector
 from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
 
 from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
 from bakehouse.ports.hypervisor import DiskBus, MachineDisk, MachineSpec
 

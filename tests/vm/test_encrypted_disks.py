@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from tests.contract.encrypted_disks import content
+from tests.memory_keys import MemoryKeys
 from tests.vm import boot_sector
 from tests.vm.boot_sector import DISK_BYTES, SECTOR
 from tests.vm.counting_host import CLONE, DATA, KEY, MACHINE, ROOT, SNAPSHOTS, Host, counting_host
 
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
-from bakehouse.drivers.keys.memory import MemoryKeys
 from bakehouse.ports.hypervisor import MachineDisk
 from bakehouse.ports.storage_upkeep import Tended
 

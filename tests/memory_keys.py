@@ -1,4 +1,4 @@
-"""The key store port in memory, for tests."""
+"""The key store port in memory."""
 
 from bakehouse.drivers.keys import wrapping
 from bakehouse.ports.keys import KeyUnavailable
