@@ -5,8 +5,14 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bakehouse.domain.errors import invalid_parameter
-from bakehouse.domain.network import Subnet, address_in_use, address_outside_subnet, free_addresses, is_assignable
-from bakehouse.domain.network import subnet_full as no_address_left
+from bakehouse.domain.network import (
+    Subnet,
+    address_in_use,
+    address_outside_subnet,
+    free_addresses,
+    is_assignable,
+    subnet_full,
+)
 from bakehouse.sagas.held_by_fabric import private_key
 from bakehouse.store.store import Store
 
@@ -45,7 +51,7 @@ class PrivateAddresses:
         while len(found) < count:
             address = next(self._free[subnet.id], None)
             if address is None:
-                raise no_address_left(subnet.id)
+                raise subnet_full(subnet.id)
             if not self._is_taken(subnet, address):
                 self._given.add((subnet.vpc_id, address))
                 found.append(address)
