@@ -26,7 +26,9 @@ class SnapshotSizes:
     async def measure(self) -> None:
         """Measure complete snapshots that were not measured yet. One that cannot be read is tried after a restart."""
         store = self._context.store
-        unmeasured = [it for it in store.snapshots.by("unmeasured")[True].values() if it.id not in self._unreadable]
+        waiting = store.snapshots.by("unmeasured")[True]
+        self._unreadable &= waiting.keys()  # those that are deleted are not told of again
+        unmeasured = [it for it in waiting.values() if it.id not in self._unreadable]
         sizes: dict[str, int] = {}
         for snapshot in unmeasured[:_AT_A_TIME]:
             try:

@@ -35,7 +35,7 @@ class SagaContext:
     """Imports, exports, stores and restores at work."""
     segments: set[str] = field(default_factory=set)
     """VPCs whose segments this server has made sure of."""
-    segment_turns: dict[str, asyncio.Lock] = field(default_factory=dict)
+    segment_turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """VPCs whose segments are being made: launches side by side share the work."""
     volume_turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """Volumes whose files are being opened, sealed or removed (`sagas/volumes.py`)."""

@@ -90,6 +90,10 @@ class Transaction:
             await self._store.make_durable(self)
 
     def _roll_back(self) -> None:
+        """Put back what was there; a record that was removed stands last among the others until the next start.
+
+        To know where it stood, each removal would have to look at all records, and few are rolled back.
+        """
         for table, record_id, old in reversed(self._undo):
             self._store.records[table].replace(record_id, old)
 

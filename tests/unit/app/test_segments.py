@@ -187,3 +187,11 @@ async def test_a_change_reaches_a_segment_that_is_there_before_it_is_answered(wo
     await world.app.vpcs.set_dns_support(world.caller, vpc.id, enabled=False)
 
     assert not world.network.segments[vpc.id].dns_support
+
+
+async def test_nobody_keeps_the_turn_of_a_vpc_that_nobody_changes(world: World) -> None:
+    await world.running_instance()
+    await world.app.vpcs.create(world.caller, VpcRequest(cidr="10.0.0.0/16"))
+    await world.sagas.settle()
+
+    assert dict(world.saga_context.segment_turns) == {}

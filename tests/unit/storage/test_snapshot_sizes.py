@@ -75,3 +75,17 @@ async def test_more_than_one_group_is_measured_in_turns(world: World, blocks: di
         await world.app.snapshot_sizes.measure()
 
     assert {world.store.snapshots[it.id].full_size_bytes for it in snapshots} == {0}
+
+
+async def test_nothing_is_kept_of_an_unreadable_one_that_was_deleted(
+    world: World, blocks: dict[str, int | Exception]
+) -> None:
+    snapshot = await world.snapshot()
+    blocks[snapshot.id] = BlocksUnreadable()
+    await world.app.snapshot_sizes.measure()
+    async with world.store.transaction() as tx:
+        tx.delete(snapshot)
+
+    await world.app.snapshot_sizes.measure()
+
+    assert world.app.snapshot_sizes._unreadable == set()

@@ -80,7 +80,7 @@ class LinuxNetworkFabric:
         Raises:
             NetworkUnavailable: Nothing was made.
         """
-        client = self._segment(segment.vpc_id)
+        client = self._segments.setdefault(segment.vpc_id, self._segment(segment.vpc_id))
         await client.ensure(segment)
         for interface in client.interfaces.values():
             self._publish(client, interface)
@@ -155,6 +155,7 @@ class LinuxNetworkFabric:
             vpc_ids=frozenset(found) | outlived,
             interface_ids=frozenset(it for report in found.values() for it in report.interface_ids),
             answering=frozenset(it for report in found.values() for it in report.answering),
+            unheld=frozenset(it for report in found.values() for it in report.unheld),
         )
 
     async def close(self) -> None:
@@ -165,11 +166,13 @@ class LinuxNetworkFabric:
             segment.close()
 
     def _segment(self, vpc_id: str) -> SegmentClient:
+        """Return what speaks to a segment. It is kept while there is one, or is to be: VPCs come and go."""
         segment = self._segments.get(vpc_id)
         if segment is None:
             layout = SegmentLayout(self._home, vpc_id)
             segment = SegmentClient(layout, tun_device=self._tun_device, rootless=self._mode == "rootless")
-            self._segments[vpc_id] = segment
+            if layout.directory.exists():
+                self._segments[vpc_id] = segment
         return segment
 
     async def _find(self, interface_id: str) -> SegmentClient:
