@@ -268,7 +268,7 @@ def test_the_bin_is_listed_in_pages(alice: Account) -> None:
         ("list_images_in_recycle_bin", {"ImageIds": ["ami-0123456789abcdef0"] * 21}, "InvalidParameterValue"),
         ("list_images_in_recycle_bin", {"NextToken": "x"}, "InvalidNextToken"),
         ("list_snapshots_in_recycle_bin", {"SnapshotIds": ["snap-0123456789abcdef0"]}, "InvalidSnapshot.NotFound"),
-        ("list_snapshots_in_recycle_bin", {"SnapshotIds": ["snap"]}, "InvalidSnapshotID.Malformed"),
+        ("list_snapshots_in_recycle_bin", {"SnapshotIds": ["snap-x"]}, "InvalidSnapshotID.Malformed"),
         ("list_snapshots_in_recycle_bin", {"NextToken": "x"}, "InvalidNextToken"),
         ("list_volumes_in_recycle_bin", {"VolumeIds": ["vol-0123456789abcdef0"]}, "InvalidVolume.NotFound"),
         ("list_volumes_in_recycle_bin", {"VolumeIds": ["snap-0123456789abcdef0"]}, "InvalidParameterValue"),

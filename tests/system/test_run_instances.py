@@ -1,11 +1,16 @@
 """Launches as boto3 asks for them."""
 
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from tests.system.shop import Shop, refusal
+
+from bakehouse.domain.caller import Caller
+from bakehouse.domain.instance import InstanceState
+from bakehouse.ec2.instance_filters import FILTERS
 
 
 def test_the_answer_to_a_launch_says_pending_and_the_next_description_running(shop: Shop) -> None:
@@ -210,3 +215,71 @@ def test_a_bad_launch_is_refused_and_leaves_nothing(shop: Shop, members: dict[st
     assert refusal(error) == code
     assert shop.found() == []
     assert shop.ec2.describe_volumes()["Volumes"] == []
+
+
+def test_the_answer_shows_what_is_on_its_way(shop: Shop) -> None:
+    """Source: EC2 CLI examples, `run-instances`."""
+    (launched,) = shop.ec2.run_instances(ImageId=shop.image_id, MinCount=1, MaxCount=1)["Instances"]
+
+    assert launched["State"] == {"Code": 0, "Name": "pending"}
+    assert launched["StateReason"] == {"Code": "pending", "Message": "pending"}
+    assert launched["MetadataOptions"]["State"] == "pending"
+    (interface,) = launched["NetworkInterfaces"]
+    assert (interface["Attachment"]["Status"], interface["Status"]) == ("attaching", "in-use")
+
+
+def test_a_running_instance_has_all_of_it_and_no_reason(shop: Shop) -> None:
+    instance = shop.launch()
+
+    assert "StateReason" not in instance
+    assert instance["MetadataOptions"]["State"] == "applied"
+    assert instance["NetworkInterfaces"][0]["Attachment"]["Status"] == "attached"
+
+
+def test_nobody_else_operates_an_instance(shop: Shop) -> None:
+    instance = shop.launch()
+
+    assert instance["Operator"] == {"Managed": False}
+    assert instance["NetworkInterfaces"][0]["Operator"] == {"Managed": False}
+    assert instance["NetworkPerformanceOptions"] == {"BandwidthWeighting": "default"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ("network-performance-options.bandwidth-weighting", "default"),
+        ("capacity-reservation-specification.capacity-reservation-preference", "open"),
+        ("operator.managed", "false"),
+    ],
+)
+def test_filters_find_what_is_shown_of_its_surroundings(shop: Shop, wanted: tuple[str, str]) -> None:
+    instance_id = shop.launch()["InstanceId"]
+
+    assert shop.found(wanted, ("instance-id", instance_id)) == [instance_id]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ("state-reason-code", "pending"),
+        ("state-reason-message", "pending"),
+        ("metadata-options.state", "pending"),
+        ("network-interface.attachment.status", "attaching"),
+    ],
+)
+def test_filters_find_an_instance_by_what_is_on_its_way(shop: Shop, wanted: tuple[str, str]) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    caller = Caller(account_id=shop.account_id, region="us-east-1")
+    (running,) = shop.running.server.app.instances.describe(caller, [instance_id])
+    pending = replace(running, instance=replace(running.instance, state=InstanceState.PENDING))
+    matches = FILTERS.compile({"Filters": [{"Name": wanted[0], "Values": [wanted[1]]}]})
+
+    assert (matches(pending), matches(running)) == (True, False)
+
+
+def test_a_client_token_has_up_to_64_characters(shop: Shop) -> None:
+    with pytest.raises(ClientError) as error:
+        shop.launch(ClientToken="t" * 65)
+
+    assert refusal(error) == "InvalidParameterValue"
+    assert shop.launch(ClientToken="t" * 64)["ClientToken"] == "t" * 64

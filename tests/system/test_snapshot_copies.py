@@ -94,7 +94,7 @@ def test_a_snapshot_that_is_shared_is_copied_and_one_that_is_not_is_not_found(
         ({"SourceRegion": "mars-north-1"}, "InvalidParameterValue"),
         ({"SourceRegion": "eu-west-1"}, "InvalidSnapshot.NotFound"),
         ({"SourceSnapshotId": "snap-00000000000000000"}, "InvalidSnapshot.NotFound"),
-        ({"SourceSnapshotId": "nonsense"}, "InvalidSnapshotID.Malformed"),
+        ({"SourceSnapshotId": "nonsense"}, "InvalidParameterValue"),
         ({"Description": "x" * 256}, "InvalidParameterValue"),
         ({"KmsKeyId": "alias/mine"}, "InvalidParameterDependency"),
         ({"KmsKeyId": "alias/mine", "Encrypted": True}, "InvalidKMSKey.InvalidState"),

@@ -264,7 +264,7 @@ def test_a_move_without_a_tier_is_refused(alice: Account) -> None:
     ("snapshot_id", "code"),
     [
         ("snap-0123456789abcdef0", "InvalidSnapshot.NotFound"),
-        ("vol-0123456789abcdef0", "InvalidSnapshotID.Malformed"),
+        ("vol-0123456789abcdef0", "InvalidParameterValue"),
     ],
 )
 def test_a_snapshot_that_is_none_is_refused(alice: Account, operation: str, snapshot_id: str, code: str) -> None:

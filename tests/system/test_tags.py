@@ -255,3 +255,21 @@ def test_lists_are_ordered_by_number_whatever_the_numbers(alice: "EC2Client", wi
     wire.ask("CreateTags", [("ResourceId.7", vpc_id), ("Tag.10.Key", "later"), ("Tag.9.Key", "first")])
 
     assert list(tags_of(alice, vpc_id)) == ["first", "later"]
+
+
+def test_tags_are_found_by_key_and_value_in_one_filter(alice: "EC2Client", vpc_id: str, subnet_ids: list[str]) -> None:
+    alice.create_tags(Resources=[vpc_id, *subnet_ids[:2]], Tags=tag_list(Owner="TeamA", Stack="test"))
+    alice.create_tags(Resources=subnet_ids[:1], Tags=tag_list(Owner="TeamB"))
+
+    found = alice.describe_tags(Filters=[{"Name": "tag:Owner", "Values": ["Team?", "x"]}])["Tags"]
+    of_team_a = alice.describe_tags(Filters=[{"Name": "tag:Owner", "Values": ["TeamA"]}])["Tags"]
+
+    assert [(tag["Key"], tag["Value"]) for tag in found].count(("Owner", "TeamB")) == 1
+    assert len(found) == 3
+    assert {(tag["ResourceId"], tag["Key"]) for tag in of_team_a} == {(vpc_id, "Owner"), (subnet_ids[1], "Owner")}
+
+
+@pytest.mark.parametrize("name", ["tag-key", "tag-value"])
+def test_tags_are_not_found_by_filters_of_other_resources(alice: "EC2Client", name: str) -> None:
+    with refused("InvalidParameterValue"):
+        alice.describe_tags(Filters=[{"Name": name, "Values": ["x"]}])

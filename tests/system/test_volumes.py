@@ -245,6 +245,27 @@ def test_a_snapshot_is_shared_and_made_private_again(shop: Shop) -> None:
     assert (after_removal, shared_with()) == ([{"UserId": "111122223333"}], [])
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, "InvalidParameterCombination"),
+        (
+            {"CreateVolumePermission": {"Add": [{"UserId": "111122223333"}], "Remove": [{"Group": "all"}]}},
+            "InvalidParameterCombination",
+        ),
+        ({"OperationType": "add", "UserIds": [f"{number:012}" for number in range(501)]}, "InvalidParameterValue"),
+    ],
+    ids=["nothing", "both ways", "501 accounts"],
+)
+def test_what_one_change_of_sharing_cannot_do_is_refused(shop: Shop, change: dict[str, Any], code: str) -> None:
+    snapshot_id = shop.ec2.create_snapshot(VolumeId=volume(shop)["VolumeId"])["SnapshotId"]
+
+    with pytest.raises(ClientError) as error:
+        shop.ec2.modify_snapshot_attribute(SnapshotId=snapshot_id, **change)
+
+    assert refusal(error) == code
+
+
 def test_more_tags_than_a_resource_may_have_are_refused(shop: Shop) -> None:
     tags: Any = [{"Key": f"key-{number}", "Value": "x"} for number in range(51)]
 

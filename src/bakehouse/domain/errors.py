@@ -139,15 +139,23 @@ def not_found(resource_type: str, resource_ids: Iterable[str]) -> Ec2Error:
         return Ec2Error(code, f"The image id '[{', '.join(ids)}]' does not exist")
     plural = "s" if len(ids) > 1 else ""
     verb = "do" if len(ids) > 1 else "does"
-    return Ec2Error(code, f"The {noun}{plural} '{', '.join(ids)}' {verb} not exist")
+    full_stop = "." if resource_type in ("snapshot", "volume") else ""  # as AWS ends it, for these alone
+    return Ec2Error(code, f"The {noun}{plural} '{', '.join(ids)}' {verb} not exist{full_stop}")
 
 
 def malformed_id(resource_type: str, resource_id: str) -> Ec2Error:
-    """Refuse an id that has not the form of its type."""
-    _, code, noun = _ID_REFUSALS[resource_type]
-    return Ec2Error(
-        code, f'Invalid id: "{resource_id}" (expecting a {noun} of the form "{PREFIXES[resource_type]}-...")'
-    )
+    """Refuse an id that has not the form of its type.
+
+    Wording as AWS answers it for instances, images, snapshots and volumes; the others follow it.
+    """
+    _, code, _noun = _ID_REFUSALS[resource_type]
+    prefix = PREFIXES[resource_type]
+    if resource_type == "volume" or (resource_type == "snapshot" and not resource_id.startswith("snap-")):
+        return invalid_value(resource_id, f"{resource_type}Id", f"Expected: '{prefix}-...'.")
+    if resource_type == "snapshot":
+        return Ec2Error(code, f"Value ( {resource_id} ) for parameter SNAPSHOT is invalid.")
+    expected = "" if resource_type == "instance" else f' (expecting "{prefix}-...")'
+    return Ec2Error(code, f'Invalid id: "{resource_id}"{expected}')
 
 
 def missing_parameter(name: str) -> Ec2Error:

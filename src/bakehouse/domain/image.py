@@ -147,7 +147,7 @@ class Image:
 def check_image_name(name: str) -> None:
     """Refuse a name that no image may have: InvalidAMIName.Malformed."""
     if _NAME.fullmatch(name) is None:
-        raise image_name_malformed(name)
+        raise image_name_malformed()
 
 
 def image_name_taken(name: str, image_id: str) -> Ec2Error:
@@ -155,18 +155,21 @@ def image_name_taken(name: str, image_id: str) -> Ec2Error:
     return Ec2Error("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image_id}")
 
 
-def image_name_malformed(name: str) -> Ec2Error:
-    """Source: EC2 API Reference, CreateImage, Name: 3-128 characters of a fixed set."""
+def image_name_malformed() -> Ec2Error:
+    """Wording as AWS answers it, which leaves out some of the characters that it takes."""
     return Ec2Error(
         "InvalidAMIName.Malformed",
-        f"AMI name '{name}' is invalid: AMI names must be between 3 and 128 characters long, and may contain letters, "
-        "numbers, '(', ')', '.', '-', '/', '_', and the characters '[', ']', ''', '@' and space.",
+        "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, '(', ')', '.', '-', "
+        "'/' and '_'",
     )
 
 
 def image_unavailable(image_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, InvalidAMIID.Unavailable; clients count it as gone."""
-    return Ec2Error("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is not available")
+    """Source: EC2 API Reference, Error codes, InvalidAMIID.Unavailable; wording as AWS answers it.
+
+    Clients count it as gone.
+    """
+    return Ec2Error("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is no longer available")
 
 
 def image_not_authorized(image_id: str) -> Ec2Error:

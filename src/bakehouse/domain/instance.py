@@ -258,7 +258,7 @@ def instance_cannot_be_stopped(instance_id: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, IncorrectInstanceState; wording as AWS answers it."""
     return Ec2Error(
         "IncorrectInstanceState",
-        f"The instance '{instance_id}' is not in a state from which it can be stopped.",
+        f"This instance '{instance_id}' is not in a state from which it can be stopped.",
     )
 
 

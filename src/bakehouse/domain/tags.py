@@ -24,8 +24,10 @@ def check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if is_system_key(key):
             raise system_tag()
-        if not 1 <= len(key) <= KEY_LENGTH:
-            raise invalid_parameter(f"Tag key exceeds the maximum length of {KEY_LENGTH} characters or is empty")
+        if not key:
+            raise invalid_parameter("Tag key must not be empty")
+        if len(key) > KEY_LENGTH:
+            raise invalid_parameter(f"Tag key exceeds the maximum length of {KEY_LENGTH} characters")
         if len(value) > VALUE_LENGTH:
             raise invalid_parameter(f"Tag value exceeds the maximum length of {VALUE_LENGTH} characters")
 
@@ -73,4 +75,6 @@ def is_system_key(key: str) -> bool:
 
 def _check_number(tags: Mapping[str, str]) -> None:
     if sum(not is_system_key(key) for key in tags) > TAGS_PER_RESOURCE:
-        raise Ec2Error("TagLimitExceeded", f"The maximum number of tags for a resource is {TAGS_PER_RESOURCE}.")
+        raise Ec2Error(
+            "TagLimitExceeded", f"The resultant tag set must not have more than {TAGS_PER_RESOURCE} user tags."
+        )

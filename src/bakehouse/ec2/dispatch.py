@@ -5,12 +5,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from bakehouse.domain.caller import Idempotency
-from bakehouse.domain.errors import dry_run_succeeded, not_honoured
+from bakehouse.domain.errors import dry_run_succeeded, invalid_parameter, not_honoured
 from bakehouse.ec2.registry import Operation, Replay, Request, RequestContext, Response
+
+#: The most ASCII characters of a client token, where an operation limits them and the model does not tell.
+#: Source: EC2 API Reference, ClientToken of each.
+_TOKEN_LENGTHS: Final = {
+    "CreateLaunchTemplate": 128,
+    "CreateLaunchTemplateVersion": 128,
+    "CreateNatGateway": 64,
+    "ModifyLaunchTemplate": 128,
+    "RunInstances": 64,
+}
 
 
 class Dispatcher:
@@ -39,6 +49,7 @@ class Dispatcher:
             return await operation.handler(ctx, request)
         if operation.replay is None:
             raise not_honoured(token_member or "ClientToken")
+        _check_token(operation.name, token)
         return await self._once(ctx, operation, operation.replay, request, token)
 
     async def _once(
@@ -52,6 +63,12 @@ class Dispatcher:
         async with lock:
             made = ctx.app.client_tokens.made_by(ctx.caller)
             return await (operation.handler(ctx, request) if made is None else replay(ctx, made))
+
+
+def _check_token(operation: str, token: str) -> None:
+    longest = _TOKEN_LENGTHS.get(operation)
+    if longest is not None and (len(token) > longest or not token.isascii()):
+        raise invalid_parameter(f"Invalid client token: it may have up to {longest} ASCII characters.")
 
 
 def _digest(request: Mapping[str, Any]) -> str:

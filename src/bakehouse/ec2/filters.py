@@ -26,11 +26,17 @@ def flag(value: bool) -> str:  # noqa: FBT001 - this is about a boolean
 class Filters(Generic[T]):
     """The filters of one noun."""
 
-    def __init__(self, values: Mapping[str, Values[T]], tags: Callable[[T], Mapping[str, str]] | None = None) -> None:
-        """Take the table; `tags` adds `tag:KEY`, `tag-key` and `tag-value`."""
+    def __init__(
+        self,
+        values: Mapping[str, Values[T]],
+        tags: Callable[[T], Mapping[str, str]] | None = None,
+        *,
+        parts: bool = True,
+    ) -> None:
+        """Take the table; `tags` adds `tag:KEY`, and with `parts` also `tag-key` and `tag-value`."""
         self._values = dict(values)
         self._tags = tags
-        if tags is not None:
+        if tags is not None and parts:
             self._values["tag-key"] = tags
             self._values["tag-value"] = lambda record: tags(record).values()
 

@@ -72,10 +72,10 @@ async def deregister_image(ctx: RequestContext, request: Request) -> Response:
 )
 async def describe_images(ctx: RequestContext, request: Request) -> Response:
     """List the images that the caller may launch."""
-    warn_of_name_alone(ctx, request)
     allowed = ctx.app.allowed_images.verdict(ctx.caller)
     images = _found(ctx, request, allowed)
-    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000))
+    warn_of_name_alone(ctx, request)
+    shown, token = page(ctx, request, images, key=lambda image: image.id, sizes=(1, 1000), ids="ImageIds")
     return {"Images": [_shown(ctx, image, allowed) for image in shown], "NextToken": token}
 
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bakehouse.app.instance_details import InstanceDetails
-from bakehouse.domain.instance import Membership
+from bakehouse.domain.instance import Membership, StateReason
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.profile_association import ProfileAssociation
 from bakehouse.domain.region import zone_id
 from bakehouse.domain.volume import VolumeAttachment
 from bakehouse.ec2.filters import Filters, Values, flag
-from bakehouse.ec2.instance_option_views import monitoring_state
-from bakehouse.ec2.instance_views import instance_name, interface_entries
+from bakehouse.ec2.instance_option_views import metadata_options_state, monitoring_state
+from bakehouse.ec2.instance_views import instance_name, interface_entries, is_attaching, shown_reason
 from bakehouse.ec2.network_interface_filters import OF_INSTANCES, primary_public_name
 from bakehouse.ec2.network_interface_views import Entry
 
@@ -43,6 +43,10 @@ def _profile(value: Callable[[ProfileAssociation], str]) -> Values[InstanceDetai
     return lambda details: () if details.instance.profile is None else (value(details.instance.profile),)
 
 
+def _reason(value: Callable[[StateReason], str]) -> Values[InstanceDetails]:
+    return lambda details: [value(reason) for reason in (shown_reason(details.instance),) if reason is not None]
+
+
 def _nothing(_details: InstanceDetails) -> Iterable[str]:
     return ()
 
@@ -67,6 +71,7 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "architecture": lambda it: (it.instance.architecture,),
     "availability-zone": lambda it: (it.instance.availability_zone,),
     "availability-zone-id": lambda it: (zone_id(it.instance.availability_zone),),
+    "capacity-reservation-specification.capacity-reservation-preference": lambda it: (it.instance.capacity_preference,),
     "client-token": lambda it: (it.instance.client_token,),
     "boot-mode": lambda it: (it.instance.boot_mode,),
     "current-instance-boot-mode": lambda it: (it.instance.current_boot_mode,),
@@ -101,8 +106,9 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "metadata-options.instance-metadata-tags": lambda it: (
         "enabled" if it.instance.metadata_options.tags_enabled else "disabled",
     ),
-    "metadata-options.state": lambda _it: ("applied",),
+    "metadata-options.state": lambda it: (metadata_options_state(it.instance),),
     "monitoring-state": lambda it: (monitoring_state(it.instance),),
+    "network-performance-options.bandwidth-weighting": lambda _it: ("default",),
     "operator.managed": lambda _it: ("false",),
     "owner-id": lambda it: (it.instance.account_id,),
     "placement-group-name": lambda it: (it.instance.membership.group_name if it.instance.membership else None,),
@@ -120,8 +126,8 @@ _INSTANCE: Final[Mapping[str, Values[InstanceDetails]]] = {
     "root-device-name": lambda it: (it.instance.root_device_name,),
     "root-device-type": lambda _it: ("ebs",),
     "spot-instance-request-id": lambda it: (it.instance.spot_request_id,),
-    "state-reason-code": lambda it: (it.instance.state_reason.code if it.instance.state_reason else None,),
-    "state-reason-message": lambda it: (it.instance.state_reason.message if it.instance.state_reason else None,),
+    "state-reason-code": _reason(lambda reason: reason.code),
+    "state-reason-message": _reason(lambda reason: reason.message),
     "tenancy": lambda _it: ("default",),
     "usage-operation": lambda _it: ("RunInstances",),
     "usage-operation-update-time": lambda it: (moment(it.instance.launched_at),),
@@ -152,17 +158,19 @@ _NETWORK: Final[Mapping[str, Values[InstanceDetails]]] = {
     "vpc-id": _interface(lambda it: it.vpc_id),
     "ipv6-address": lambda it: () if it.interface is None else it.interface.ipv6_addresses,
     **{f"network-interface.{name}": _any_interface(values) for name, values in OF_INSTANCES.items()},
+    "network-interface.attachment.status": lambda it: [
+        "attaching" if is_attaching(it.instance, interface) else interface.attachment_state.value
+        for interface in it.interfaces
+    ],
 }
 
 _NEVER: Final = (
     "affinity",
     "capacity-reservation-id",
-    "capacity-reservation-specification.capacity-reservation-preference",
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-id",
     "capacity-reservation-specification.capacity-reservation-target.capacity-reservation-resource-group-arn",
     "host-id",
     "kernel-id",
-    "network-performance-options.bandwidth-weighting",
     "operator.principal",
     "outpost-arn",
     "platform",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bakehouse.domain.instance import Instance
+from bakehouse.domain.instance import Instance, InstanceState
 from bakehouse.domain.instance_options import CpuOptions, PrivateNames, usual_cpu_options
 from bakehouse.domain.instance_type import INSTANCE_TYPES
 from bakehouse.domain.metadata_options import MetadataOptions
@@ -16,12 +16,20 @@ def option_views(instance: Instance) -> dict[str, Any]:
         "IamInstanceProfile": None if profile is None else {"Arn": profile.profile_arn, "Id": profile.profile_id},
         "Monitoring": {"State": monitoring_state(instance)},
         "CpuOptions": cpu_options_view(cpu_options(instance)),
-        "MetadataOptions": metadata_options_view(instance.metadata_options),
+        "MetadataOptions": {
+            **metadata_options_view(instance.metadata_options),
+            "State": metadata_options_state(instance),
+        },
         "MaintenanceOptions": {
             "AutoRecovery": instance.maintenance.auto_recovery,
             "RebootMigration": instance.maintenance.reboot_migration,
         },
     }
+
+
+def metadata_options_state(instance: Instance) -> str:
+    """Return whether its options hold yet. Source: EC2 CLI examples, `run-instances`: `pending` with the instance."""
+    return "pending" if instance.state is InstanceState.PENDING else "applied"
 
 
 def monitoring_state(instance: Instance) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bakehouse.app.instance_details import InstanceDetails
 from bakehouse.app.instances import StateChange
-from bakehouse.domain.instance import Instance, InstanceState
+from bakehouse.domain.instance import Instance, InstanceState, StateReason
 from bakehouse.domain.network import host_name_of, private_domain
 from bakehouse.domain.network_interface import NetworkInterface
 from bakehouse.domain.region import zone_id
@@ -17,6 +17,9 @@ from bakehouse.ec2.tag_specifications import tag_set
 
 #: A reservation's view holds its instances' XML, some 4 KiB each.
 _RESERVATIONS_KEPT: Final = 16_384
+
+#: Source: EC2 CLI examples, `run-instances`.
+_STARTING: Final = StateReason(code="pending", message="pending")
 
 STATES: Final = {state: {"Code": state.code, "Name": state.value} for state in InstanceState}
 
@@ -105,6 +108,8 @@ def _instance(details: InstanceDetails) -> Mapping[str, Any]:
         "TpmSupport": instance.tpm_support,
         "InstanceLifecycle": "spot" if instance.spot_request_id else None,
         "SpotInstanceRequestId": instance.spot_request_id,
+        "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
+        "Operator": {"Managed": False},
         **option_views(instance),
     }
     if details.interface is not None:
@@ -116,6 +121,15 @@ def interface_entries(details: InstanceDetails) -> list[Entry]:
     """Return an instance's interfaces by device index, each with what is shown beside it."""
     pairs = zip(details.interfaces, details.interface_groups, strict=True)
     return [(interface, groups, details.naming) for interface, groups in pairs]
+
+
+def is_attaching(instance: Instance, interface: NetworkInterface) -> bool:
+    """Tell whether an interface is shown to be on its way: it came with an instance that starts for the first time.
+
+    Source: EC2 CLI examples, `run-instances`. One that was there before the instance started anew stays attached.
+    """
+    attached_at = interface.attached_at
+    return instance.state is InstanceState.PENDING and attached_at is not None and attached_at >= instance.launched_at
 
 
 def _network(details: InstanceDetails, interface: NetworkInterface) -> dict[str, Any]:
@@ -131,12 +145,20 @@ def _network(details: InstanceDetails, interface: NetworkInterface) -> dict[str,
         "SecurityGroups": [group_view(group) for group in details.groups],
         "Ipv6Address": next(iter(interface.ipv6_addresses), None),
         "PrivateDnsNameOptions": private_name_options_view(instance.private_names),
-        "NetworkInterfaces": [instance_interface_view(entry) for entry in interface_entries(details)],
+        "NetworkInterfaces": [
+            instance_interface_view(entry, attaching=is_attaching(instance, entry[0]))
+            for entry in interface_entries(details)
+        ],
     }
 
 
+def shown_reason(instance: Instance) -> StateReason | None:
+    """Return why an instance is in its state; of one that starts that is no more than that it does."""
+    return _STARTING if instance.state is InstanceState.PENDING else instance.state_reason
+
+
 def _reason(instance: Instance) -> Mapping[str, Any] | None:
-    reason = instance.state_reason
+    reason = shown_reason(instance)
     return None if reason is None else {"Code": reason.code, "Message": reason.message}
 
 

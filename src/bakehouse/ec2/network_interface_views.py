@@ -59,17 +59,19 @@ def attachment_view(interface: NetworkInterface) -> dict[str, Any] | None:
     }
 
 
-def instance_interface_view(entry: Entry) -> dict[str, Any]:
-    """Return an InstanceNetworkInterface."""
+def instance_interface_view(entry: Entry, *, attaching: bool = False) -> dict[str, Any]:
+    """Return an InstanceNetworkInterface; `attaching` while the instance is launched that it came with."""
     interface, groups, naming = entry
+    attachment = _instance_attachment(interface)
     return {
         **_common(interface, groups),
-        "Attachment": _instance_attachment(interface),
+        "Attachment": {**attachment, "Status": "attaching"} if attaching else attachment,
         "Association": _instance_association(interface, interface.private_ip, naming),
         "PrivateIpAddresses": [
             _address(interface, address, _instance_association(interface, address, naming))
             for address in interface.private_ips
         ],
+        "Operator": {"Managed": False},
     }
 
 

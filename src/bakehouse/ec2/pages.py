@@ -10,10 +10,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from bakehouse.domain import page_token
-from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_value
+from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_parameter
 from bakehouse.ec2.registry import Request, RequestContext
 
 T = TypeVar("T")
+
+#: What the oldest operations call the member that names ids when they refuse it beside a size.
+#: Source: answers of AWS that clients show (aws-cli issue 1976, aws-sdk-ruby issue 3028).
+_OLD_NAMES: Final = {
+    "DescribeImages": "imageIdsSet",
+    "DescribeInstances": "instancesSet",
+    "DescribeSnapshots": "snapshotSet",
+    "DescribeVolumes": "volumeSet",
+}
+
+#: Those that take a larger size for their largest. Source: EC2 API Reference of 2022, DescribeSnapshots, MaxResults:
+#: "if MaxResults is given a value larger than 1,000, only 1,000 results are returned".
+_CAPPED: Final = frozenset({"DescribeInstances", "DescribeSnapshots", "DescribeVolumeStatus", "DescribeVolumes"})
 
 #: How many of the last entries shown a token names: the next page is exact as long as one of them is there.
 _NAMED: Final = 8
@@ -45,10 +58,10 @@ def page(
     if size is None and token is None:
         return entries, None
     if size is not None and ids is not None and request.get(ids):
-        raise invalid_combination(f"The parameter {ids} cannot be used with the parameter MaxResults")
-    smallest, largest = sizes
-    if size is not None and not smallest <= size <= largest:
-        raise invalid_value(size, "maxResults", f"Expecting a value between {smallest} and {largest}.")
+        raise _exclusive(ctx.operation, ids)
+    largest = sizes[1]
+    if size is not None:
+        size = _checked_size(ctx.operation, size, sizes)
     begin = 0 if token is None else _position(ctx, request, token, entries, key)
     end = begin + (largest if size is None else size)
     if end >= len(entries):
@@ -56,6 +69,24 @@ def page(
     last = [_name(key(entry)) for entry in entries[max(begin, end - _NAMED) : end]]
     payload = {"last": last, "at": end, "question": _question(ctx, request)}
     return entries[begin:end], page_token.encode(ctx.page_key, payload)
+
+
+def _exclusive(operation: str, ids: str) -> Ec2Error:
+    old_name = _OLD_NAMES.get(operation)
+    if old_name is None:
+        return invalid_combination(f"The parameter {ids} cannot be used with the parameter MaxResults")
+    return invalid_combination(f"The parameter {old_name} cannot be used with the parameter maxResults")
+
+
+def _checked_size(operation: str, size: int, sizes: tuple[int, int]) -> int:
+    """Refuse a size outside the operation's limits; the wording is that of AWS, "greater than" included."""
+    smallest, largest = sizes
+    refused = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value"
+    if size < smallest:
+        raise invalid_parameter(f"{refused} greater than {smallest}.")
+    if size > largest and operation not in _CAPPED:
+        raise invalid_parameter(f"{refused} less than {largest}.")
+    return min(size, largest)
 
 
 def _position(ctx: RequestContext, request: Request, token: str, entries: Sequence[T], key: Callable[[T], str]) -> int:

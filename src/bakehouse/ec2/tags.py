@@ -12,7 +12,9 @@ FILTERS: Filters[TagOfResource] = Filters(
         "resource-id": lambda tag: [tag.resource_id],
         "resource-type": lambda tag: [tag.resource_type],
         "value": lambda tag: [tag.value],
-    }
+    },
+    tags=lambda tag: {tag.key: tag.value},
+    parts=False,
 )
 
 

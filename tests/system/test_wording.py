@@ -1,0 +1,168 @@
+"""What EC2 says when it refuses, word by word where answers of AWS are known: clients look into messages.
+
+Sources: AWS's answers as users of clients have reported them (aws-ebs-csi-driver issue 1343, cluster-glue pull request
+29, terraform issue 22172, aws-missing-tools issue 59, packer issue 4761, ansible issue 24945, aws-cli issue 1976,
+aws-sdk-ruby issue 3028 and pull request 2575).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.system.shop import Shop
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+MISSING = "0123456789abcdef0"
+
+
+def refusal(operation: Callable[..., Any], **members: Any) -> tuple[str, str]:
+    """Return the code and the message of a refusal."""
+    with pytest.raises(ClientError) as error:
+        operation(**members)
+    refused: Any = error.value.response["Error"]
+    return refused["Code"], refused["Message"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "members", "code", "message"),
+    [
+        (
+            "describe_volumes",
+            {"VolumeIds": [f"vol-{MISSING}"]},
+            "InvalidVolume.NotFound",
+            f"The volume 'vol-{MISSING}' does not exist.",
+        ),
+        (
+            "describe_snapshots",
+            {"SnapshotIds": [f"snap-{MISSING}"]},
+            "InvalidSnapshot.NotFound",
+            f"The snapshot 'snap-{MISSING}' does not exist.",
+        ),
+        (
+            "describe_instances",
+            {"InstanceIds": [f"i-{MISSING}"]},
+            "InvalidInstanceID.NotFound",
+            f"The instance ID 'i-{MISSING}' does not exist",
+        ),
+        (
+            "describe_images",
+            {"ImageIds": [f"ami-{MISSING}"]},
+            "InvalidAMIID.NotFound",
+            f"The image id '[ami-{MISSING}]' does not exist",
+        ),
+        ("stop_instances", {"InstanceIds": ["ma1"]}, "InvalidInstanceID.Malformed", 'Invalid id: "ma1"'),
+        (
+            "describe_images",
+            {"ImageIds": ["ubuntu"]},
+            "InvalidAMIID.Malformed",
+            'Invalid id: "ubuntu" (expecting "ami-...")',
+        ),
+        (
+            "create_snapshot",
+            {"VolumeId": "standard"},
+            "InvalidParameterValue",
+            "Value (standard) for parameter volumeId is invalid. Expected: 'vol-...'.",
+        ),
+        (
+            "delete_snapshot",
+            {"SnapshotId": "nightly"},
+            "InvalidParameterValue",
+            "Value (nightly) for parameter snapshotId is invalid. Expected: 'snap-...'.",
+        ),
+        (
+            "delete_snapshot",
+            {"SnapshotId": "snap-nightly"},
+            "InvalidSnapshotID.Malformed",
+            "Value ( snap-nightly ) for parameter SNAPSHOT is invalid.",
+        ),
+        (
+            "create_image",
+            {"InstanceId": f"i-{MISSING}", "Name": "a*b"},
+            "InvalidAMIName.Malformed",
+            (
+                "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
+                "'(', ')', '.', '-', '/' and '_'"
+            ),
+        ),
+        (
+            "describe_instances",
+            {"MaxResults": 1},
+            "InvalidParameterValue",
+            "Value ( 1 ) for parameter maxResults is invalid. Expecting a value greater than 5.",
+        ),
+        (
+            "describe_tags",
+            {"MaxResults": 1001},
+            "InvalidParameterValue",
+            "Value ( 1001 ) for parameter maxResults is invalid. Expecting a value less than 1000.",
+        ),
+    ],
+)
+def test_a_refusal_is_worded_as_by_aws(
+    alice: "EC2Client", operation: str, members: dict[str, Any], code: str, message: str
+) -> None:
+    assert refusal(getattr(alice, operation), **members) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("operation", "ids", "named"),
+    [
+        ("describe_images", "ImageIds", "imageIdsSet"),
+        ("describe_instances", "InstanceIds", "instancesSet"),
+        ("describe_snapshots", "SnapshotIds", "snapshotSet"),
+        ("describe_volumes", "VolumeIds", "volumeSet"),
+    ],
+)
+@pytest.mark.parametrize("size", [2, 5])  # the first is too small besides
+def test_ids_and_a_size_exclude_each_other_in_the_words_of_aws(
+    shop: Shop, operation: str, ids: str, named: str, size: int
+) -> None:
+    there = ids_there(shop)[ids]
+
+    assert refusal(getattr(shop.ec2, operation), **{ids: [there], "MaxResults": size}) == (
+        "InvalidParameterCombination",
+        f"The parameter {named} cannot be used with the parameter maxResults",
+    )
+
+
+def ids_there(shop: Shop) -> dict[str, str]:
+    (image,) = shop.ec2.describe_images(ImageIds=[shop.image_id])["Images"]
+    instance = shop.launch()
+    return {
+        "ImageIds": shop.image_id,
+        "InstanceIds": instance["InstanceId"],
+        "SnapshotIds": image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"],
+        "VolumeIds": instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"],
+    }
+
+
+def test_an_instance_that_is_gone_cannot_be_stopped_in_the_words_of_aws(shop: Shop) -> None:
+    instance_id = shop.launch()["InstanceId"]
+    shop.ec2.terminate_instances(InstanceIds=[instance_id])
+    shop.ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance_id], WaiterConfig={"Delay": 1})
+
+    assert refusal(shop.ec2.stop_instances, InstanceIds=[instance_id]) == (
+        "IncorrectInstanceState",
+        f"This instance '{instance_id}' is not in a state from which it can be stopped.",
+    )
+
+
+def test_an_image_out_of_use_is_no_longer_available(shop: Shop) -> None:
+    shop.ec2.disable_image(ImageId=shop.image_id)
+
+    assert refusal(shop.launch) == (
+        "InvalidAMIID.Unavailable",
+        f"The image ID '{shop.image_id}' is no longer available",
+    )
+
+
+def test_a_fifty_first_tag_is_refused_in_the_words_of_aws(shop: Shop) -> None:
+    tags: Any = [{"Key": f"k{number}", "Value": ""} for number in range(51)]
+
+    assert refusal(shop.ec2.create_tags, Resources=[shop.image_id], Tags=tags) == (
+        "TagLimitExceeded",
+        "The resultant tag set must not have more than 50 user tags.",
+    )
