@@ -5,6 +5,7 @@ What a home was made with (port, region) is remembered in it, so that later comm
 
 import json
 import os
+import platform
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,6 +17,17 @@ from bakehouse.domain.region import DEFAULT_REGION, REGIONS
 
 DEFAULT_PORT: Final = 8773
 NetworkMode = Literal["auto", "root", "rootless"]
+#: How a setting that is on or off is written in the environment.
+_SWITCHES: Final = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
 _ACCELERATORS: Final = ("auto", "hvf", "kvm", "tcg")
 _PORT_MAX: Final = 65_535
 
@@ -117,6 +129,8 @@ def load(home: Path, environment: Mapping[str, str], **options: Any) -> Settings
     settings = replace(settings, **given)
     _check("network mode", settings.network, get_args(NetworkMode))
     _check("accelerator", settings.accelerator, _ACCELERATORS)
+    if settings.accelerator == "hvf" and platform.system() != "Darwin":
+        raise InvalidSettings("the accelerator `hvf` is of macOS; here it is auto, kvm or tcg")
     _check("region", settings.region, REGIONS)
     for port in (settings.port, settings.serial_console_port or 0):
         if not 0 <= port <= _PORT_MAX:
@@ -170,5 +184,7 @@ def _read(name: str, text: str) -> Any:  # noqa: ANN401 - any field's value
     except ValueError as err:
         raise InvalidSettings(f"BAKEHOUSE_{name.upper()}={text} is not a number") from err
     if name in ("fetch_from_this_host", "simulate"):
-        return text.lower() in ("1", "true", "yes", "on")
+        if text.lower() not in _SWITCHES:
+            raise InvalidSettings(f"BAKEHOUSE_{name.upper()}={text} is none of {', '.join(_SWITCHES)}")
+        return _SWITCHES[text.lower()]
     return text

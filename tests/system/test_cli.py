@@ -116,7 +116,7 @@ def test_status_tells_what_runs(run: Run) -> None:
     assert status["simulated"] is True
     assert status["home"] == str(run.home)
     assert status["unfinished_sagas"] == []
-    assert f"endpoint_url      {status['endpoint_url']}" in run.data("status")
+    assert f"endpoint        {status['endpoint_url']}" in run.data("status")
 
 
 def test_env_points_any_client_here(run: Run) -> None:
@@ -334,3 +334,14 @@ def test_a_quick_command_loads_nothing_that_it_does_not_use(home: Path, argument
 
     heavy = ["alembic", "asyncio", "bakehouse.bootstrap", "botocore", "cryptography", "httpx", "pyroute2", "sqlalchemy"]
     assert [name for name in (*heavy, "starlette", "uvicorn") if f"'{name}'" in loaded] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--account", "1", "There is no account `1`"), ("--region", "mars-1", "There is no region `mars-1`")],
+)
+@pytest.mark.parametrize("command", ["create", "list"])
+def test_a_key_is_of_an_account_and_a_region_that_are_there(
+    run: Run, command: str, option: str, value: str, message: str
+) -> None:
+    assert message in run.failure("key", command, option, value).message

@@ -68,6 +68,25 @@ async def test_it_says_where_the_records_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hypervisor")
+async def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "bakehouse.db").write_text("a letter")
+
+    (check,) = (check for check in await examine_host(tmp_path, Settings(simulate=True)) if check.name == "database")
+
+    assert not check.fine
+    assert check.detail.startswith(f"`{tmp_path}/bakehouse.db` is no database; ")
+
+
+async def test_a_host_without_qemu_has_no_accelerator(tmp_path: Path, hypervisor: FakeHypervisor) -> None:
+    hypervisor.guests.clear()
+
+    checks = {check.name: check for check in await examine_host(tmp_path, Settings(simulate=True))}
+
+    assert "accelerator" not in checks
+    assert not checks["hypervisor"].fine
+
+
+@pytest.mark.usefixtures("hypervisor")
 async def test_a_database_out_of_reach_is_a_problem(tmp_path: Path) -> None:
     settings = Settings(simulate=True, database_url=f"postgresql://baker@/bakehouse?host={tmp_path}")
 

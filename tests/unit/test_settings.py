@@ -1,5 +1,6 @@
 """Settings: what a home remembers, what the environment says, what an option says, in that order."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def test_an_empty_variable_says_nothing(tmp_path: Path) -> None:
 )
 def test_simulate_is_a_yes_or_a_no(tmp_path: Path, text: str, *, simulate: bool) -> None:
     assert load(tmp_path, {"BAKEHOUSE_SIMULATE": text}).simulate is simulate
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="BAKEHOUSE_SIMULATE=perhaps is none of"):
+        load(tmp_path, {"BAKEHOUSE_SIMULATE": "perhaps"})
+
+
+@pytest.mark.parametrize(("system", "refused"), [("Linux", True), ("Darwin", False)])
+def test_the_accelerator_of_macos_is_refused_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, *, refused: bool
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+
+    with pytest.raises(InvalidSettings, match="macOS") if refused else nullcontext():
+        load(tmp_path, {}, accelerator="hvf")
 
 
 @pytest.mark.parametrize(

@@ -99,15 +99,12 @@ async def examine_host(home: Path, settings: Settings) -> list[HostCheck]:
     checks = []
     try:
         found = await drivers.hypervisor.capabilities()
-        checks.append(
-            HostCheck(name="accelerator", fine=True, detail=f"{found.accelerator}: {found.accelerator_reason}")
-        )
-        fine = bool(found.guests)
-        checks.append(
-            HostCheck(
-                name="hypervisor", fine=fine, detail=f"QEMU {found.version}" if fine else found.accelerator_reason
-            )
-        )
+        if found.guests:
+            reason = f"{found.accelerator}: {found.accelerator_reason}"
+            checks.append(HostCheck(name="accelerator", fine=True, detail=reason))
+            checks.append(HostCheck(name="hypervisor", fine=True, detail=f"QEMU {found.version}"))
+        else:
+            checks.append(HostCheck(name="hypervisor", fine=False, detail=found.accelerator_reason))
         checks.extend(_guest_check(architecture, found.guests.get(architecture)) for architecture in _GUEST_PACKAGES)
     except (ProcessFailed, OSError) as err:
         checks.append(HostCheck(name="hypervisor", fine=False, detail=str(err)))

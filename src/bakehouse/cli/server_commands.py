@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of, unusable_home
+from bakehouse.cli.home import HomeOption, control, home_of, is_running, settings_of, unusable_home, with_home
 from bakehouse.cli.terminal import (
     CommandFailed,
     Output,
@@ -28,7 +28,7 @@ PortOption = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, help="TCP port on 127.0.0.1; 0 chooses one.")
 ]
 RegionOption = Annotated[str | None, typer.Option("--region", help="The home region.")]
-AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm, hvf or tcg.")]
+AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm or tcg.")]
 SimulateOption = Annotated[bool | None, typer.Option("--simulate", help="Answer the whole API; boot nothing.")]
 
 #: A server that has many machines to adopt takes seconds; one that does not answer by then never will.
@@ -69,7 +69,9 @@ def serve(
     try:
         asyncio.run(serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
-        raise CommandFailed(str(err), "stop it: `bakehouse down`, or choose another `--home`") from err
+        raise CommandFailed(
+            str(err), f"stop it: `{with_home('bakehouse down', where)}`, or choose another `--home`"
+        ) from err
     except DatabaseUnusable as err:
         raise CommandFailed(str(err), err.hint) from err
     except RecordsLost as err:
@@ -121,7 +123,6 @@ def up(
         _wait_until_up(where, pid)
     with control(where) as server:
         status = server.get("/status")
-    hypervisor, network = status["hypervisor"], status["network"]
     if output is Output.JSON:
         print_facts(output, status)
         return
@@ -130,6 +131,10 @@ def up(
         _say_what_waits(status, port=port, region=region, accelerator=accelerator, simulate=simulate)
     if status["simulated"]:
         note("simulated: the whole API answers, nothing boots")
+        return
+    hypervisor, network = status["hypervisor"], status["network"]
+    if not hypervisor["guests"]:
+        note(f"no machine can run here: {hypervisor['accelerator_reason']} What this host lacks: `bakehouse doctor`")
         return
     note(f"accelerator: {hypervisor['accelerator']} ({hypervisor['accelerator_reason']})")
     if not hypervisor["isolates"]:
@@ -159,14 +164,14 @@ def down(
     """Stop the server and its machines; everything is there again after `up`."""
     where = home_of(home)
     if not is_running(where):
-        note(f"no server runs with {where}")
+        note(f"no server runs with `{where}`")
         return
     with control(where) as server:
         server.post("/shutdown", {"machines": not keep_machines})
     deadline = time.monotonic() + _DOWN_DEADLINE_S
     while is_locked(where):
         if time.monotonic() > deadline:
-            raise CommandFailed("the server does not end", f"look into `{where}/serve.log`")
+            raise CommandFailed("the server does not end", f"its log: `{with_home('bakehouse logs', where)}`")
         time.sleep(_POLL_S)
     note("stopped")
 
@@ -175,11 +180,32 @@ def status(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """Say what runs."""
     with control(home_of(home)) as server:
         facts = server.get("/status")
-    if output is Output.TEXT:
-        hypervisor, network = facts.pop("hypervisor"), facts.pop("network")
-        facts["accelerator"] = f"{hypervisor['accelerator']} ({hypervisor['accelerator_reason']})"
-        facts["network"] = f"{network['mode']}; {network['public_addresses']}"
-    print_facts(output, facts)
+    print_facts(output, facts if output is Output.JSON else _in_words(facts))
+
+
+def _in_words(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a person wants to know of a server's status, by the words for it."""
+    hypervisor, network = status["hypervisor"], status["network"]
+    limit = "" if status["memory_mib"] is None else f" of {status['memory_mib']}"
+    shown = {
+        "version": status["version"] + (" (simulated: nothing boots)" if status["simulated"] else ""),
+        "endpoint": status["endpoint_url"],
+        "region": status["region"],
+        "home": status["home"],
+        "pid": status["pid"],
+        "instances": status["instances"],
+        "guest memory": f"{status['memory_used_mib']}{limit} MiB",
+        "images": status["images"],
+        "volumes": status["volumes"],
+        "snapshots": status["snapshots"],
+        "in progress": status["unfinished_sagas"],
+        "accelerator": f"{hypervisor['accelerator']} ({hypervisor['accelerator_reason']})",
+        "network": f"{network['mode']}; {network['public_addresses']}",
+        "serial console": f"{status['serial_console']}, {status['serial_host_key']}",
+    }
+    if status["simulated"]:
+        del shown["accelerator"], shown["network"]
+    return shown
 
 
 def doctor(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
@@ -212,7 +238,8 @@ def logs(
     """Print the server's log."""
     path = home_of(home) / "serve.log"
     if not path.exists():
-        raise CommandFailed(f"there is no `{path}`", "start a server in the background: `bakehouse up`")
+        start = with_home("bakehouse up", path.parent)
+        raise CommandFailed(f"there is no `{path}`", f"start a server in the background: `{start}`")
     with path.open() as log:
         while True:
             for line in log:
@@ -230,18 +257,20 @@ def _wait_until_up(home: Path, pid: int) -> None:
     deadline = time.monotonic() + _UP_DEADLINE_S
     while not is_running(home):
         if _has_ended(pid) or time.monotonic() > deadline:
-            raise CommandFailed(
-                f"the server did not start: {_last_words(home / 'serve.log')}",
-                f"the whole log: `{home}/serve.log`; the host: `bakehouse doctor`",
-            )
+            words, step = _last_words(home / "serve.log")
+            look = f"its log: `{with_home('bakehouse logs', home)}`; this host: `{with_home('bakehouse doctor', home)}`"
+            raise CommandFailed(f"the server did not start: {words}", step or look)
         time.sleep(_POLL_S)
 
 
-def _last_words(log: Path) -> str:
-    """Return why a server ended: its last error, or else its last line."""
+def _last_words(log: Path) -> tuple[str, str]:
+    """Return why a server ended, and its hint: its last error, or else its last line and no hint."""
     lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return errors[-1] if errors else lines[-1]
+    errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    if not errors:
+        return lines[-1], ""
+    hints = [line.removeprefix("hint: ") for line in lines[errors[-1] :] if line.startswith("hint: ")]
+    return lines[errors[-1]].removeprefix("error: "), "".join(hints[:1])
 
 
 def _has_ended(pid: int) -> bool:

@@ -72,7 +72,7 @@ class Control:
                 Route("/images/import", self._import_image, methods=["POST"]),
                 *StorageControl(self._app.storage).routes(),
                 *EventControl(self._app.instance_events).routes(),
-                *KeyControl(self._app.keys).routes(),
+                *KeyControl(self._app.keys, self._app.accounts).routes(),
                 *NameControl(self._app.public_names).routes(),
                 Route("/instances/{instance_id}/console", self._console),
                 WebSocketRoute("/instances/{instance_id}/serial", self._serial),

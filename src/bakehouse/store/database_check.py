@@ -1,10 +1,16 @@
 """Looking at a database from outside, as `bakehouse doctor` does."""
 
+from pathlib import Path
+from typing import Final
+
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from bakehouse.store.database import open_engine
 from bakehouse.store.postgresql import DatabaseUnusable, unusable
+
+#: Source: SQLite, "Database File Format", "The Database Header".
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
 def describe_database(url: str) -> str:
@@ -15,7 +21,7 @@ def describe_database(url: str) -> str:
     """
     engine = open_engine(url)
     if engine.dialect.name == "sqlite":
-        return f"SQLite: {engine.url.database}"
+        return _describe_sqlite(Path(str(engine.url.database)))
     try:
         with engine.connect() as connection:
             found = connection.execute(
@@ -32,3 +38,17 @@ def describe_database(url: str) -> str:
             "set it on in postgresql.conf",
         )
     return f"PostgreSQL {version}: {name}"
+
+
+def _describe_sqlite(path: Path) -> str:
+    """Say which file it is, or will be. Only its begin is read, for a server may have it open."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError:
+        begin = b""
+    except OSError as err:
+        raise DatabaseUnusable(f"`{path}` cannot be read: {err.strerror}", "give it back to this user") from err
+    if begin not in (b"", _SQLITE_MAGIC):
+        raise DatabaseUnusable(f"`{path}` is no database", "put it back from a copy, or choose another `--home`")
+    return f"SQLite: {path}"

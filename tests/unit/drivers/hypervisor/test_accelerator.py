@@ -1,4 +1,7 @@
+import grp
+import os
 import platform as host
+import pwd
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +86,25 @@ async def test_a_host_without_kvm_emulates(proofs: list[str], tmp_path: Path, mo
     assert ((await choose(tmp_path)).name, proofs) == ("tcg", [])
 
 
+async def test_a_device_that_is_closed_to_the_user_is_not_tried(
+    proofs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_arguments, **_options: False)
+
+    chosen = await choose(tmp_path)
+
+    assert (chosen.name, proofs) == ("tcg", [])
+    assert chosen.reason.startswith(f"`{kernel_hypervisor.KVM_DEVICE}` is closed to this user")
+
+
+def test_a_user_is_told_the_group_that_may_use_kvm() -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    device = os.stat_result((stat.S_IFCHR | 0o660, 0, 0, 1, 0, 1, 0, 0, 0, 0))
+
+    assert f"`usermod -aG {grp.getgrgid(1).gr_name} {user}`" in kernel_hypervisor._way_in(device)
+    assert kernel_hypervisor._way_in(os.stat_result((stat.S_IFCHR | 0o600, 0, 0, 1, 0, 1, 0, 0, 0, 0))) == ""
+
+
 async def test_a_verdict_is_kept(proofs: list[str], tmp_path: Path) -> None:
     first = await choose(tmp_path)
 
@@ -101,7 +123,7 @@ async def test_another_qemu_is_tried_again(proofs: list[str], tmp_path: Path) ->
 async def test_a_change_of_access_is_tried_again(proofs: list[str], tmp_path: Path) -> None:
     await choose(tmp_path)
 
-    kernel_hypervisor.KVM_DEVICE.chmod(stat.S_IRUSR)
+    kernel_hypervisor.KVM_DEVICE.chmod(stat.S_IRWXU)
     await choose(tmp_path)
 
     assert len(proofs) == 2

@@ -5,8 +5,11 @@ own making for it, and macOS has no driver for networks.
 """
 
 import asyncio
+import grp
 import os
 import platform
+import pwd
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,7 @@ from typing import Final
 from bakehouse.drivers import process
 
 KVM_DEVICE: Final = Path("/dev/kvm")
+_GROUP_MAY_USE: Final = stat.S_IRGRP | stat.S_IWGRP
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 #: One line for each. Source: Apple, "Hypervisor", "Supported Hardware", for the second.
@@ -50,11 +54,23 @@ def _kvm() -> KernelHypervisor:
     try:
         status = KVM_DEVICE.stat()
     except FileNotFoundError:
-        missing = f"There is no `{KVM_DEVICE}` on this host."
-        return KernelHypervisor(name="kvm", missing=missing, boot_id=boot_id, access="missing")
+        nowhere = f"There is no `{KVM_DEVICE}` on this host."
+        return KernelHypervisor(name="kvm", missing=nowhere, boot_id=boot_id, access="missing")
     open_to_us = os.access(KVM_DEVICE, os.R_OK | os.W_OK)
     access = f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {open_to_us} {status.st_ctime_ns}"
-    return KernelHypervisor(name="kvm", missing=None, boot_id=boot_id, access=access)
+    missing = None if open_to_us else f"`{KVM_DEVICE}` is closed to this user{_way_in(status)}."
+    return KernelHypervisor(name="kvm", missing=missing, boot_id=boot_id, access=access)
+
+
+def _way_in(status: os.stat_result) -> str:
+    """Say how somebody gets to open a device that a group may: Debian gives `/dev/kvm` to the group kvm."""
+    if status.st_gid == 0 or status.st_mode & _GROUP_MAY_USE != _GROUP_MAY_USE:
+        return ""
+    try:
+        group, user = grp.getgrgid(status.st_gid).gr_name, pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
+    return f"; as root `usermod -aG {group} {user}`, then log in again and start the server anew"
 
 
 async def _hvf() -> KernelHypervisor:
