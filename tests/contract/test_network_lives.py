@@ -197,6 +197,49 @@ async def test_all_is_there_again_when_everything_of_a_segment_was_killed(net: W
     assert not await net.is_open_to_host(shut_spec, 8080)
 
 
+async def test_an_interface_is_held_while_a_machine_has_it_open(net: World) -> None:
+    spec = interface(10, WEB.group_id)
+    await net.fabric.plug(spec)
+    before = (await net.fabric.observe()).unheld
+    guest = await net.bare_guest(spec)
+    held = (await net.fabric.observe()).unheld
+    await _kill_agent(net)
+    await net.fabric.ensure_segment(SEGMENT)
+    with_another_agent = await net.fabric.observe()
+    await guest.stop()
+
+    assert before == {spec.interface_id}
+    assert held == frozenset()
+    assert with_another_agent.interface_ids == {spec.interface_id}
+    assert with_another_agent.unheld == frozenset()
+    assert (await net.fabric.observe()).unheld == {spec.interface_id}
+
+
+async def test_an_interface_is_held_by_nobody_once_its_network_was_made_again(net: World) -> None:
+    spec = interface(10, WEB.group_id)
+    await net.guest(spec)
+    for pid in (*await _programs(net, "dnsmasq"), await _agent_pid(net)):
+        await _kill(pid)
+
+    await net.fabric.ensure_segment(SEGMENT)
+
+    found = await net.fabric.observe()
+    assert found.interface_ids == {spec.interface_id}
+    assert found.unheld == {spec.interface_id}
+
+
+async def test_a_segment_told_again_what_it_is_replaces_killed_helpers(net: World) -> None:
+    guest = await net.guest(interface(10, WEB.group_id))
+    for program in ("dnsmasq", "slirp4netns"):
+        for pid in await _programs(net, program):
+            await _kill(pid)
+
+    await net.fabric.ensure_segment(SEGMENT)
+
+    assert await guest.ask("resolve", server="172.31.0.2", name="instance-data.ec2.internal") == METADATA
+    assert [len(await _programs(net, program)) for program in ("dnsmasq", "slirp4netns")] == [1, 1]
+
+
 async def test_a_dead_agents_segment_is_deleted_whole(net: World) -> None:
     await net.fabric.plug(interface(10, WEB.group_id, home=net.home))
     await _kill_agent(net)

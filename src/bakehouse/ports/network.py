@@ -247,6 +247,9 @@ class FabricStatus:
     """Of segments that can be asked at the moment."""
     answering: frozenset[str] = frozenset()
     """Interfaces whose guests answer ARP, where that was asked for."""
+    unheld: frozenset[str] = frozenset()
+    """Plugged interfaces that no machine has open. One that was made to use such an interface is cut off: its network
+    went, and was made again without it."""
 
 
 class NetworkFabric(Protocol):

@@ -5,7 +5,7 @@ The guest shuts down, panics, or its machine ends; the API hears nothing of it b
 
 import asyncio
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,10 +21,10 @@ from bakehouse.domain.instance import (
     next_state,
 )
 from bakehouse.domain.instance_health import may_recover, recovered
-from bakehouse.ports.hypervisor import MachineState
+from bakehouse.ports.hypervisor import MachineState, MonitorLost
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import SagaEngine
-from bakehouse.sagas.machine import shut_down_machine
+from bakehouse.sagas.machine import shut_down_guest, shut_down_machine
 from bakehouse.sagas.start_instance import START_INSTANCE, StartInstance
 from bakehouse.sagas.stop_instance import STOP_INSTANCE, StopInstance
 from bakehouse.sagas.terminate_instance import TERMINATE_INSTANCE, TerminateInstance
@@ -70,6 +70,21 @@ class Guests:
             # Its guest may be shut down while its machine is still there, if the last server did not get further.
             await self._context.hypervisor.kill(instance_id, keep_local_disks=True)
             await self._start_again(instances[instance_id])
+
+    async def start_anew(self, instance: Instance, deadline_s: float) -> None:
+        """End the machine of a running instance, its guest shut down if it does so in time, and start it again.
+
+        An instance that somebody changes meanwhile is left to that.
+        """
+        with self._sagas.noting_changes() as changed:
+            with suppress(MonitorLost):
+                await shut_down_guest(self._context, instance.id, deadline_s)
+            if instance.id in changed:
+                return
+            await self._context.hypervisor.kill(instance.id, keep_local_disks=True)
+            now = self._context.store.instances.get(instance.id)
+            if now is not None and now.state is InstanceState.RUNNING and instance.id not in changed:
+                await self._start_again(now)
 
     async def end_all(self) -> None:
         """Shut down every guest and end its machine; the instances stay `running` for the next server to start."""

@@ -13,7 +13,7 @@ from bakehouse.reconcile.earlier_networks import complete_networks
 from bakehouse.reconcile.guests import Guests
 from bakehouse.reconcile.host_room import HostRoom
 from bakehouse.reconcile.host_storage import HostStorage
-from bakehouse.reconcile.lost_networks import end_stranded, lost_segments
+from bakehouse.reconcile.lost_networks import SHUT_DOWN_S, cut_off, end_stranded, lost_segments
 from bakehouse.reconcile.orphans import Orphans, find_orphans, remove_orphans
 from bakehouse.reconcile.segments import restored, tend_segments
 from bakehouse.reconcile.spot_interruptions import SpotInterruptions
@@ -80,6 +80,7 @@ class Reconciler:
         alive = [it for it, state in machines.items() if state is not MachineState.GONE]
         await end_stranded(self._context, self._sagas, lost, alive)
         await self._settle_instances(lost & self._context.segments, host_restarted=self._host_restarted)
+        await self._start_cut_off()
         return await self._remove_orphans()
 
     async def run(self) -> None:
@@ -109,6 +110,7 @@ class Reconciler:
         """Do once what `run` does every period."""
         await self._resume(0)
         await tend_segments(self._context)
+        await self._start_cut_off()
         await self._settle_instances()
         await self._forget_terminated()
         for chore in self._chores:
@@ -144,6 +146,13 @@ class Reconciler:
                     continue  # started or rebooted since, maybe, and what was observed is of before that
                 machine = machines.get(instance.id, MachineState.GONE)
                 await self._guests.obey(instance.id, machine, host_restarted=host_restarted or instance.vpc_id in lost)
+
+    async def _start_cut_off(self) -> None:
+        """Start instances again whose machines nothing reaches any more, nor they anything."""
+        for instance in await cut_off(self._context, self._sagas):
+            _log.warning("the network of a machine was made again; its instance starts again", instance=instance.id)
+            async with self._following:  # or its end would be taken for the guest's own doing
+                await self._guests.start_anew(instance, min(self._context.stop_deadline_s, SHUT_DOWN_S))
 
     async def _remove_orphans(self) -> Orphans:
         orphans = await find_orphans(self._context, self._sagas)

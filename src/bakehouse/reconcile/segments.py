@@ -22,14 +22,14 @@ _NEEDS_SEGMENT: Final = frozenset({InstanceState.PENDING, InstanceState.RUNNING,
 async def tend_segments(ctx: SagaContext) -> None:
     """Make what is needed and is not there, and remove what is there and has no VPC; log what cannot be done.
 
-    Costs nothing where every change was told: a segment that could not be told of one is looked at again.
+    What is there and needed is told what it is: a program of it that was killed is missed by its guests, not by us.
     """
     needed = needed_segments(ctx.store)
-    left_over = [vpc_id for vpc_id in ctx.segments if vpc_id not in ctx.store.vpcs]
+    left_over = {vpc_id for vpc_id in ctx.segments if vpc_id not in ctx.store.vpcs}
     await restored(
         [
             *(ensure_segment(ctx, vpc_id) for vpc_id in needed - ctx.segments),
-            *(apply_segment(ctx, SegmentChange(vpc_id=vpc_id)) for vpc_id in left_over),
+            *(apply_segment(ctx, SegmentChange(vpc_id=vpc_id)) for vpc_id in left_over | (needed & ctx.segments)),
         ]
     )
 

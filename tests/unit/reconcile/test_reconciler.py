@@ -56,6 +56,43 @@ async def test_a_machine_whose_network_was_lost_starts_again_in_the_new_one(worl
     await world.assert_sound()
 
 
+async def test_a_machine_cut_off_from_its_network_starts_again_in_the_next_sweep(world: World) -> None:
+    instance_id, other_id = await world.running_instance(), await world.running_instance()
+    world.network.unheld.add(world.instance(instance_id).network_interface_id)
+    world.fragile_hypervisor.calls.clear()
+
+    await world.reconciler.sweep()
+    await world.sagas.settle()
+
+    assert world.fragile_hypervisor.calls.count("start") == 1
+    assert {world.instance(it).state for it in (instance_id, other_id)} == {InstanceState.RUNNING}
+    assert world.instance(instance_id).recovered_at == ()
+    assert not world.network.unheld
+    await world.assert_sound()
+
+
+async def test_a_machine_that_was_cut_off_before_a_server_starts_again_with_it(world: World) -> None:
+    instance_id = await world.running_instance()
+    world.network.unheld.add(world.instance(instance_id).network_interface_id)
+    world.fragile_hypervisor.calls.clear()
+
+    await world.restart()
+    await world.sagas.settle()
+
+    assert world.fragile_hypervisor.calls.count("start") == 1
+    assert world.instance(instance_id).state is InstanceState.RUNNING
+    await world.assert_sound()
+
+
+async def test_a_killed_program_of_a_network_is_missed_by_the_next_sweep(world: World) -> None:
+    await world.running_instance()
+    world.fragile_network.calls.clear()
+
+    await world.reconciler.sweep()
+
+    assert world.fragile_network.calls.count("ensure_segment") == 1
+
+
 async def test_the_network_of_an_earlier_version_is_completed_and_works_on(world: World) -> None:
     instance_id = await world.running_instance()
     await _make_older(world)

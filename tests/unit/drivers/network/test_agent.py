@@ -24,6 +24,7 @@ class _FullSegment:
 
     is_described = True
     interface_ids = tuple(f"eni-{number * 0x9E3779B97F4A7C15 % (1 << 64):017x}" for number in range(300))
+    unheld = ()
 
     async def plug(self, interface: InterfaceSpec) -> None:
         raise KeyError(interface.interface_id)

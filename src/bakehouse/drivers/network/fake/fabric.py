@@ -27,6 +27,7 @@ class FakeNetworkFabric:
         self.groups: dict[str, GroupSpec] = {}
         self.interfaces: dict[str, InterfaceSpec] = {}
         self.silent: set[str] = set()
+        self.unheld: set[str] = set()
         self.unavailable: str | None = None
         """With a text, `ensure_segment` and `plug` raise it as NetworkUnavailable."""
 
@@ -108,6 +109,7 @@ class FakeNetworkFabric:
         """
         if interface_id not in self.interfaces:
             raise NetworkUnavailable(f"{interface_id} is not plugged")
+        self.unheld.discard(interface_id)
         return InterfaceConnection(fd=-1)
 
     async def unplug(self, vpc_id: str, interface_id: str) -> None:
@@ -135,10 +137,19 @@ class FakeNetworkFabric:
         return ReachablePort(public_ip=public_ip, port=port, host_port=port)
 
     async def observe(self, *, ask_guests: bool = False) -> FabricStatus:
-        """Return what was taken note of. Every guest answers, but those that a test has made `silent`."""
+        """Return what was taken note of. Every guest answers, but those that a test has made `silent`.
+
+        Machines have every interface open, but those that a test has made `unheld`
+        since it was connected.
+        """
         interface_ids = frozenset(self.interfaces)
         answering = interface_ids - self.silent if ask_guests else frozenset()
-        return FabricStatus(vpc_ids=frozenset(self.segments), interface_ids=interface_ids, answering=answering)
+        return FabricStatus(
+            vpc_ids=frozenset(self.segments),
+            interface_ids=interface_ids,
+            answering=answering,
+            unheld=interface_ids & self.unheld,
+        )
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

@@ -174,6 +174,7 @@ class Agent:
     async def _do(self, request: messages.Request, fd: int | None) -> messages.SegmentReport | int:
         """Fulfil a request; return a descriptor if it asks for one, else what holds now."""
         guests: tuple[str, ...] = ()
+        unheld: tuple[str, ...] = ()
         match request:
             case messages.OpenTap(interface_id):
                 return self._segment.open_tap(interface_id)
@@ -182,9 +183,10 @@ class Agent:
             case messages.Dial(interface_id, address, port, is_datagram):
                 return self._segment.dial(interface_id, address, port, is_datagram=is_datagram)
             case messages.Report():
-                pass
+                unheld = self._segment.unheld
             case messages.AskGuests():
                 guests = await answering(self._segment.interfaces)
+                unheld = self._segment.unheld
             case messages.HoldUplink():
                 self._hold_uplink(fd)
             case _:
@@ -196,6 +198,7 @@ class Agent:
             interface_ids=self._segment.interface_ids,
             has_uplink=self._has_uplink(),
             answering=guests,
+            unheld=unheld,
         )
 
     async def _change(self, request: messages.Change, fd: int | None) -> None:
@@ -269,8 +272,8 @@ def _alone(directory: Path) -> Iterator[None]:
 def _enter(layout: SegmentLayout, tun_device: Path, *, rootless: bool) -> Segment:
     """Go into the segment's namespace: the one there is, or a new one."""
     files = layout.names(rootless=rootless)
-    host_link = None if rootless else HostLink(layout)
     keeper = holder(files)
+    host_link = None if rootless else HostLink(layout, is_new=keeper is None)
     if keeper is None:
         namespaces.enter_new(rootless=rootless)
     else:

@@ -24,18 +24,23 @@ from bakehouse.drivers.network.linux.rtnetlink import RouteNetlink
 class HostLink:
     """Made while the agent is still in the host's namespace; its sockets stay there when the agent leaves.
 
+    Args:
+        layout: What it is called.
+        is_new: Whether the segment is made, and not joined.
+
     Raises:
         OSError: The kernel refused.
         NftablesRefused: The kernel has no NAT.
     """
 
-    def __init__(self, layout: SegmentLayout) -> None:
+    def __init__(self, layout: SegmentLayout, *, is_new: bool) -> None:
         self._layout = layout
         self._links = RouteNetlink()
         self._firewall = Nftables()
         name = layout.host_interface
-        # A link whose other end never got inside is of no use; one that did holds a living segment's routes.
-        if self._links.exists(layout.new_link):
+        # A link whose other end never got inside is of no use; one that did holds a living segment's routes. A segment
+        # that died takes its link along, but not at once: the kernel removes namespaces when it has time.
+        if is_new or self._links.exists(layout.new_link):
             self._links.delete(name)
         if not self._links.exists(name):
             self._links.add_veth(name, layout.new_link)

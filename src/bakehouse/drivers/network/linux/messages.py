@@ -133,6 +133,8 @@ class SegmentReport:
     has_uplink: bool
     answering: tuple[str, ...] = ()
     """Interfaces whose guests answer, where that was asked for."""
+    unheld: tuple[str, ...] = ()
+    """Interfaces that no machine has open, in answer to `Report` and `AskGuests`."""
 
 
 @dataclass(frozen=True, slots=True)

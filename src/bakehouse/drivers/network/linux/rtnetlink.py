@@ -59,6 +59,7 @@ _FRA_FWMASK: Final = 16
 _FR_ACT_TO_TBL: Final = 1
 
 _IFF_UP: Final = 1
+_IFF_LOWER_UP: Final = 0x10000
 _RT_TABLE_UNSPEC: Final = 0
 _RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
@@ -97,6 +98,13 @@ class RouteNetlink:
         """Tell whether there is an interface of that name."""
         with suppress(OSError):
             return self.index(name) > 0
+        return False
+
+    def has_carrier(self, name: str) -> bool:
+        """Tell whether an interface is up and has somebody at its other end; False when there is none of that name."""
+        with suppress(OSError):
+            answer = self._ask(_RTM_GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + _text(_IFLA_IFNAME, name))
+            return bool(_LINK.unpack_from(answer, _HEADER.size)[3] & _IFF_LOWER_UP)
         return False
 
     def set_group(self, index: int, group: int) -> None:

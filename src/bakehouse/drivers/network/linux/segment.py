@@ -87,6 +87,11 @@ class Segment:
         """What the plugged interfaces are."""
         return tuple(self._interfaces.values())
 
+    @property
+    def unheld(self) -> tuple[str, ...]:
+        """The plugged interfaces that no machine has open."""
+        return tuple(key for key, interface in self._interfaces.items() if not self._taps.is_held(interface))
+
     async def ensure(self, description: SegmentSpec, metadata_fd: int | None) -> None:
         """Bring the namespace to this description.
 

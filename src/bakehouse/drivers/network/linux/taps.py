@@ -116,6 +116,10 @@ class Taps:
         except OSError as err:
             raise NoTap(self._why_not(err)) from err
 
+    def is_held(self, interface: InterfaceSpec) -> bool:
+        """Tell whether a machine has an interface's tap open."""
+        return interface.interface_id not in self._open and self._links.has_carrier(tap_name(interface.interface_id))
+
     def discard(self, interface: InterfaceSpec) -> None:
         """Remove a tap, a little later: that takes the kernel some 15 ms."""
         tap = tap_name(interface.interface_id)
