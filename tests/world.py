@@ -8,17 +8,15 @@ The drivers stand for the host: they outlive `crash`, which takes the server awa
 starts the next one on what it left.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
 from socket import socket
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from tests.empty_database import empty_database
 from tests.fragile import Fragile
 from tests.memory_keys import MemoryKeys
 from tests.soundness import assert_archived, assert_sound, assert_transferred
@@ -52,7 +50,6 @@ from bakehouse.sagas.catalogue import SAGAS
 from bakehouse.sagas.context import SagaContext
 from bakehouse.sagas.engine import Checkpoint, SagaEngine, no_checkpoint
 from bakehouse.store.database import Database, sqlite_url
-from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
 
 GIB = 1024**3
@@ -133,7 +130,7 @@ class World:
     async def begin(cls, folder: Path, **options: Any) -> "World":
         """Return a world with an account."""
         world = cls(folder, **options)
-        world.database.write_bytes(_empty_database())
+        world.database.write_bytes(empty_database())
         world.start_server()
         key = await Accounts(world.context).create("test")
         world.caller = Caller(account_id=key.account_id, region=REGION, access_key_id=key.id)
@@ -316,22 +313,6 @@ class World:
         await assert_sound(self.store, self.hypervisor, self.volumes, self.network)
         assert_archived(self.store, await self.archive.ids())
         await assert_transferred(self.store, self.objects)
-
-
-async def until(condition: Callable[[], bool], *, deadline_s: float = 30) -> None:
-    """Wait for a condition that no event tells of."""
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110 - the world under test knows nothing of tests
-            await asyncio.sleep(0.002)
-
-
-@cache
-def _empty_database() -> bytes:
-    """Return a database with tables and nothing in them; making one takes longer than most tests."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        migrate(sqlite_url(path))
-        return path.read_bytes()
 
 
 def _ids(records: Iterable[Instance], condition: Callable[[Instance], bool]) -> set[str]:

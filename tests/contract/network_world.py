@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.contract.network_guest import Guest
+from tests.own_address import own_address
 
 from bakehouse.domain.public_pool import public_pool
 from bakehouse.drivers import process
@@ -157,14 +158,9 @@ class World:
 @contextmanager
 def outside() -> Iterator[tuple[str, int]]:
     """A server outside of every VPC that accepts connections: on this host's own address, not its loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        try:
-            asked.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            pytest.skip("this host has no address of its own")
-        own_address = asked.getsockname()[0]
-    with socket.create_server((own_address, 0)) as server:
-        yield own_address, server.getsockname()[1]
+    address = own_address()
+    with socket.create_server((address, 0)) as server:
+        yield address, server.getsockname()[1]
 
 
 @asynccontextmanager

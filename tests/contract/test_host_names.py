@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.name_queries import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, ask
-from tests.world import until
+from tests.waiting import until
 
 from bakehouse.bootstrap.drivers import make_drivers
 from bakehouse.bootstrap.home import prepare_home

@@ -15,7 +15,8 @@ from random import Random
 import pytest
 from tests.sagas.beside import BESIDE, involved
 from tests.sagas.scenarios import SCENARIOS, Scenario
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.domain.errors import Ec2Error
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from tests.sagas.fleets import SIZE, create
-from tests.world import Crash, World, until
+from tests.waiting import until
+from tests.world import Crash, World
 
 from bakehouse.domain.caller import Idempotency
 from bakehouse.domain.fleet import Fleet

@@ -6,7 +6,8 @@ from contextlib import suppress
 import pytest
 from tests.fragile import Injected
 from tests.sagas import networked
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.app.elastic_addresses import AssociationRequest
 from bakehouse.app.instance_changes import InstanceChange

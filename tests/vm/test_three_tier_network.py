@@ -9,7 +9,6 @@ import contextlib
 import http.server
 import os
 import signal
-import socket
 import subprocess
 import threading
 import urllib.error
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.own_address import own_address
 from tests.vm.guest import Guest, wait_for
 from tests.vm.host import Host
 from tests.vm.three_tier_cases import CASES, Case
@@ -142,12 +142,7 @@ class Outside(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def outside() -> Iterator[str]:
     """A place that guests reach if they reach the outside: this host's own address, not its loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        try:
-            asked.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            pytest.skip("this host has no address of its own")
-        address = asked.getsockname()[0]
+    address = own_address()
     with http.server.ThreadingHTTPServer((address, 0), Outside) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"{address}:{server.server_address[1]}"

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.app.network_interfaces import InterfaceChange
 from bakehouse.domain.errors import Ec2Error

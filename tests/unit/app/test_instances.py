@@ -6,7 +6,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.app.launch import LaunchRequest
 from bakehouse.domain.block_device import BlockDeviceRequest

@@ -5,7 +5,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.app.elastic_addresses import AssociationRequest
 from bakehouse.app.interface_addresses import AddressRequest

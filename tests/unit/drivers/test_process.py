@@ -2,10 +2,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.waiting import until
 
 from bakehouse.drivers import process
 
@@ -110,7 +110,7 @@ async def test_a_detached_program_writes_to_its_log_in_its_own_session(tmp_path:
 async def test_a_detached_program_that_ended_is_no_zombie(tmp_path: Path) -> None:
     pid = await process.spawn_detached(["true"], log=tmp_path / "log")
 
-    await _until(lambda: not Path(f"/proc/{pid}").exists())
+    await until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 async def test_a_detached_program_gets_the_descriptors_it_is_passed(tmp_path: Path) -> None:
@@ -166,16 +166,8 @@ async def test_waiting_for_a_process_ends_when_it_does(tmp_path: Path) -> None:
 
 
 async def _content(file: Path) -> str:
-    await _until(lambda: file.exists() and file.read_text().endswith("\n"))
+    await until(lambda: file.exists() and file.read_text().endswith("\n"))
     return await asyncio.to_thread(file.read_text)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.005)
 
 
 async def _until_gone(pid: int) -> None:

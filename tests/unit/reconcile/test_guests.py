@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.world import World, until
+from tests.waiting import until
+from tests.world import World
 
 from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.launch_options import LaunchOptions

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.unit.store.disk import SqliteDisk, until
+from tests.unit.store.disk import SqliteDisk
+from tests.waiting import until
 
 from bakehouse.domain.saga import Direction
 from bakehouse.sagas.context import SagaContext

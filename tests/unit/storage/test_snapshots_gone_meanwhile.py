@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from tests.unit.storage.baking import refusal, register
-from tests.world import GIB, World, until
+from tests.waiting import until
+from tests.world import GIB, World
 
 from bakehouse.app.retention_rules import RuleRequest
 from bakehouse.app.snapshot_copies import SnapshotCopyRequest

@@ -1,22 +1,19 @@
 """A database that can be full or out of reach, and the stores that open it."""
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
+from tests.empty_database import empty_database
 
 from bakehouse.domain.account import AccessKey, Account
 from bakehouse.store.database import Database, sqlite_url
-from bakehouse.store.migrate import migrate
 from bakehouse.store.store import Store
 from bakehouse.store.tables import RECORD_TYPES
 
@@ -37,21 +34,6 @@ def key(number: int = 1, account_id: str = "000000000001") -> AccessKey:
 def contents(store: Store) -> dict[str, list[Any]]:
     """Return every record, each kind in the store's order."""
     return {name: list(records) for name, records in store.records.items()}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds; fail after half a minute."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - the store tells nobody
-            await asyncio.sleep(0.001)
-
-
-@cache
-def _empty_database() -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        migrate(sqlite_url(path))
-        return path.read_bytes()
 
 
 class Disk(ABC):
@@ -130,7 +112,7 @@ class SqliteDisk(Disk):
         super().__init__(sqlite_url(path))
         self.path = path
         self.broken = False
-        path.write_bytes(_empty_database())
+        path.write_bytes(empty_database())
 
     def set_full(self, *, is_full: bool) -> None:
         """Each connection looks by itself."""

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.unit.store.disk import LARGE, Disk, account, contents, key, until
+from tests.unit.store.disk import LARGE, Disk, account, contents, key
+from tests.waiting import until
 
 from bakehouse.store.store import Store, StoreUnavailable
 
