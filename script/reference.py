@@ -280,6 +280,9 @@ def _command(path: str, command: Any) -> Iterator[str]:
         yield from (f"| `{it.name.upper()}` | {it.help} | |" for it in described)
         yield from (_option(it) for it in options)
         yield ""
+    if command.epilog:
+        _, *examples = command.epilog.lstrip("\b\n").splitlines()
+        yield "\n".join(["```sh", *(line.strip() for line in examples), "```", ""])
 
 
 def _placeholder(argument: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from bakehouse.cli.aws_profile import write_section
+from bakehouse.cli.described import described
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
 from bakehouse.cli.terminal import Output, OutputOption, note, print_json, print_rows, print_text
 
@@ -16,14 +17,18 @@ accounts = typer.Typer(help="Accounts and their access keys.", no_args_is_help=T
 PROFILE: Final = "bakehouse"
 
 
-@accounts.command("create")
-def create_account(name: str, home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
+@accounts.command(**described("account create"))
+def create_account(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    home: HomeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
     """Make an account and print its access key."""
     with control(home_of(home)) as server:
         _print_accounts(output, [server.post("/accounts", {"name": name})])
 
 
-@accounts.command("list")
+@accounts.command(**described("account list"))
 def list_accounts(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """List the accounts with their access keys."""
     with control(home_of(home)) as server:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
+from bakehouse.cli.home import HomeOption, InstanceArgument, control, credentials_of, home_of
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 
 _POLL_S: Final = 0.3
@@ -14,7 +14,7 @@ _URL_LIFETIME_S: Final = 15 * 60
 
 
 def console(
-    instance_id: str,
+    instance_id: InstanceArgument,
     home: HomeOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing.")] = False,
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Connect this terminal, both ways.")] = False,

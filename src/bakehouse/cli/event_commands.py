@@ -4,15 +4,16 @@ from typing import Annotated
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, home_of
+from bakehouse.cli.described import described
+from bakehouse.cli.home import HomeOption, InstanceArgument, control, home_of
 from bakehouse.cli.terminal import note, print_text
 
 events = typer.Typer(help="Scheduled events of instances.", no_args_is_help=True)
 
 
-@events.command()
+@events.command(**described("event schedule"))
 def schedule(
-    instance_id: str,
+    instance_id: InstanceArgument,
     code: Annotated[
         str,
         typer.Argument(
@@ -29,8 +30,12 @@ def schedule(
     note(f"it begins at {event['not_before']}; the guest reads it at events/maintenance/scheduled of its metadata")
 
 
-@events.command()
-def cancel(instance_id: str, event_id: str, home: HomeOption = None) -> None:
+@events.command(**described("event cancel"))
+def cancel(
+    instance_id: InstanceArgument,
+    event_id: Annotated[str, typer.Argument(help="As `schedule` printed it.")],
+    home: HomeOption = None,
+) -> None:
     """Take an announced event back."""
     with control(home_of(home)) as server:
         server.post(f"/instances/{instance_id}/events/{event_id}/cancel", {})

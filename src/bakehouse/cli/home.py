@@ -23,6 +23,8 @@ HomeOption = Annotated[
     typer.Option("--home", help="Where the server keeps its things.", envvar="BAKEHOUSE_HOME", show_default=False),
 ]
 
+InstanceArgument = Annotated[str, typer.Argument(help="The instance's id.")]
+
 #: An import of a large file may not say anything for a while; everything else answers at once.
 _TIMEOUT_S: Final = 600.0
 

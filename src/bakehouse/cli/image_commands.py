@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bakehouse.cli import image_pull_commands
+from bakehouse.cli.described import described
 from bakehouse.cli.home import HomeOption, credentials_of, home_of, require_server, settings_of
 from bakehouse.cli.image_imports import CONTENT_TAG, USER_TAG, find_by_content, followed, import_disk
 from bakehouse.cli.terminal import (
@@ -38,7 +39,7 @@ class FileFormat(StrEnum):
     VMDK = "vmdk"
 
 
-@images.command("build")
+@images.command(**described("image build"))
 def build(
     recipe: Annotated[str, typer.Argument(help="minimal or debian-12")],
     home: HomeOption = None,
@@ -87,7 +88,7 @@ def build(
     print_text(import_disk(where, order))
 
 
-@images.command("import")
+@images.command(**described("image import"))
 def import_image(  # noqa: PLR0917 - typer calls it by name
     source: Annotated[str, typer.Argument(help="A raw, qcow2, VMDK, VHD, VHDX or OVA file, or an http(s) URL of one.")],
     name: Annotated[str, typer.Option(help="The image's name.")],
@@ -123,7 +124,7 @@ def import_image(  # noqa: PLR0917 - typer calls it by name
         print_text(import_disk(where, order))
 
 
-@images.command("export")
+@images.command(**described("image export"))
 def export_image(
     image: Annotated[str, typer.Argument(help="The image's id.")],
     file: Annotated[Path, typer.Argument(help="The file to write.")],
@@ -155,7 +156,7 @@ def export_image(
         print_text(str(target))
 
 
-@images.command("list")
+@images.command(**described("image list"))
 def list_images(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """List the account's images."""
     from bakehouse.cli.client import ec2_client
@@ -224,5 +225,5 @@ def _verify(path: Path, expected: "Checksum") -> None:
         )
 
 
-images.command("catalog")(image_pull_commands.catalog)
-images.command("pull")(image_pull_commands.pull)
+images.command(**described("image catalog"))(image_pull_commands.catalog)
+images.command(**described("image pull"))(image_pull_commands.pull)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bakehouse.cli.described import described
 from bakehouse.cli.home import HomeOption, control, credentials_of, home_of
 from bakehouse.cli.terminal import Output, OutputOption, note, print_json, print_rows, print_text
 
@@ -14,7 +15,7 @@ AccountOption = Annotated[str | None, typer.Option("--account", help="Account id
 RegionOption = Annotated[str | None, typer.Option("--region", help="The home region by default.")]
 
 
-@keys.command("create")
+@keys.command(**described("key create"))
 def create_key(
     alias: Annotated[str | None, typer.Argument(help="A name for it: `alias/NAME` stands for the key then.")] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
@@ -31,7 +32,7 @@ def create_key(
     note("keep the key store apart from the home, and a copy of it: without the key nothing under it can be read")
 
 
-@keys.command("list")
+@keys.command(**described("key list"))
 def list_keys(
     account: AccountOption = None,
     region: RegionOption = None,

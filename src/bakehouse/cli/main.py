@@ -18,6 +18,7 @@ from bakehouse.cli import (
     ssh_commands,
     storage_commands,
 )
+from bakehouse.cli.described import described
 from bakehouse.cli.terminal import CommandFailed, fail
 
 app = typer.Typer(
@@ -40,11 +41,13 @@ for command in (
     console_commands.console,
     name_commands.names,
 ):
-    app.command()(command)
-app.command(context_settings={"allow_extra_args": True})(ssh_commands.ssh)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ssh_commands.scp)
-app.command()(ssh_commands.forward)
-app.command()(ssh_commands.ssh_config)
+    app.command(**described(command.__name__))(command)
+app.command(**described("ssh"), context_settings={"allow_extra_args": True})(ssh_commands.ssh)
+app.command(**described("scp"), context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    ssh_commands.scp
+)
+app.command(**described("forward"))(ssh_commands.forward)
+app.command(**described("ssh-config"))(ssh_commands.ssh_config)
 app.add_typer(image_commands.images, name="image")
 app.add_typer(account_commands.accounts, name="account")
 app.add_typer(key_commands.keys, name="key")

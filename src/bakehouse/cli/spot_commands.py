@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bakehouse.cli.home import HomeOption, control, home_of
+from bakehouse.cli.described import described
+from bakehouse.cli.home import HomeOption, InstanceArgument, control, home_of
 from bakehouse.cli.terminal import note, print_text
 
 spot = typer.Typer(help="Spot instances.", no_args_is_help=True)
@@ -15,9 +16,9 @@ def _group() -> None:
     """Keep `interrupt` a command of its group, though it is the only one."""
 
 
-@spot.command()
+@spot.command(**described("spot interrupt"))
 def interrupt(
-    instance_id: str,
+    instance_id: InstanceArgument,
     home: HomeOption = None,
     in_s: Annotated[
         float | None, typer.Option("--in", help="Seconds from the notice to the end; two minutes if left out.", min=0)

@@ -14,6 +14,7 @@ from bakehouse.cli.ssh_target import PUBLIC_NAMES, SERIAL_HOSTS, SERIAL_PORT, Ta
 from bakehouse.cli.terminal import CommandFailed, note, print_text
 from bakehouse.domain.public_names import address_of
 
+NamedArgument = Annotated[str, typer.Argument(help="The instance's id, or its public name.")]
 UserOption = Annotated[str | None, typer.Option("--user", "-l", help="Whom to log in as.")]
 IdentityOption = Annotated[Path | None, typer.Option("--identity", "-i", help="The private key's file.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it answers: it may still boot.")]
@@ -31,7 +32,7 @@ _MARK: Final = "# bakehouse: `ssh i-...` reaches instances"
 
 def ssh(
     ctx: typer.Context,
-    instance_id: str,
+    instance_id: NamedArgument,
     home: HomeOption = None,
     user: UserOption = None,
     identity: IdentityOption = None,
@@ -63,7 +64,7 @@ def scp(
 
 
 def forward(
-    instance_id: str,
+    instance_id: NamedArgument,
     ports: Annotated[list[str], typer.Argument(help="LOCAL:PORT, PORT, or LOCAL:HOST:PORT for a host that it sees.")],
     home: HomeOption = None,
     user: UserOption = None,

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from bakehouse.cli.described import described
 from bakehouse.cli.home import HomeOption, control, home_of, with_home
 from bakehouse.cli.next_steps import next_step
 from bakehouse.cli.terminal import CommandFailed, Output, OutputOption, note, print_json, print_rows, progress_bar
@@ -14,7 +15,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
 
 
-@storage.command("usage")
+@storage.command(**described("storage usage"))
 def usage(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     """Say what each image, snapshot and volume takes on the disk: by itself, and shared with others."""
     with control(home_of(home)) as server:
@@ -31,7 +32,7 @@ def usage(home: HomeOption = None, output: OutputOption = Output.TEXT) -> None:
     note(f"all layers together: {size(found['total_bytes'])}; to be removed: {size(found['unneeded_bytes'])}")
 
 
-@storage.command("check")
+@storage.command(**described("storage check"))
 def check(
     home: HomeOption = None,
     repair: Annotated[
@@ -61,7 +62,7 @@ def check(
         raise typer.Exit(1)
 
 
-@storage.command("flatten")
+@storage.command(**described("storage flatten"))
 def flatten(
     volume_id: Annotated[str, typer.Argument(help="The volume, attached or not.")], home: HomeOption = None
 ) -> None:
