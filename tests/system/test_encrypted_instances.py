@@ -90,7 +90,7 @@ def test_an_image_under_the_default_key_is_shared_with_nobody(shop: Shop) -> Non
             ImageId=image_id, LaunchPermission={"Add": [{"UserId": "111122223333"}]}, Attribute="launchPermission"
         )
 
-    assert refusal(error) == "OperationNotPermitted"
+    assert refusal(error) == "InvalidParameter"
 
 
 def test_a_replaced_root_is_encrypted_as_its_snapshot(shop: Shop) -> None:

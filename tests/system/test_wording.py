@@ -2,7 +2,8 @@
 
 Sources: AWS's answers as users of clients have reported them (aws-ebs-csi-driver issue 1343, cluster-glue pull request
 29, terraform issue 22172, aws-missing-tools issue 59, packer issue 4761, ansible issue 24945, aws-cli issue 1976,
-aws-sdk-ruby issue 3028 and pull request 2575).
+aws-sdk-ruby issue 3028 and pull request 2575, kubernetes issue 69434, and the EBS CSI driver, which reads limits out of
+what it is refused).
 """
 
 from collections.abc import Callable
@@ -88,6 +89,36 @@ def refusal(operation: Callable[..., Any], **members: Any) -> tuple[str, str]:
             ),
         ),
         (
+            "create_volume",
+            {"AvailabilityZone": "us-east-1a", "Size": 1000, "VolumeType": "gp3", "Iops": 200_000},
+            "InvalidParameterValue",
+            "Volume iops of 200000 is too high; maximum is 80000",
+        ),
+        (
+            "create_volume",
+            {"AvailabilityZone": "us-east-1a", "Size": 1000, "VolumeType": "gp3", "Iops": 100},
+            "InvalidParameterValue",
+            "Volume iops of 100 is too low; minimum is 3000",
+        ),
+        (
+            "create_volume",
+            {"AvailabilityZone": "us-east-1a", "Size": 4, "VolumeType": "io1", "Iops": 1000},
+            "InvalidParameterCombination",
+            "Iops to volume size ratio of 250.000000 is too high; maximum is 50.",
+        ),
+        (
+            "create_volume",
+            {"AvailabilityZone": "us-east-1a", "Size": 4, "VolumeType": "io2", "Iops": 4001},
+            "InvalidParameterCombination",
+            "io2 volumes configured with greater than 64 TiB or 256K IOPS or 1000:1 IOPS:GB ratio are not supported",
+        ),
+        (
+            "import_key_pair",
+            {"KeyName": "k", "PublicKeyMaterial": b"file://key.pub"},
+            "InvalidKey.Format",
+            "Key is not in valid OpenSSH public key format",
+        ),
+        (
             "describe_instances",
             {"MaxResults": 1},
             "InvalidParameterValue",
@@ -165,4 +196,28 @@ def test_a_fifty_first_tag_is_refused_in_the_words_of_aws(shop: Shop) -> None:
     assert refusal(shop.ec2.create_tags, Resources=[shop.image_id], Tags=tags) == (
         "TagLimitExceeded",
         "The resultant tag set must not have more than 50 user tags.",
+    )
+
+
+@pytest.mark.parametrize("operation", ["describe_instances", "describe_snapshots", "describe_volumes"])
+def test_a_size_beyond_the_largest_is_taken_for_that(alice: "EC2Client", operation: str) -> None:
+    """Source: EC2 API Reference of 2022, DescribeSnapshots and DescribeVolumes, MaxResults."""
+    assert getattr(alice, operation)(MaxResults=5000)["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_what_is_under_the_default_key_is_shared_with_nobody_in_the_words_of_aws(shop: Shop) -> None:
+    wanted: Any = {"SourceImageId": shop.image_id, "SourceRegion": "us-east-1", "Name": "encrypted", "Encrypted": True}
+    image_id = shop.ec2.copy_image(**wanted)["ImageId"]
+    shop.ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1})
+    (image,) = shop.ec2.describe_images(ImageIds=[image_id])["Images"]
+    snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    receivers = {"Add": [{"UserId": "111122223333"}]}
+
+    of_snapshot = refusal(shop.ec2.modify_snapshot_attribute, SnapshotId=snapshot_id, CreateVolumePermission=receivers)
+    of_image = refusal(shop.ec2.modify_image_attribute, ImageId=image_id, LaunchPermission=receivers)
+
+    assert of_snapshot == ("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
+    assert of_image == (
+        "InvalidParameter",
+        "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot",
     )

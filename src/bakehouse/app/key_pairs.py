@@ -15,7 +15,13 @@ from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_parameter
 from bakehouse.domain.ids import new_id
-from bakehouse.domain.key_pair import KeyPair, key_format_refused, key_pair_exists, key_pair_not_found
+from bakehouse.domain.key_pair import (
+    KeyPair,
+    key_format_refused,
+    key_kind_refused,
+    key_pair_exists,
+    key_pair_not_found,
+)
 from bakehouse.domain.tags import check_tags
 
 #: Source: EC2 API Reference, CreateKeyPair, KeyName.
@@ -130,14 +136,14 @@ def _read_public(material: bytes) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey
         else:
             public = serialization.load_der_public_key(_der(material))
     except (ValueError, UnsupportedAlgorithm) as err:
-        raise key_format_refused(str(err) or "unreadable") from err
+        raise key_format_refused() from err
     if isinstance(public, rsa.RSAPublicKey):
         if public.key_size not in _RSA_BITS_ALLOWED:
-            raise key_format_refused(f"RSA keys of {public.key_size} bits are not supported")
+            raise key_kind_refused(f"RSA keys of {public.key_size} bits are not supported")
         return public
     if isinstance(public, ed25519.Ed25519PublicKey):
         return public
-    raise key_format_refused("only RSA and ED25519 keys are supported")
+    raise key_kind_refused("only RSA and ED25519 keys are supported")
 
 
 def _der(material: bytes) -> bytes:

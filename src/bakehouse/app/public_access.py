@@ -6,10 +6,16 @@ from bakehouse.app.account_settings import change_settings, settings_of
 from bakehouse.app.context import AppContext
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.image import Image, ImageState, image_unavailable
-from bakehouse.domain.kms_key import default_key_id, default_key_not_shared, key_id_of
+from bakehouse.domain.kms_key import (
+    default_key_id,
+    default_key_not_shared,
+    image_with_default_key_not_shared,
+    key_id_of,
+)
 from bakehouse.domain.public_access import (
     PublicAccess,
-    encrypted_is_not_public,
+    encrypted_image_is_not_public,
+    encrypted_snapshot_is_not_public,
     public_image_blocked,
     public_snapshot_blocked,
 )
@@ -22,7 +28,7 @@ def check_image_sharing(context: AppContext, image: Image, launchers: Collection
     """Refuse to share an image with these: account ids, or `all`.
 
     A disabled image is shared with nobody (InvalidAMIID.Unavailable), nor is one that is encrypted with the account's
-    own key for EBS (OperationNotPermitted), and nothing is made public that is encrypted or whose account blocks that
+    own key for EBS (InvalidParameter), and nothing is made public that is encrypted or whose account blocks that
     (OperationNotPermitted). To take permissions away is always right.
     """
     if launchers and image.state is ImageState.DISABLED:
@@ -31,14 +37,14 @@ def check_image_sharing(context: AppContext, image: Image, launchers: Collection
     found = [context.store.snapshots.get(snapshot_id) for snapshot_id in image.snapshot_ids]
     snapshots = [snapshot for snapshot in found if snapshot is not None]
     if launchers and any(_has_default_key(snapshot) for snapshot in snapshots):
-        raise default_key_not_shared(image.id)
+        raise image_with_default_key_not_shared()
     if _EVERYBODY not in launchers:
         return
     if access is not PublicAccess.UNBLOCKED:
         raise public_image_blocked()
     encrypted = any(device.encrypted for device in image.block_devices)
     if encrypted or any(snapshot.encrypted for snapshot in snapshots):
-        raise encrypted_is_not_public(image.id)
+        raise encrypted_image_is_not_public(image.id)
 
 
 def check_snapshot_sharing(context: AppContext, snapshot: Snapshot, readers: Collection[str]) -> None:
@@ -48,13 +54,13 @@ def check_snapshot_sharing(context: AppContext, snapshot: Snapshot, readers: Col
     """
     access = settings_of(context, snapshot.account_id, snapshot.region).snapshot_public_access
     if readers and _has_default_key(snapshot):
-        raise default_key_not_shared(snapshot.id)
+        raise default_key_not_shared()
     if _EVERYBODY not in readers:
         return
     if access is not PublicAccess.UNBLOCKED:
         raise public_snapshot_blocked()
     if snapshot.encrypted:
-        raise encrypted_is_not_public(snapshot.id)
+        raise encrypted_snapshot_is_not_public()
 
 
 def _has_default_key(snapshot: Snapshot) -> bool:

@@ -57,7 +57,7 @@ class VolumeModifications:
         (volume,) = owned(store.volumes, caller, "volume", [volume_id])
         if volume.state not in (VolumeState.AVAILABLE, VolumeState.IN_USE):
             raise volume_not_available(volume.id)
-        earlier = starts_that_count(volume.modification, self._context.now())
+        earlier = starts_that_count(volume.id, volume.modification, self._context.now())
         target = self._target(volume, request)
         modification = VolumeModification(
             original=_figures(volume),

@@ -5,7 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bakehouse.domain.errors import Ec2Error, invalid_combination, invalid_value, missing_parameter
+from bakehouse.domain.errors import (
+    Ec2Error,
+    invalid_combination,
+    invalid_parameter,
+    invalid_value,
+    missing_parameter,
+)
 from bakehouse.domain.image import BlockDevice
 from bakehouse.domain.speed_limits import SpeedLimits
 from bakehouse.domain.volume import VOLUME_TYPES
@@ -164,11 +170,26 @@ def launch_limits(device: BlockDevice, requests: Iterable[BlockDeviceRequest]) -
 def _check_iops(volume_type: str, size_gib: int, iops: int, allowed: tuple[int, int] | None) -> None:
     if allowed is None:
         raise invalid_combination(f"The parameter iops is not supported for {volume_type} volumes.")
-    _check_range(iops, "iops", allowed)
+    smallest, largest = allowed
     ratio = _IOPS_PER_GIB[volume_type]
+    if iops < smallest:
+        raise invalid_parameter(f"Volume iops of {iops} is too low; minimum is {smallest}")
+    if volume_type == "io2" and iops > min(largest, ratio * size_gib):
+        raise _too_much_of_io2(largest, ratio)
+    if iops > largest:
+        raise invalid_parameter(f"Volume iops of {iops} is too high; maximum is {largest}")
     default = VOLUME_TYPES[volume_type].default_iops
     if iops != default and iops > ratio * size_gib:
         raise invalid_combination(f"Iops to volume size ratio of {iops / size_gib:f} is too high; maximum is {ratio}.")
+
+
+def _too_much_of_io2(iops_max: int, ratio: int) -> Ec2Error:
+    """Source: EBS CSI driver, which learns limits from this refusal and from that of other types."""
+    size_tib = VOLUME_TYPES["io2"].size_gib[1] // 1024
+    return invalid_combination(
+        f"io2 volumes configured with greater than {size_tib} TiB or {iops_max // 1000}K IOPS or {ratio}:1 IOPS:GB "
+        "ratio are not supported"
+    )
 
 
 def _check_range(value: int, parameter: str, allowed: tuple[int, int]) -> None:

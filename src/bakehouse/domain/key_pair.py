@@ -33,6 +33,11 @@ def key_pair_not_found(name: str) -> Ec2Error:
     return Ec2Error("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
 
 
-def key_format_refused(reason: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, InvalidKey.Format."""
+def key_format_refused() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, InvalidKey.Format; wording as AWS answers it."""
+    return Ec2Error("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
+
+
+def key_kind_refused(reason: str) -> Ec2Error:
+    """Refuse a public key that can be read, and that EC2 does not take. Source: EC2 User Guide, "Create a key pair"."""
     return Ec2Error("InvalidKey.Format", f"Key is not in valid OpenSSH public key format: {reason}")

@@ -103,8 +103,13 @@ def stays_encrypted() -> Ec2Error:
     return invalid_combination("The parameter Encrypted cannot be false: the source is encrypted.")
 
 
-def default_key_not_shared(resource_id: str) -> Ec2Error:
+def default_key_not_shared() -> Ec2Error:
     """Source: EBS User Guide, "Share a snapshot": not one that is encrypted with the default AWS managed key."""
-    return operation_not_permitted(
-        f"{resource_id} is encrypted with the default key for EBS, which cannot be shared. Copy it with a key of yours."
+    return operation_not_permitted("Encrypted snapshots with EBS default key cannot be shared")
+
+
+def image_with_default_key_not_shared() -> Ec2Error:
+    """Refuse to share an image that has such a snapshot; code and wording as AWS answers it."""
+    return Ec2Error(
+        "InvalidParameter", "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot"
     )

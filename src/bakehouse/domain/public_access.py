@@ -23,13 +23,17 @@ def public_image_blocked() -> Ec2Error:
     )
 
 
-def encrypted_is_not_public(resource_id: str) -> Ec2Error:
+def encrypted_image_is_not_public(image_id: str) -> Ec2Error:
     """Refuse to make public what is encrypted: nobody else has the key.
 
-    Source: EC2 User Guide, "Make your AMI publicly available for use in Amazon EC2", Considerations; EBS User Guide,
-    "Share an Amazon EBS snapshot".
+    Source: EC2 User Guide, "Make your AMI publicly available for use in Amazon EC2", Considerations.
     """
-    return operation_not_permitted(f"'{resource_id}' cannot be made public because it is encrypted")
+    return operation_not_permitted(f"'{image_id}' cannot be made public because it is encrypted")
+
+
+def encrypted_snapshot_is_not_public() -> Ec2Error:
+    """Source: EBS User Guide, "Share an Amazon EBS snapshot"; wording as AWS answers it."""
+    return operation_not_permitted("Encrypted snapshots cannot be shared publicly")
 
 
 def public_snapshot_blocked() -> Ec2Error:

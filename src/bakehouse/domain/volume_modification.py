@@ -63,12 +63,12 @@ class VolumeModification:
         return 0 if self.state is ModificationState.MODIFYING else 99 if self.ended_at is None else 100
 
 
-def starts_that_count(modification: VolumeModification | None, now: datetime) -> tuple[datetime, ...]:
-    """Return when the modifications of the last day began; refuse one more than are allowed, or one under way."""
+def starts_that_count(volume_id: str, modification: VolumeModification | None, now: datetime) -> tuple[datetime, ...]:
+    """Return when a volume's modifications of the last day began; refuse one too many, or one under way."""
     if modification is None:
         return ()
     if not modification.state.has_ended:
-        raise still_modifying(modification.state)
+        raise still_modifying(volume_id, modification.state)
     counting = tuple(begun for begun in _starts(modification) if begun > now - WINDOW)
     if len(counting) >= MOST_IN_WINDOW:
         raise modified_too_often(min(counting) + WINDOW)
@@ -79,9 +79,12 @@ def _starts(modification: VolumeModification) -> Iterable[datetime]:
     return (*modification.earlier, modification.started_at)
 
 
-def still_modifying(state: ModificationState) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, IncorrectModificationState."""
-    return Ec2Error("IncorrectModificationState", f"Cannot modify volume in modification state {state.upper()}")
+def still_modifying(volume_id: str, state: ModificationState) -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, IncorrectModificationState; wording as AWS answers it."""
+    return Ec2Error(
+        "IncorrectModificationState",
+        f"Volume {volume_id} cannot be modified in modification state {state.upper()}",
+    )
 
 
 def modified_too_often(next_at: datetime) -> Ec2Error:

@@ -18,6 +18,7 @@ _TOKEN_LENGTHS: Final = {
     "CreateLaunchTemplate": 128,
     "CreateLaunchTemplateVersion": 128,
     "CreateNatGateway": 64,
+    "CreateVolume": 64,
     "ModifyLaunchTemplate": 128,
     "RunInstances": 64,
 }
