@@ -107,18 +107,30 @@ class Reconciler:
         self._context.segments.clear()
 
     async def sweep(self) -> None:
-        """Do once what `run` does every period."""
-        await self._resume(0)
-        await tend_segments(self._context)
-        await self._start_cut_off()
-        await self._settle_instances()
-        await self._forget_terminated()
-        for chore in self._chores:
-            await chore()
-        await self._storage.remove_unrecorded()
-        report = await self._context.volumes.sweep(remove=True)
-        if report.files:
-            _log.info("removed files that nothing needs", files=len(report.files), bytes=report.bytes_freed)
+        """Do once what `run` does every period: all of it, whatever fails.
+
+        Raises:
+            Exception: What failed first. A chore that fails each time must not keep the disk from being tidied.
+        """
+        failures: list[Exception] = []
+        for part in (
+            self._resume,
+            self._tend_segments,
+            self._start_cut_off,
+            self._settle_instances,
+            self._forget_terminated,
+            *self._chores,
+            self._storage.remove_unrecorded,
+            self._remove_unneeded,
+        ):
+            try:
+                await part()
+            except Exception as err:  # noqa: BLE001 - it is raised when the others are done
+                failures.append(err)
+        for failure in failures[1:]:
+            _log.error("a part of a sweep failed", exc_info=failure)
+        for failure in failures:
+            raise failure
 
     async def _observe(self) -> dict[str, MachineState]:
         return {status.machine_id: status.state for status in await self._context.hypervisor.observe()}
@@ -130,7 +142,15 @@ class Reconciler:
         live = [it for it in running if machines.get(it, MachineState.GONE) is not MachineState.GONE]
         await restored(plug_interfaces(self._context, instance_id) for instance_id in live)
 
-    async def _resume(self, wait_s: float) -> None:
+    async def _tend_segments(self) -> None:
+        await tend_segments(self._context)
+
+    async def _remove_unneeded(self) -> None:
+        report = await self._context.volumes.sweep(remove=True)
+        if report.files:
+            _log.info("removed files that nothing needs", files=len(report.files), bytes=report.bytes_freed)
+
+    async def _resume(self, wait_s: float = 0) -> None:
         """Take up journaled sagas; those that need longer than `wait_s` go on by themselves."""
         resumed = asyncio.create_task(self._sagas.resume(), name="resume")
         await asyncio.wait([resumed], timeout=wait_s)

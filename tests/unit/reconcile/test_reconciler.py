@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from tests.fragile import Injected
 from tests.world import GIB, World
 
 from bakehouse.domain.ids import new_id
@@ -257,6 +258,23 @@ async def test_a_sweep_does_its_chores(world: World) -> None:
     await Reconciler(world.saga_context, world.sagas, chores=[chore]).sweep()
 
     assert done == ["chore"]
+
+
+async def test_a_chore_that_fails_keeps_a_sweep_from_nothing_else(world: World) -> None:
+    done = []
+
+    async def failing() -> None:
+        raise Injected("of a chore")
+
+    async def chore() -> None:
+        done.append("chore")
+
+    world.fragile_volumes.calls.clear()
+    with pytest.raises(Injected, match="of a chore"):
+        await Reconciler(world.saga_context, world.sagas, chores=[failing, chore]).sweep()
+
+    assert done == ["chore"]
+    assert "sweep" in world.fragile_volumes.calls
 
 
 async def test_a_guest_left_shut_down_by_the_last_server_is_started_again(world: World) -> None:
