@@ -107,7 +107,7 @@ def _release_order(name: str) -> list[tuple[int, str]]:
 def _image(row: Mapping[str, str]) -> PublishedImage:
     texts = {field.name: row[field.name] for field in fields(PublishedImage)}
     kinds = {"format": FileFormat(row["format"]), "checksum_form": ChecksumForm(row["checksum_form"])}
-    return PublishedImage(**(texts | kinds))  # type: ignore[arg-type]
+    return PublishedImage(**(texts | kinds))  # type: ignore[arg-type]  # the columns are its fields
 
 
 def _catalogue() -> dict[tuple[str, str], PublishedImage]:

@@ -90,6 +90,6 @@ def _honoured(data: Mapping[str, Any], tree: Members) -> dict[str, Any]:
         if inner.tree and isinstance(value, Mapping):
             value = _honoured(value, inner)  # noqa: PLW2901 - the same, less what is in the way
         elif inner.tree:
-            value = [_honoured(entry, inner) for entry in value]  # noqa: PLW2901
+            value = [_honoured(entry, inner) for entry in value]  # noqa: PLW2901 - as above
         left[name] = value
     return left

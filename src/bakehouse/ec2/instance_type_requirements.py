@@ -98,15 +98,22 @@ def _ranges(wanted: Mapping[str, Any]) -> Iterable[Test]:
         least, most = limits.get("Min", 0), limits.get("Max", float("inf"))
         if least < 0 or most < least:
             raise invalid_value(most, f"{name}.Max", "It must not be less than Min, and Min not less than 0.")
-        yield lambda kind, figure=figure, least=least, most=most: least <= figure(kind) <= most  # type: ignore[misc]
+        yield _within(figure, least, most)
+
+
+def _within(figure: Callable[[InstanceType], float], least: float, most: float) -> Test:
+    return lambda kind: least <= figure(kind) <= most
 
 
 def _choices(wanted: Mapping[str, Any]) -> Iterable[Test]:
     for name, (is_such, default) in _CHOICES.items():
         choice = wanted.get(name, default)
         if choice != "included":
-            required = choice == "required"
-            yield lambda kind, is_such=is_such, required=required: is_such(kind) == required  # type: ignore[misc]
+            yield _is(is_such, wanted=choice == "required")
+
+
+def _is(is_such: Test, *, wanted: bool) -> Test:
+    return lambda kind: is_such(kind) == wanted
 
 
 def _lists(wanted: Mapping[str, Any]) -> Iterable[Test]:

@@ -118,7 +118,7 @@ class FakeVolumeStore:
         """Return a connection that only a fake hypervisor opens."""
         return VolumeConnection(driver="fake", path=volume_id, format="raw", size_bytes=self._size(volume_id))
 
-    async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:  # noqa: ARG002
+    async def snapshot(self, snapshots: Mapping[str, str], *, machine_id: str | None) -> None:  # noqa: ARG002 - the port's
         """Take snapshots at one point in time: see the port. Every point is the same to a volume without bytes."""
         missing = {v: s for v, s in snapshots.items() if s not in self._state.snapshots}
         taken = {s: _Snapshot(size_bytes=self._size(v)) for v, s in missing.items()}

@@ -108,10 +108,10 @@ def _slots(machine: ET.Element, disks: dict[str, _File], files: dict[str, _File]
         if item.get("ResourceType") != _DISK:
             continue
         file = _host_resource(item.get("HostResource", ""), disks, files)
-        address = item.get("AddressOnParent", "")
-        place = int(address) if address.isascii() and address.isdigit() and len(address) < 10 else math.inf  # noqa: PLR2004
-        found.append((controllers.get(item.get("Parent", ""), len(items)), place, number, file))
-    return [file for *_, file in sorted(found, key=lambda slot: slot[:3])]
+        place = _number(item.get("AddressOnParent", ""), digits_max=9)
+        slot = math.inf if place is None else place
+        found.append((controllers.get(item.get("Parent", ""), len(items)), slot, number, file))
+    return [file for *_, file in sorted(found, key=lambda drive: drive[:3])]
 
 
 def _host_resource(name: str, disks: dict[str, _File], files: dict[str, _File]) -> _File:
@@ -125,9 +125,14 @@ def _host_resource(name: str, disks: dict[str, _File], files: dict[str, _File]) 
 def _size(file: _File) -> int | None:
     if file.size is None:
         return None
-    if not (file.size.isascii() and file.size.isdigit() and len(file.size) < 20):  # noqa: PLR2004
+    size = _number(file.size, digits_max=19)
+    if size is None:
         raise UnsafeImage(f"its description gives a file's size as {file.size[:40]!r}")
-    return int(file.size)
+    return size
+
+
+def _number(text: str, *, digits_max: int) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits_max else None
 
 
 def _elements(root: ET.Element, section: str, name: str) -> list[ET.Element]:

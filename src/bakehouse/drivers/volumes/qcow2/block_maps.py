@@ -140,7 +140,7 @@ class Qcow2Layer:
         if len(data) < _HEADER.size + _FEATURES.size:
             raise BlocksUnreadable(f"{self._path.name} is cut short")
         magic, version, _, _, cluster_bits, size_bytes, encryption, entries, table, *_ = _HEADER.unpack_from(data)
-        features = _FEATURES.unpack_from(data, _HEADER.size)[0] if version > 2 else 0  # noqa: PLR2004
+        features = _FEATURES.unpack_from(data, _HEADER.size)[0] if version > 2 else 0  # noqa: PLR2004 - they came with 3
         if magic != qcow2_header.MAGIC or features & ~(_DIRTY | _EXTENDED):
             raise BlocksUnreadable(f"{self._path.name} has features {features:#x}")
         if encryption:
