@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.contract.disks import MIB, qemu_img, qemu_io, snapshot_content
 from tests.contract.killing import Killed, killed_at
 
-from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore, block_maps, block_writing
+from bakehouse.drivers.volumes.qcow2 import NoLiveDisks, Qcow2VolumeStore, block_maps, block_writing, snapshot_blocks
 from bakehouse.drivers.volumes.qcow2.block_maps import open_layer
 from bakehouse.drivers.volumes.qcow2.block_reading import ChainReader
 from bakehouse.ports.snapshot_blocks import BLOCK_BYTES, BlocksUnreadable, NoSuchUpload
@@ -317,6 +317,24 @@ async def test_files_of_a_snapshot_are_closed_when_nobody_reads_it(tmp_path: Pat
 
     assert open_layers(tmp_path) == 0
     assert (await store.blocks.read("snap-1", 1))[0] == block(1)
+
+
+async def test_who_reads_many_snapshots_in_turn_holds_the_files_of_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_blocks, "_MOST_OPEN", 2)
+    store = opened(tmp_path)
+    ids = [f"snap-{number}" for number in range(5)]
+    for number, snapshot_id in enumerate(ids):
+        await store.blocks.begin(snapshot_id, size_bytes=SIZE, parent_id=None)
+        await put(store, snapshot_id, 1, block(number))
+        await store.blocks.complete(snapshot_id)
+
+    one_by_one = [(await store.blocks.read(it, 1))[0] for it in ids]
+    side_by_side = await asyncio.gather(*(store.blocks.read(it, 1) for it in ids))
+
+    assert one_by_one == [data for data, _digest in side_by_side] == [block(number) for number in range(5)]
+    assert open_layers(tmp_path) == 2
 
 
 def open_layers(folder: Path) -> int:

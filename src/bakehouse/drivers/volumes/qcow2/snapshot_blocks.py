@@ -25,6 +25,9 @@ from bakehouse.ports.volumes import FileBelow, LayerKey
 #: A chain that is merged while it is opened is opened anew; that it happens again and again means something else.
 _OPENINGS: Final = 5
 
+#: Each has every layer of its chain open: a backup of many snapshots, one after the other, would take all descriptors.
+_MOST_OPEN: Final = 32
+
 
 class _Writing:
     """An upload in use: how many calls write to it, and whether it takes more."""
@@ -58,6 +61,7 @@ class Qcow2SnapshotBlocks:
         self._reserve_bytes = stock.reserve_bytes
         self._chains = stock.opening
         self._readers: dict[str, ChainReader] = {}
+        self._closing: asyncio.TimerHandle | None = None
         self._opening: dict[str, asyncio.Lock] = {}
         self._writings: dict[str, _Writing] = {}
         prepare_directory(self._directory, None)
@@ -220,6 +224,7 @@ class Qcow2SnapshotBlocks:
         finally:
             reader.users -= 1
             reader.used_at = time.monotonic()
+            self._close_surplus()
 
     async def _opened(self, snapshot_id: str, manifest: SnapshotManifest) -> ChainReader:
         lock = self._opening.setdefault(snapshot_id, asyncio.Lock())
@@ -255,11 +260,19 @@ class Qcow2SnapshotBlocks:
 
     def _close_later(self) -> None:
         def close() -> None:
+            self._closing = None
             self.close_idle(idle_s=block_reading.IDLE_S)
             if self._readers:
                 self._close_later()
 
-        asyncio.get_running_loop().call_later(block_reading.IDLE_S, close)
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(block_reading.IDLE_S, close)
+
+    def _close_surplus(self) -> None:
+        """Close what was not read for the longest time, where more is open than anybody reads at a time."""
+        idle = sorted((reader.used_at, it) for it, reader in self._readers.items() if not reader.users)
+        for _used_at, snapshot_id in idle[: max(0, len(self._readers) - _MOST_OPEN)]:
+            self._readers.pop(snapshot_id).close()
 
     def _resume(self) -> None:
         """Take up what an earlier server left: uploads go on, those that cannot are removed."""
