@@ -283,3 +283,11 @@ def test_a_client_token_has_up_to_64_characters(shop: Shop) -> None:
 
     assert refusal(error) == "InvalidParameterValue"
     assert shop.launch(ClientToken="t" * 64)["ClientToken"] == "t" * 64
+
+
+def test_a_volume_that_no_image_describes_has_the_type_that_create_volume_gives(shop: Shop) -> None:
+    instance = shop.launch(BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}}])
+
+    volume_ids = [device["Ebs"]["VolumeId"] for device in instance["BlockDeviceMappings"]]
+    root, data = (shop.ec2.describe_volumes(VolumeIds=[it])["Volumes"][0] for it in volume_ids)
+    assert (root["VolumeType"], data["VolumeType"], data["Iops"]) == ("gp3", "gp2", 100)

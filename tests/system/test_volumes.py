@@ -228,6 +228,15 @@ def test_a_deleted_snapshot_is_not_found(shop: Shop) -> None:
     assert refusal(error) == "InvalidSnapshot.NotFound"
 
 
+def test_the_answer_that_reserves_a_snapshot_tells_of_no_progress_yet(shop: Shop) -> None:
+    """Source: EC2 CLI examples, `create-snapshot`."""
+    snapshot = shop.ec2.create_snapshot(VolumeId=volume(shop)["VolumeId"])
+
+    (shown,) = shop.ec2.describe_snapshots(SnapshotIds=[snapshot["SnapshotId"]])["Snapshots"]
+    assert (snapshot["State"], snapshot["Progress"]) == ("pending", "")
+    assert (shown["State"], shown["Progress"]) == ("completed", "100%")
+
+
 def test_a_snapshot_is_shared_and_made_private_again(shop: Shop) -> None:
     ec2, snapshot_id = shop.ec2, shop.ec2.create_snapshot(VolumeId=volume(shop)["VolumeId"])["SnapshotId"]
 

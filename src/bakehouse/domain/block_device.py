@@ -24,6 +24,10 @@ _IOPS_PER_GIB: Final[Mapping[str, int]] = {"gp3": 500, "io1": 50, "io2": 1000}
 _GP3_IOPS_PER_MIBPS: Final = 4
 
 
+#: What a volume is that no image describes. Source: EC2 API Reference, CreateVolume, VolumeType.
+_NEW_TYPE: Final = "gp2"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDeviceRequest:
     """One entry of a request's mapping: what is None is left as the image has it. Sizes in GiB, throughput in MiB/s."""
@@ -91,7 +95,7 @@ def _overlaid(device: BlockDevice | None, request: BlockDeviceRequest) -> BlockD
     if device is None or device.virtual_name is not None:
         if request.snapshot_id is None and request.size_gib is None:
             raise missing_parameter("size or snapshotId")
-        device = BlockDevice(device_name=request.device_name)
+        device = BlockDevice(device_name=request.device_name, volume_type=_NEW_TYPE)
     changes_type = request.volume_type is not None and request.volume_type != device.volume_type
     return BlockDevice(
         device_name=request.device_name,

@@ -30,6 +30,9 @@ _VALUES: Final[Mapping[str, Callable[[Snapshot], Iterable[str | None]]]] = {
 
 FILTERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda snapshot: snapshot.tags)
 
+#: What the answer says that reserves a snapshot. Source: EC2 CLI examples, `create-snapshot`, `create-snapshots`.
+_NOT_BEGUN: Final = {"Progress": ""}
+
 #: Nobody learns of the tags that another account gave its snapshot.
 _FILTERS_OF_OTHERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda _snapshot: {})
 
@@ -43,7 +46,7 @@ async def create_snapshot(ctx: RequestContext, request: Request) -> Response:
         description=request.get("Description", ""),
         tags=requested_tags(request, "snapshot")["snapshot"],
     )
-    return _own_view(snapshot)
+    return {**_own_view(snapshot), **_NOT_BEGUN}
 
 
 @operation(
@@ -65,7 +68,7 @@ async def create_snapshots(ctx: RequestContext, request: Request) -> Response:
             copy_volume_tags=request.get("CopyTagsFromSource") == "volume",
         ),
     )
-    return {"Snapshots": [_info_view(snapshot) for snapshot in snapshots]}
+    return {"Snapshots": [{**_info_view(snapshot), **_NOT_BEGUN} for snapshot in snapshots]}
 
 
 @operation("DescribeSnapshots", honours="SnapshotIds OwnerIds RestorableByUserIds Filters MaxResults NextToken")
