@@ -78,6 +78,7 @@ class InstanceGatherer:
         if known is not None and known.stands_for(fresh):
             return known
         self._known[instance.id] = fresh
+        self._forget_gone()  # who asks by ids only never gathers all
         return fresh
 
     def _gather(self, instance: Instance) -> InstanceDetails:

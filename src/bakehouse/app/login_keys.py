@@ -56,20 +56,25 @@ class LoginKeys:
             f"#Timestamp={int(ends_at.timestamp())}\n#Instance={instance.id}\n#Caller={_arn(caller)}\n"
             f"#Request={request_id}\n{public_key.strip()}\n"
         )
+        for other in list(self._by_instance):
+            self._good(other)
         self._by_instance.setdefault(instance.id, []).append(_LoginKey(user, entry, ends_at))
 
     def of(self, instance_id: str) -> dict[str, tuple[str, ...]]:
         """Return the entries of an instance that are still good, by user, the newest first; forget the others."""
         if instance_id not in self._by_instance:
             return {}
-        now = self._context.now()
-        good = [key for key in self._by_instance[instance_id] if now < key.ends_at]
-        if not good:
-            del self._by_instance[instance_id]
-            return {}
-        self._by_instance[instance_id] = good
+        good = self._good(instance_id)
         users = {key.user: None for key in good}
         return {user: tuple(key.entry for key in reversed(good) if key.user == user) for user in users}
+
+    def _good(self, instance_id: str) -> list[_LoginKey]:
+        """Return the keys of an instance that are still good, and forget the others."""
+        now = self._context.now()
+        good = [key for key in self._by_instance.pop(instance_id) if now < key.ends_at]
+        if good:
+            self._by_instance[instance_id] = good
+        return good
 
 
 def instance_in(states: Collection[InstanceState], context: AppContext, caller: Caller, instance_id: str) -> Instance:

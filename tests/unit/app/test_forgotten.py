@@ -10,6 +10,7 @@ from tests.world import World
 from bakehouse.domain import shown_afterwards
 
 MINUTE = timedelta(minutes=1)
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
 
 def wait(world: World, how_long: timedelta) -> None:
@@ -99,3 +100,30 @@ async def test_an_event_that_is_over_is_forgotten_after_a_week(world: World, *, 
     await events.forget_ended()
 
     assert [it.id for it in world.instance(instance_id).events] == [later.id]
+
+
+async def test_a_key_that_no_guest_asks_for_is_forgotten_after_a_minute(world: World) -> None:
+    first, second = await world.running_instance(), await world.running_instance()
+    keys = world.app.login_keys
+
+    def send(instance_id: str) -> None:
+        keys.send(world.caller, instance_id, "admin", KEY, zone=None, request_id="a request")
+
+    send(first)
+    wait(world, 2 * MINUTE)
+    send(second)
+
+    assert list(keys._by_instance) == [second]
+
+
+async def test_details_of_gone_instances_are_forgotten_by_who_asks_by_ids(world: World) -> None:
+    for _ in range(4):
+        instance_id = await world.running_instance()
+        world.instances.describe(world.caller, [instance_id])
+        async with world.store.transaction() as tx:
+            tx.delete(world.instance(instance_id))
+    last = await world.running_instance()
+
+    world.instances.describe(world.caller, [last])
+
+    assert len(world.instances._details._known) <= 2
