@@ -69,6 +69,15 @@ def test_routes_lead_to_it_until_it_is_deleted(alice: "EC2Client", subnet_id: st
     assert state() == "blackhole"
 
 
+def test_no_new_route_leads_to_a_deleted_one(alice: "EC2Client", subnet_id: str) -> None:
+    gateway_id = new_nat_gateway(alice, subnet_id)
+    table_id = new_table(alice, described(alice, gateway_id)["VpcId"])
+    alice.delete_nat_gateway(NatGatewayId=gateway_id)
+
+    with refused("NatGatewayNotFound"):
+        alice.create_route(RouteTableId=table_id, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=gateway_id)
+
+
 def test_a_deleted_one_gives_its_address_back(alice: "EC2Client", subnet_id: str) -> None:
     gateway_id = new_nat_gateway(alice, subnet_id)
     (address,) = alice.describe_addresses()["Addresses"]

@@ -6,8 +6,9 @@ from bakehouse.app.context import AppContext, owned
 from bakehouse.app.segments import segment_change
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.cidr import is_within
-from bakehouse.domain.errors import Ec2Error, invalid_parameter
+from bakehouse.domain.errors import Ec2Error, invalid_parameter, not_found
 from bakehouse.domain.internet_gateway import gateway_not_found
+from bakehouse.domain.nat_gateway import NatGatewayState
 from bakehouse.domain.network import Vpc
 from bakehouse.domain.route_table import (
     ROUTES_MAX,
@@ -128,6 +129,8 @@ class Routes:
 
     def _nat_gateway(self, caller: Caller, table: RouteTable, gateway_id: str) -> str:
         (gateway,) = owned(self._context.store.nat_gateways, caller, "natgateway", [gateway_id])
+        if gateway.state is NatGatewayState.DELETED:
+            raise not_found("natgateway", [gateway_id])  # it is shown for an hour, and no route leads there any more
         if gateway.vpc_id != table.vpc_id:
             raise other_network(table.id, "NAT gateway", gateway_id)
         return gateway.id
