@@ -169,6 +169,15 @@ def test_the_type_of_a_hibernated_instance_stays(shop: Shop) -> None:
     assert refusal(caught) == "IncorrectInstanceState"
 
 
+def test_the_processors_of_a_hibernated_instance_stay(shop: Shop) -> None:
+    instance_id = hibernated(shop)
+
+    with pytest.raises(ClientError) as caught:
+        shop.ec2.modify_instance_cpu_options(InstanceId=instance_id, CoreCount=1, ThreadsPerCore=1)
+
+    assert refusal(caught) == "IncorrectInstanceState"
+
+
 def test_there_is_no_image_of_a_hibernated_instance(shop: Shop) -> None:
     instance_id = hibernated(shop)
 

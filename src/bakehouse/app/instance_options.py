@@ -10,6 +10,7 @@ from bakehouse.app.network_interfaces import run_in_turn, stage_interface
 from bakehouse.domain.account_settings import AccountSettings
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.hibernation import is_hibernated
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.instance_options import (
@@ -112,11 +113,14 @@ class InstanceOptions:
     ) -> Instance:
         """Choose the processors of a stopped instance; its next start has them.
 
-        Refuses others (IncorrectInstanceState) and what its type has not (InvalidParameterValue).
+        Refuses others, and one that is hibernated (IncorrectInstanceState), and what its type has not
+        (InvalidParameterValue).
         """
         (instance,) = owned(self._context.store.instances, caller, "instance", [instance_id])
         if instance.state is not InstanceState.STOPPED:
             raise instance_must_be(instance.id, "stopped")
+        if instance.hibernated:
+            raise is_hibernated(instance.id)
         options = checked_cpu_options(INSTANCE_TYPES[instance.type], core_count, threads_per_core)
         if options is None:
             raise cpu_options_incomplete()

@@ -64,7 +64,10 @@ def not_enabled(instance_id: str) -> Ec2Error:
 
 
 def is_hibernated(instance_id: str) -> Ec2Error:
-    """Refuse what a hibernated instance does not allow: another type, and images of it."""
+    """Refuse what a hibernated instance does not allow: another type or other processors, and images of it.
+
+    With other processors its memory could not be gone on with.
+    """
     return Ec2Error(
         "IncorrectInstanceState",
         f"The instance '{instance_id}' is hibernated. Start it, and stop it without hibernating, to do this.",
