@@ -22,7 +22,7 @@ from bakehouse.domain.volume_modification import (
     volume_never_shrinks,
 )
 from bakehouse.ports.keys import KeyUnavailable
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull
 from bakehouse.sagas.modify_volume import MODIFY_VOLUME, ModifyVolume
 
 #: What a volume of these types gets when it had another type. Source: EC2 API Reference, ModifyVolume, Iops.
@@ -97,7 +97,11 @@ class VolumeModifications:
         for volume in list(store.volumes):
             if volume.modification is None or volume.modification.state is not ModificationState.OPTIMIZING:
                 continue
-            if not sagas.is_changing(volume.id) and await self._can_end(volume, volume.modification):
+            try:
+                can_end = not sagas.is_changing(volume.id) and await self._can_end(volume, volume.modification)
+            except (NoSuchVolume, KeyUnavailable):
+                continue  # deleted meanwhile, or nobody can look into it until its key is back
+            if can_end and store.volumes.get(volume.id) is volume:
                 async with store.transaction() as tx:
                     params = ModifyVolume(volume_id=volume.id)
                     saga_id = sagas.enlist(tx, MODIFY_VOLUME, params, subject_id=volume.id)

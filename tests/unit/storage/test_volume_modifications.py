@@ -9,7 +9,8 @@ from tests.world import World
 from bakehouse.app.volume_modifications import ModificationRequest
 from bakehouse.domain.volume import Volume
 from bakehouse.domain.volume_modification import ModificationState, VolumeModification
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.keys import KeyUnavailable
+from bakehouse.ports.volumes import NoSuchVolume, StorageFull
 
 GIB = 1 << 30
 LARGER = ModificationRequest(size_gib=4)
@@ -56,6 +57,21 @@ async def test_a_sweep_does_nothing_while_the_machine_runs(world: World) -> None
     await world.app.volume_modifications.finish()
 
     assert latest(world, made.id).state is ModificationState.OPTIMIZING
+
+
+@pytest.mark.parametrize("failure", [KeyUnavailable(), NoSuchVolume()])
+async def test_one_that_cannot_be_looked_at_keeps_no_other_waiting(world: World, failure: Exception) -> None:
+    made, other = await waiting(world), await waiting(world)
+    assert other.attachment is not None
+    await world.instances.stop(world.caller, [other.attachment.instance_id], force=True)
+    await world.sagas.settle()
+    world.volumes.fixed_sizes.discard(other.id)
+    world.fragile_volumes.fail("connect", error=failure)
+
+    await world.app.volume_modifications.finish()
+
+    states = [latest(world, it.id).state for it in (made, other)]
+    assert states == [ModificationState.OPTIMIZING, ModificationState.COMPLETED]
 
 
 async def test_the_next_start_adds_the_bytes_and_a_sweep_says_so(world: World) -> None:
