@@ -55,7 +55,8 @@ class SpotRequests:
             for request in requests:
                 if self._details(request).status.state is SpotState.ACTIVE:
                     tx.put(replace(request, cancelled_at=self._context.now()))
-        return [self._details(self._context.store.spot_requests[request.id]) for request in requests]
+            # Here, since one that ended hours ago may be forgotten while this is written.
+            return [self._details(self._context.store.spot_requests[request.id]) for request in requests]
 
     async def interrupt(self, instance_id: str, after: timedelta) -> Interruption:
         """Tell a spot instance's guest that it ends after so long; the reconciler ends it then.

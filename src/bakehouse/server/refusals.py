@@ -6,10 +6,12 @@ from typing import Final
 import structlog
 
 from bakehouse.domain.errors import Ec2Error, ServiceError, service_unavailable
+from bakehouse.domain.kms_key import key_unusable
 from bakehouse.domain.volume import storage_full
 from bakehouse.ports.hypervisor import MonitorLost
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.network import NetworkUnavailable
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.volumes import StorageFull, VolumeInUse
 from bakehouse.protocol.errors import ProtocolError
 from bakehouse.protocol.wires import Refusal
 from bakehouse.sagas.engine import SagaFailed
@@ -27,6 +29,10 @@ _HOST_FAILURES: Final[Mapping[type[Exception], tuple[str, str]]] = {
     MonitorLost: (
         "A machine did not answer, so how far the request came is unknown",
         "Look at the resource, then try again; if it stays so, stop the instance with Force and start it.",
+    ),
+    VolumeInUse: (
+        "A process of this host has a volume's disk open",
+        "Try again once it has closed it.",
     ),
     SagaFailed: (
         "A change that this one waits for could neither be finished nor taken back",
@@ -60,6 +66,8 @@ def _of_failure(err: Exception) -> Ec2Error:
     match err:
         case StorageFull():
             return storage_full()
+        case KeyUnavailable():
+            return key_unusable()
         case StoreUnavailable():
             return Ec2Error("Unavailable", "The server could not write to its disk.", 503)
         case _:

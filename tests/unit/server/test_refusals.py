@@ -4,14 +4,15 @@ import pytest
 
 from bakehouse.domain.errors import incorrect_state
 from bakehouse.ports.hypervisor import MonitorLost
+from bakehouse.ports.keys import KeyUnavailable
 from bakehouse.ports.network import NetworkUnavailable
-from bakehouse.ports.volumes import StorageFull
+from bakehouse.ports.volumes import StorageFull, VolumeInUse
 from bakehouse.sagas.engine import SagaFailed
 from bakehouse.server.refusals import refusal_of
 from bakehouse.store.store import StoreUnavailable
 
 
-@pytest.mark.parametrize("failure", [NetworkUnavailable, MonitorLost, SagaFailed])
+@pytest.mark.parametrize("failure", [NetworkUnavailable, MonitorLost, VolumeInUse, SagaFailed])
 def test_a_failure_of_the_host_is_tried_again_by_clients_and_says_what_failed(failure: type[Exception]) -> None:
     refusal = refusal_of(failure("i-0123456789abcdef0 is not there."), "a request")
 
@@ -30,6 +31,12 @@ def test_a_full_disk_is_no_capacity() -> None:
     refusal = refusal_of(StorageFull("no space left"), "a request")
 
     assert (refusal.code, refusal.status) == ("InsufficientVolumeCapacity", 500)
+
+
+def test_a_key_that_is_gone_is_named_as_a_launch_names_it() -> None:
+    refusal = refusal_of(KeyUnavailable("there is no such key"), "a request")
+
+    assert (refusal.code, refusal.status) == ("InvalidKMSKey.InvalidState", 400)
 
 
 def test_records_that_cannot_be_written_are_tried_again() -> None:
