@@ -3,6 +3,7 @@
 from tests.world import World
 
 from bakehouse.app.elastic_addresses import AssociationRequest
+from bakehouse.app.interface_addresses import AddressRequest
 from bakehouse.app.launch_network import InterfaceRequest, PlaceRequest
 from bakehouse.app.network_interfaces import InterfaceChange
 from bakehouse.domain.security_group import Permission, SecurityGroup
@@ -46,6 +47,20 @@ async def associate_elsewhere(world: World, ids: tuple[str, str]) -> None:
     primary = world.instance(ids[0]).network_interface_id
     request = AssociationRequest(allocation_id=address.id, interface_id=primary)
     await world.app.elastic_addresses.associate(world.caller, request)
+
+
+async def two_instances(world: World) -> tuple[str, str]:
+    """Return the interfaces of two running instances, the first with a second address."""
+    first, second = [world.instance(await world.running_instance()).network_interface_id for _ in range(2)]
+    await world.app.interface_addresses.assign_private_ips(world.caller, first, AddressRequest(count=1))
+    return first, second
+
+
+async def move_address(world: World, ids: tuple[str, str]) -> None:
+    """Move the second address of the first instance to the other one."""
+    wanted = world.store.network_interfaces[ids[0]].secondary_ips
+    request = AddressRequest(addresses=wanted, allow_reassignment=True)
+    await world.app.interface_addresses.assign_private_ips(world.caller, ids[1], request)
 
 
 async def free_interface(world: World) -> tuple[str, str]:

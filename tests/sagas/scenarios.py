@@ -164,6 +164,7 @@ SCENARIOS = {
     "apply_segment, deleting": Scenario(vpcs.left, vpcs.delete),
     "apply_network_interface": Scenario(networked.with_second_interface, networked.change),
     "apply_network_interface, address moved": Scenario(networked.with_second_interface, networked.associate_elsewhere),
+    "apply_network_interface, between instances": Scenario(networked.two_instances, networked.move_address),
     "apply_security_group": Scenario(networked.open_group, networked.close_group),
     "archive_snapshot": Scenario(_snapshot, archived.archive),
     "attach_network_interface": Scenario(networked.interface_beside, networked.attach),
