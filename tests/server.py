@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.client
 import botocore.config
+import botocore.hooks
 from tests.protocol.xml_conformance import assert_conforms, assert_is_error_document
 
 from bakehouse.bootstrap.drivers import Drivers, make_drivers
@@ -30,16 +32,21 @@ T = TypeVar("T")
 _START_DEADLINE_S = 30
 #: A sweep writes down what it finds, such as how large snapshots are, in the middle of whatever a test compares.
 SWEEP_PERIOD_S = 86400.0
+#: A server over fakes is done in milliseconds: waiters ask this often, for as long as they would have waited anyway.
+ASK_EVERY_S = 0.02
 
 
 def _share_among_clients() -> None:
     """Let clients of a service share their class and their model.
 
     boto3 makes 800 methods anew for each, and every shape that a request or an answer has: longer than most tests.
+    And it looks up anew for each how the names of events, which are the same for all, are spelled today.
     """
     creator: Any = botocore.client.ClientCreator
     for name in ("_create_client_class", "_load_service_model"):
         setattr(creator, name, _made_once(getattr(creator, name)))
+    aliaser: Any = botocore.hooks.EventAliaser
+    aliaser._alias_event_name = _made_once(aliaser._alias_event_name)
 
 
 def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +61,26 @@ def _made_once(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _share_among_clients()
+
+
+def _ask_often(client: Any) -> None:
+    """Let the waiters of a client see sooner that what they wait for is there."""
+    get_waiter = client.get_waiter
+
+    def get(name: str) -> Any:
+        waiter = get_waiter(name)
+        wait = waiter.wait
+
+        def wait_asking_often(*, WaiterConfig: Mapping[str, Any] = MappingProxyType({}), **request: Any) -> None:  # noqa: N803 - boto3's
+            delay = WaiterConfig.get("Delay", waiter.config.delay)
+            attempts = WaiterConfig.get("MaxAttempts", waiter.config.max_attempts)
+            often = 1 + int((attempts - 1) * delay / ASK_EVERY_S) if delay else attempts
+            wait(WaiterConfig={"Delay": min(delay, ASK_EVERY_S), "MaxAttempts": often}, **request)
+
+        waiter.wait = wait_asking_often
+        return waiter
+
+    client.get_waiter = get
 
 
 class RunningServer:
@@ -100,6 +127,7 @@ class RunningServer:
             aws_secret_access_key=key.secret,
             config=botocore.config.Config(retries={"max_attempts": 0}),
         )
+        _ask_often(client)
         if service == "ec2":
             client.meta.events.register("before-parse.ec2", assert_answer_conforms)
         return client
