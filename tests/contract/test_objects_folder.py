@@ -51,7 +51,9 @@ def closed(bucket: Path) -> Iterator[Path]:
     bucket.chmod(0o700)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=settings().max_examples * 3
+)
 @given(key=st.one_of(TRAVERSING, st.text(max_size=300)))
 async def test_no_key_leads_out_of_its_bucket(store: BucketStore, bucket: Path, tmp_path: Path, key: str) -> None:
     outside = tmp_path / "outside"

@@ -258,7 +258,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from places(inner)
 
 
-@settings(max_examples=500)
+@settings(max_examples=settings().max_examples * 5)
 @given(operation=st.sampled_from(OPERATIONS), data=st.data())
 def test_a_full_request_with_damage_is_read_or_refused(operation: tuple[Service, str], data: st.DataObject) -> None:
     service, name = operation

@@ -51,7 +51,7 @@ def read_or_refuse(name: str, pairs: list[tuple[str, str]]) -> None:
         parse_request(operation, pairs)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=settings().max_examples * 15)
 @given(name=st.sampled_from(NAMES), data=st.data())
 def test_a_full_request_with_damage_is_read_or_refused(name: str, data: st.DataObject) -> None:
     pairs = a_full_request(name)
@@ -78,7 +78,7 @@ def test_a_full_request_with_damage_is_read_or_refused(name: str, data: st.DataO
     read_or_refuse(name, pairs)
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings().max_examples * 3)
 @given(
     name=st.sampled_from(NAMES), pairs=st.lists(st.tuples(st.lists(PART, max_size=5).map(".".join), TEXT), max_size=8)
 )

@@ -19,7 +19,11 @@ from .conftest import Minimal
 names = st.text(string.ascii_lowercase + "_", min_size=1)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 #: One process each: fewer of them.
-few = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+few = settings(
+    max_examples=settings().max_examples * 2 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 
 
 @given(

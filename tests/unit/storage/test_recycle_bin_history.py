@@ -243,6 +243,9 @@ def test_the_bin_holds_what_a_model_says() -> None:
     run_state_machine_as_test(
         RecycleBinHistory,
         settings=settings(
-            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=settings().max_examples * 3 // 10,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

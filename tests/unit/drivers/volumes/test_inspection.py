@@ -90,7 +90,7 @@ def mutations(draw: st.DrawFn, kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", HEADERS)
 def test_a_changed_header_is_a_disk_or_a_refusal(kind: str) -> None:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings().max_examples * 3 // 2, deadline=None, suppress_health_check=list(HealthCheck))
     @given(content=mutations(kind), expected_format=st.sampled_from([None, *ImportFormat]))
     def check(content: bytes, expected_format: str | None) -> None:
         assert looked_at(content, expected_format) in (None, *ImportFormat)
@@ -98,13 +98,13 @@ def test_a_changed_header_is_a_disk_or_a_refusal(kind: str) -> None:
     check()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(content=st.binary(max_size=4096), start=st.sampled_from(STARTS))
 def test_noise_is_a_disk_or_a_refusal(content: bytes, start: bytes) -> None:
     assert looked_at(start + content) in (None, *ImportFormat)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2, deadline=None)
 @given(text=st.one_of(st.binary(max_size=500), st.text(max_size=500).map(str.encode)), at=st.integers(0, 2000))
 def test_any_text_is_a_description_or_a_refusal(text: bytes, at: int) -> None:
     described = foreign_files.ovf(["a.vmdk", "b.vmdk"])
@@ -114,7 +114,7 @@ def test_any_text_is_a_description_or_a_refusal(text: bytes, at: int) -> None:
             assert ovf.disk_files(changed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2, deadline=None)
 @given(blocks=st.lists(st.one_of(st.just(b""), st.binary(max_size=512)), max_size=6))
 def test_any_archive_is_a_list_or_a_refusal(blocks: list[bytes]) -> None:
     with TemporaryFile() as file:

@@ -20,7 +20,7 @@ from bakehouse.drivers.volumes import pack
 from bakehouse.ports.disk_files import NotAPack
 
 BLOCK = pack.BLOCK_BYTES
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=settings().max_examples * 2 // 5, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def packed(disks: Sequence[bytes], document: dict[str, Any] | None = None) -> bytes:
