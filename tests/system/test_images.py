@@ -312,7 +312,7 @@ def test_launch_permission_is_removed_and_reset(shop: Shop) -> None:
         ({"Attribute": "description"}, "MissingParameter"),
         ({"Attribute": "launchPermission"}, "MissingParameter"),
         ({"UserIds": ["111122223333"]}, "MissingParameter"),
-        ({"OperationType": "add", "UserIds": ["me"]}, "InvalidUserID.Malformed"),
+        ({"OperationType": "add", "UserIds": ["me"]}, "InvalidAMIAttributeItemValue"),
         ({"OperationType": "add", "UserGroups": ["some"]}, "InvalidAMIAttributeItemValue"),
         ({"ImdsSupport": {"Value": "v1.0"}}, "InvalidParameterValue"),
         ({"LaunchPermission": {"Add": [{"OrganizationArn": "arn:x"}]}}, "UnsupportedOperation"),

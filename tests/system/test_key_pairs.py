@@ -139,7 +139,7 @@ def test_a_name_is_used_once(alice: "EC2Client") -> None:
         alice.import_key_pair(KeyName="k", PublicKeyMaterial=LINE)
 
 
-@pytest.mark.parametrize("name", [" ", "a" * 256, "schlüssel", "k\nssh-ed25519 AAAA", "a\tb"])
+@pytest.mark.parametrize("name", [" ", " k", "k ", "a" * 256, "schlüssel", "k\nssh-ed25519 AAAA", "a\tb"])
 def test_a_name_that_is_no_name_is_refused(alice: "EC2Client", name: str) -> None:
     with refused("InvalidParameterValue"):
         alice.import_key_pair(KeyName=name, PublicKeyMaterial=LINE)

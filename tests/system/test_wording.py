@@ -221,3 +221,26 @@ def test_what_is_under_the_default_key_is_shared_with_nobody_in_the_words_of_aws
         "InvalidParameter",
         "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot",
     )
+
+
+def test_who_is_no_account_is_shared_with_in_no_way(shop: Shop) -> None:
+    """Source: EC2 API Reference, Error codes, InvalidAMIAttributeItemValue."""
+    receivers = {"Add": [{"UserId": "12"}]}
+    expected = ("InvalidAMIAttributeItemValue", 'Invalid attribute item value "12" for userId item type.')
+
+    assert refusal(shop.ec2.modify_image_attribute, ImageId=shop.image_id, LaunchPermission=receivers) == expected
+    assert (
+        refusal(
+            shop.ec2.modify_snapshot_attribute,
+            SnapshotId=ids_there(shop)["SnapshotIds"],
+            CreateVolumePermission=receivers,
+        )
+        == expected
+    )
+
+
+def test_who_is_no_account_owns_nothing(alice: "EC2Client") -> None:
+    """Source: EC2 API Reference, Error codes, InvalidUserID.Malformed."""
+    code, _ = refusal(alice.describe_images, Owners=["12"])
+
+    assert code == "InvalidUserID.Malformed"

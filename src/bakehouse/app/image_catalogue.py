@@ -7,7 +7,7 @@ from bakehouse.app.account_settings import settings_of
 from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext
 from bakehouse.app.public_access import check_image_sharing
-from bakehouse.app.snapshots import check_description, checked_account_id, owner_accounts
+from bakehouse.app.snapshots import check_description, checked_account_id, checked_receiver, owner_accounts
 from bakehouse.domain.allowed_images import AllowedImagesState
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import malformed_id, not_found
@@ -84,8 +84,8 @@ class ImageCatalogue:
         """Change an image of the caller's. To add a launcher twice, or to remove one that is none, changes nothing."""
         image = self.owned(caller, image_id)
         check_description(change.description or "")
-        added = [_checked_launcher(launcher) for launcher in change.add_launchers]
-        removed = {_checked_launcher(launcher) for launcher in change.remove_launchers}
+        added = [checked_receiver(launcher) for launcher in change.add_launchers]
+        removed = {checked_receiver(launcher) for launcher in change.remove_launchers}
         check_image_sharing(self._context, image, added)
         if "all" in added and image.watermarks:
             raise public_image_has_no_watermarks(image_id)
@@ -157,8 +157,4 @@ def check_new_image(context: AppContext, caller: Caller, name: str, description:
 def _launcher(caller: Caller, user: str) -> str:
     if user == "self":
         return caller.account_id
-    return _checked_launcher(user)
-
-
-def _checked_launcher(launcher: str) -> str:
-    return launcher if launcher == "all" else checked_account_id(launcher)
+    return user if user == "all" else checked_account_id(user)

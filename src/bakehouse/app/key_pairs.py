@@ -24,7 +24,7 @@ from bakehouse.domain.key_pair import (
 )
 from bakehouse.domain.tags import check_tags
 
-#: Source: EC2 API Reference, CreateKeyPair, KeyName.
+#: Source: EC2 API Reference, CreateKeyPair, KeyName; of spaces: EC2 User Guide, "Create a key pair".
 _NAME_MAX: Final = 255
 #: Source: EC2 User Guide, "Create a key pair": 1024, 2048 and 4096 bits may be imported; 2048 are made.
 _RSA_BITS: Final = 2048
@@ -113,9 +113,10 @@ class KeyPairs:
 def _check(name: str, tags: Mapping[str, str]) -> None:
     check_tags(tags)
     # The name is the comment of a line in authorized_keys, where a line break would begin another key.
-    if len(name) > _NAME_MAX or not name.strip() or not (name.isascii() and name.isprintable()):
+    if not 1 <= len(name) <= _NAME_MAX or name.strip() != name or not (name.isascii() and name.isprintable()):
         raise invalid_parameter(
-            f"Value for parameter KeyName is invalid: up to {_NAME_MAX} printable ASCII characters."
+            f"Value for parameter KeyName is invalid: up to {_NAME_MAX} printable ASCII characters, without leading or "
+            "trailing spaces."
         )
 
 

@@ -10,7 +10,7 @@ from bakehouse.app.public_access import check_snapshot_sharing, is_public, may_r
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, auth_failure, incorrect_state, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
-from bakehouse.domain.image import user_id_malformed
+from bakehouse.domain.image import user_id_malformed, user_item_malformed
 from bakehouse.domain.instance import Instance, InstanceState, instance_must_be
 from bakehouse.domain.kms_key import key_unusable
 from bakehouse.domain.snapshot import Snapshot, SnapshotState, snapshot_in_use
@@ -125,8 +125,8 @@ class Snapshots:
         account blocks that (OperationNotPermitted), and to share one that is archived (IncorrectState).
         """
         snapshot = self.owned(caller, snapshot_id)
-        removed = {_checked_reader(reader) for reader in remove}
-        added = [_checked_reader(reader) for reader in add]
+        removed = {checked_receiver(reader) for reader in remove}
+        added = [checked_receiver(reader) for reader in add]
         check_snapshot_sharing(self._context, snapshot, added)
         if added and snapshot.tier is StorageTier.ARCHIVE:
             raise snapshot_archived(snapshot_id)
@@ -295,14 +295,24 @@ def owner_accounts(caller: Caller, owners: Iterable[str]) -> set[str]:
 
 def checked_account_id(text: str) -> str:
     """Return an account id without hyphens, or refuse what is none: InvalidUserID.Malformed."""
-    account_id = text.replace("-", "")
-    if len(account_id) != _ACCOUNT_ID_LENGTH or not (account_id.isascii() and account_id.isdigit()):
+    account_id = _account_id(text)
+    if account_id is None:
         raise user_id_malformed(text)
     return account_id
 
 
-def _checked_reader(reader: str) -> str:
-    return reader if reader == "all" else checked_account_id(reader)
+def checked_receiver(text: str) -> str:
+    """Return an account id, or `all`, to share with; refuse what is neither: InvalidAMIAttributeItemValue."""
+    account_id = text if text == "all" else _account_id(text)
+    if account_id is None:
+        raise user_item_malformed(text)
+    return account_id
+
+
+def _account_id(text: str) -> str | None:
+    account_id = text.replace("-", "")
+    is_one = len(account_id) == _ACCOUNT_ID_LENGTH and account_id.isascii() and account_id.isdigit()
+    return account_id if is_one else None
 
 
 def _find(context: AppContext, caller: Caller, snapshot_id: str) -> Snapshot | None:

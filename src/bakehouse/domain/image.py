@@ -186,8 +186,13 @@ def attribute_withdrawn() -> Ec2Error:
 
 
 def user_id_malformed(user_id: str) -> Ec2Error:
-    """Source: EC2 API Reference, Error codes, InvalidUserID.Malformed."""
+    """Refuse to look for what is no account. Source: EC2 API Reference, Error codes, InvalidUserID.Malformed."""
     return Ec2Error("InvalidUserID.Malformed", f'Invalid user id: "{user_id}"')
+
+
+def user_item_malformed(user_id: str) -> Ec2Error:
+    """Refuse to share with what is no account. Source: EC2 API Reference, Error codes, InvalidAMIAttributeItemValue."""
+    return Ec2Error("InvalidAMIAttributeItemValue", f'Invalid attribute item value "{user_id}" for userId item type.')
 
 
 def user_group_unknown(group: str) -> Ec2Error:
