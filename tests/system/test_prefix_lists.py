@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.system.groups import ANYWHERE, tcp
 from tests.system.networking import fabric_of, new_prefix_list, tagged
 from tests.system.refusals import refused
 from tests.system.shop import Shop
@@ -98,6 +99,38 @@ def test_a_list_counts_for_as_many_rules_as_it_may_have_entries(alice: "EC2Clien
 
     with refused("RulesPerSecurityGroupLimitExceeded"):
         alice.authorize_security_group_ingress(GroupId=group_id, IpPermissions=naming(list_id))
+
+
+def test_a_list_does_not_grow_beyond_what_a_group_that_names_it_can_have(alice: "EC2Client") -> None:
+    list_id = new_prefix_list(alice, "192.0.2.0/24", MaxEntries=5)
+    group_id = alice.create_security_group(GroupName="web", Description="d")["GroupId"]
+    alice.authorize_security_group_ingress(GroupId=group_id, IpPermissions=naming(list_id))
+
+    answer = alice.modify_managed_prefix_list(PrefixListId=list_id, PrefixListName="homes", MaxEntries=61)
+    failed = described(alice, list_id)
+    alice.modify_managed_prefix_list(PrefixListId=list_id, MaxEntries=60)
+    grown = described(alice, list_id)
+
+    assert answer["PrefixList"]["State"] == "modify-in-progress"
+    assert (failed["State"], failed["MaxEntries"], failed["PrefixListName"]) == ("modify-failed", 5, "offices")
+    assert group_id in failed["StateMessage"]
+    assert (grown["State"], grown["MaxEntries"], "StateMessage" in grown) == ("modify-complete", 60, False)
+
+
+def test_a_changed_rule_counts_for_the_list_that_it_comes_to_name(alice: "EC2Client") -> None:
+    list_id = new_prefix_list(alice, "192.0.2.0/24", MaxEntries=60)
+    group_id = alice.create_security_group(GroupName="web", Description="d")["GroupId"]
+    added = alice.authorize_security_group_ingress(
+        GroupId=group_id, IpPermissions=[tcp(80, ANYWHERE), tcp(81, ANYWHERE)]
+    )
+    rule_id = added["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    wanted: Any = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "PrefixListId": list_id}
+    changes: Any = [{"SecurityGroupRuleId": rule_id, "SecurityGroupRule": wanted}]
+
+    with refused("RulesPerSecurityGroupLimitExceeded"):
+        alice.modify_security_group_rules(GroupId=group_id, SecurityGroupRules=changes)
+    alice.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[tcp(81, ANYWHERE)])
+    alice.modify_security_group_rules(GroupId=group_id, SecurityGroupRules=changes)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.security_groups import RULES_MAX, count_rules
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_combination, invalid_parameter, missing_parameter
 from bakehouse.domain.ids import new_id
@@ -16,6 +17,7 @@ from bakehouse.domain.prefix_list import (
     PrefixList,
     check_entries,
     prefix_list_in_use,
+    resize_failed,
     version_mismatch,
     version_not_found,
 )
@@ -98,12 +100,14 @@ class PrefixLists:
     async def modify(self, caller: Caller, list_id: str, change: PrefixListChange) -> PrefixList:
         """Change a list; with other entries it has another version, which holds in the firewall when this returns.
 
-        Refuses a version that is not the present one (PrefixListVersionMismatch), and entries and a size together.
+        Refuses a version that is not the present one (PrefixListVersionMismatch), and entries and a size together. A
+        size that is too large for a group that names the list is not refused: as on EC2, the list is then as it was,
+        its state `modify-failed`.
         """
         prefix_list = self.one(caller, list_id)
         if change.current_version not in (None, prefix_list.version):
             raise version_mismatch(prefix_list.id, prefix_list.version)
-        changed = replace(prefix_list, state="modify-complete")
+        changed = replace(prefix_list, state="modify-complete", state_message="")
         if change.name is not None:
             _check_name(change.name)
             changed = replace(changed, name=change.name)
@@ -113,6 +117,8 @@ class PrefixLists:
             _check_size(change.max_entries)
             check_entries(changed.entries, change.max_entries)
             changed = replace(changed, max_entries=change.max_entries)
+            if full := self._full_with(changed):
+                changed = resize_failed(prefix_list, full)
         if change.added or change.removed:
             if change.current_version is None:
                 raise missing_parameter("CurrentVersion")
@@ -127,7 +133,9 @@ class PrefixLists:
             raise version_mismatch(prefix_list.id, prefix_list.version)
         entries = _entries_of(prefix_list, previous)
         check_entries(entries, prefix_list.max_entries)
-        changed = replace(prefix_list, versions=(*prefix_list.versions, entries), state="restore-complete")
+        changed = replace(
+            prefix_list, versions=(*prefix_list.versions, entries), state="restore-complete", state_message=""
+        )
         await self._put(changed)
         return changed
 
@@ -140,6 +148,16 @@ class PrefixLists:
         async with self._context.store.transaction() as tx:
             tx.delete(prefix_list)
         return prefix_list
+
+    def _full_with(self, resized: PrefixList) -> list[str]:
+        """Return the groups that cannot have the rules for which a list of another size counts."""
+        store = self._context.store
+        return [
+            group.id
+            for group in self.users(resized)
+            if resized.max_entries > store.prefix_lists[resized.id].max_entries
+            and any(count_rules(store, group, egress=it, resized=resized) > RULES_MAX for it in (False, True))
+        ]
 
     async def _put(self, prefix_list: PrefixList) -> None:
         context = self._context

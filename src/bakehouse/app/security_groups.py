@@ -7,9 +7,10 @@ from typing import Final
 from bakehouse.app.context import AppContext, owned, scope
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.default_network import allow_all_egress
-from bakehouse.domain.errors import Ec2Error, dependency_violation, invalid_parameter, malformed_id, not_found
+from bakehouse.domain.errors import dependency_violation, invalid_parameter, malformed_id, not_found
 from bakehouse.domain.ids import is_well_formed, new_id
 from bakehouse.domain.network import no_default_vpc
+from bakehouse.domain.prefix_list import PrefixList
 from bakehouse.domain.security_group import (
     Permission,
     SecurityGroup,
@@ -20,12 +21,14 @@ from bakehouse.domain.security_group import (
     group_reserved,
     rule_exists,
     rule_not_found,
+    too_many_rules,
 )
 from bakehouse.domain.tags import check_tags
 from bakehouse.sagas.security_group import APPLY_SECURITY_GROUP, SecurityGroupChange
+from bakehouse.store.store import Store
 
-#: Source: VPC User Guide, "Amazon VPC quotas".
-_RULES_MAX: Final = 60
+#: Of a group, in each direction. Source: VPC User Guide, "Amazon VPC quotas".
+RULES_MAX: Final = 60
 _NAME_MAX: Final = 255
 _NAME_CHARACTERS: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-:/()#,@[]+=&;{}!$*"
@@ -126,9 +129,10 @@ class SecurityGroups:
             added.append(
                 SecurityGroupRule.of(permission, rule_id=new_id("security-group-rule"), is_egress=egress, tags=tags)
             )
-        if sum(map(self._weight, present)) > _RULES_MAX:
-            raise Ec2Error("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per group is reached.")
-        await self._apply(replace(group, rules=group.rules + tuple(added)))
+        changed = replace(group, rules=group.rules + tuple(added))
+        if count_rules(self._context.store, changed, egress=egress) > RULES_MAX:
+            raise too_many_rules()
+        await self._apply(changed)
         return added
 
     async def revoke(
@@ -156,10 +160,19 @@ class SecurityGroups:
         return list(removed.values())
 
     async def put_rules(self, group: SecurityGroup, rules: tuple[SecurityGroupRule, ...]) -> None:
-        """Give a group these rules in place of its own. Refuses one that names a group of no use to it."""
+        """Give a group these rules in place of its own.
+
+        Refuses one that names a group of no use to it, and more than a group can have: as many more as a list that a
+        rule comes to name may have entries.
+        """
+        store, changed = self._context.store, replace(group, rules=rules)
         for rule in rules:
             self._check_reference(group, rule.permission)
-        await self._apply(replace(group, rules=rules))
+        for egress in (False, True):
+            number = count_rules(store, changed, egress=egress)
+            if number > RULES_MAX and number > count_rules(store, group, egress=egress):
+                raise too_many_rules()
+        await self._apply(changed)
 
     async def delete(self, group: SecurityGroup) -> None:
         """Delete a group that no interface carries and no other group names: DependencyViolation otherwise.
@@ -179,12 +192,6 @@ class SecurityGroups:
         if carried or named:
             raise dependency_violation(f"resource {group.id} has a dependent object")
         await self._apply(group, deleted=True)
-
-    def _weight(self, permission: Permission) -> int:
-        """Return how many rules it counts for. Source: VPC User Guide, "Prefix lists", references in resources."""
-        if permission.prefix_list_id is None:
-            return 1
-        return self._context.store.prefix_lists[permission.prefix_list_id].max_entries
 
     def _check_reference(self, group: SecurityGroup, permission: Permission) -> None:
         if permission.referenced_group_id is None:
@@ -208,6 +215,17 @@ class SecurityGroups:
                 tx.put(group)
             saga_id = self._context.sagas.enlist(tx, APPLY_SECURITY_GROUP, change, subject_id=group.id)
         await self._context.sagas.run(saga_id)
+
+
+def count_rules(store: Store, group: SecurityGroup, *, egress: bool, resized: PrefixList | None = None) -> int:
+    """Return for how many rules those of a direction count: one that names a prefix list, for all that it may have.
+
+    `resized` is a list with another size than its record's. Source: VPC User Guide, "Prefix lists", references in
+    resources.
+    """
+    sizes = {} if resized is None else {resized.id: resized.max_entries}
+    lists = [rule.prefix_list_id for rule in group.rules if rule.is_egress is egress]
+    return sum(1 if it is None else sizes.get(it) or store.prefix_lists[it].max_entries for it in lists)
 
 
 def _check_text(member: str, text: str) -> None:

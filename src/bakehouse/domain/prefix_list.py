@@ -1,7 +1,7 @@
 """Managed prefix lists: ranges under one name, which security group rules and routes name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -46,7 +46,8 @@ class PrefixList:
     versions: tuple[tuple[PrefixEntry, ...], ...]
     """The entries of version 1, 2, and so on."""
     state: str = "create-complete"
-    """`create-complete`, `modify-complete` or `restore-complete`."""
+    """`create-complete`, `modify-complete`, `modify-failed` or `restore-complete`."""
+    state_message: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -69,6 +70,15 @@ def check_entries(entries: Sequence[PrefixEntry], most: int) -> None:
             "PrefixListMaxEntriesExceeded",
             f"You've reached the maximum number of entries for the prefix list, which is {most}.",
         )
+
+
+def resize_failed(prefix_list: PrefixList, full: Sequence[str]) -> PrefixList:
+    """Return a list as it is when another size was too large for what names it.
+
+    Source: EC2 API Reference, ModifyManagedPrefixList, MaxEntries: the message has the first ten of these.
+    """
+    message = f"The following resources do not support the new maximum size: {', '.join(full[:10])}"
+    return replace(prefix_list, state="modify-failed", state_message=message)
 
 
 def version_mismatch(prefix_list_id: str, version: int) -> Ec2Error:

@@ -162,6 +162,11 @@ def default_group_stays(group_id: str) -> Ec2Error:
     return Ec2Error("CannotDelete", f'the specified group: "{group_id}" name: "default" cannot be deleted by a user')
 
 
+def too_many_rules() -> Ec2Error:
+    """Source: EC2 API Reference, Error codes, RulesPerSecurityGroupLimitExceeded."""
+    return Ec2Error("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per group is reached.")
+
+
 def rule_exists(text: str) -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InvalidPermission.Duplicate; wording as AWS answers it."""
     return Ec2Error("InvalidPermission.Duplicate", f'the specified rule "{text}" already exists')

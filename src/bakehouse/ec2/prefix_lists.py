@@ -128,6 +128,7 @@ def _view(prefix_list: PrefixList, state: str) -> dict[str, Any]:
         "PrefixListId": prefix_list.id,
         "AddressFamily": prefix_list.family.value,
         "State": state,
+        "StateMessage": prefix_list.state_message or None,
         "PrefixListArn": f"arn:aws:ec2:{prefix_list.region}:{prefix_list.account_id}:prefix-list/{prefix_list.id}",
         "PrefixListName": prefix_list.name,
         "MaxEntries": prefix_list.max_entries,
