@@ -208,7 +208,7 @@ async def start_by_hand(server: RealServer, recipe: Recipe, path: Path, number: 
     user = machine_user()
     if user is not None:
         for file in (directory, *directory.iterdir()):
-            os.chown(file, *user[:2])
+            os.chown(file, user.uid, user.gid)
     async with network(recipe, path) as (tap, place):
         arguments = by_hand_arguments(recipe.argv, directory, overlay, tap)
         given_up = threading.Event()
@@ -218,9 +218,9 @@ async def start_by_hand(server: RealServer, recipe: Recipe, path: Path, number: 
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=(tap,),
-            user=None if user is None else user[0],
-            group=None if user is None else user[1],
-            extra_groups=None if user is None else user[2],
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=None if user is None else user.groups,
         )
         try:
             # In a thread: this loop answers the guest's questions about itself.

@@ -227,7 +227,7 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
     user = machine_user()
     if user is not None:
         for file_path in (overlay.parent, overlay, raw):
-            os.chown(file_path, *user[:2])
+            os.chown(file_path, user.uid, user.gid)
     async with network(recipe, path) as (tap, place):
         name = block_nodes.NodeName("vol-0", 0)
         arguments = [
@@ -242,9 +242,9 @@ async def by_hand(recipe: Recipe, path: Path, overlay: Path) -> AsyncIterator[Pl
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=(tap,),
-            user=None if user is None else user[0],
-            group=None if user is None else user[1],
-            extra_groups=None if user is None else user[2],
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=None if user is None else user.groups,
         )
         try:
             yield place

@@ -11,6 +11,7 @@ from tests.vm.boot_sector import DISK_BYTES, SECTOR, counters, machine_spec
 
 from bakehouse.drivers.hypervisor.qemu import QemuHypervisor
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
+from bakehouse.drivers.process import UnixUser
 from bakehouse.drivers.volumes.qcow2 import Qcow2VolumeStore
 from bakehouse.ports.hypervisor import DiskBus, MachineDisk, MachineSpec
 
@@ -96,7 +97,7 @@ async def counting_host(
     bus: DiskBus = DiskBus.NVME,
     keys: MemoryKeys | None = None,
 ) -> AsyncIterator[Host]:
-    user = None if owner is None else (*owner, ())
+    user = None if owner is None else UnixUser(*owner)
     hypervisor = QemuHypervisor(directory / "home", accelerator="tcg", user=user, flush=False)
     store = Qcow2VolumeStore(directory / "home" / "volumes", live=hypervisor, owner=owner, keys=keys)
     host = Host(directory, hypervisor, store, bus, keys)

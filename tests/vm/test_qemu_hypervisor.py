@@ -6,8 +6,7 @@ import pwd
 import shutil
 import signal
 import stat
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from bakehouse.drivers.hypervisor.qemu import QemuHypervisor, accelerator, monit
 from bakehouse.drivers.hypervisor.qemu.live_disks import SwitchRefused
 from bakehouse.drivers.hypervisor.qemu.monitor import CommandRefused
 from bakehouse.drivers.hypervisor.qemu.run_directory import SOCKETS, ProcessName, RunDirectory
+from bakehouse.drivers.process import UnixUser
 from bakehouse.drivers.volumes.qcow2 import TopSwitch
 from bakehouse.ports.hypervisor import DeviceBusy, MachineState, MachineStatus
 
@@ -337,19 +337,10 @@ async def test_the_sockets_of_a_machine_are_private(host: Host) -> None:
     assert modes == {0o600}
 
 
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """Make a directory that every user may enter; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        yield directory
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 async def test_qemu_runs_as_the_user_it_is_told(open_directory: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    hypervisor = QemuHypervisor(open_directory, accelerator="tcg", user=(nobody.pw_uid, nobody.pw_gid, ()))
+    hypervisor = QemuHypervisor(open_directory, accelerator="tcg", user=UnixUser(nobody.pw_uid, nobody.pw_gid))
     disk = bootable_disk(open_directory, ROOT)
     os.chown(disk.connection.path, nobody.pw_uid, nobody.pw_gid)
     try:

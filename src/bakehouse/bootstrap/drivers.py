@@ -14,6 +14,7 @@ from bakehouse.drivers.network.fake.fabric import FakeNetworkFabric
 from bakehouse.drivers.network.linux.fabric import LinuxNetworkFabric
 from bakehouse.drivers.network.linux.host_names import LinuxHostNames
 from bakehouse.drivers.objects import open_store
+from bakehouse.drivers.process import UnixUser
 from bakehouse.drivers.volumes.fake.disk_files import FakeDiskFiles
 from bakehouse.drivers.volumes.fake.store import FakeVolumeStore
 from bakehouse.drivers.volumes.qcow2.store import Qcow2VolumeStore
@@ -66,7 +67,7 @@ def make_drivers(home: Path, settings: Settings) -> Drivers:
         )
     user = machine_user()
     hypervisor = QemuHypervisor(home, accelerator=settings.accelerator, user=user)
-    owner = None if user is None else user[:2]
+    owner = None if user is None else (user.uid, user.gid)
     volumes = Qcow2VolumeStore(home / "volumes", live=hypervisor, owner=owner, keys=keys)
     network = LinuxNetworkFabric(home, mode=settings.network)
     return Drivers(hypervisor, volumes, network, objects, volumes.files, keys, _names(home, settings))
@@ -79,8 +80,8 @@ def _names(home: Path, settings: Settings) -> HostNames:
     return LinuxHostNames(*place, log=home / "names.log", unprivileged=os.geteuid() == 0)
 
 
-def machine_user() -> tuple[int, int, tuple[int, ...]] | None:
-    """Return uid, gid and groups that machines run with when the server is root; None when it is not.
+def machine_user() -> UnixUser | None:
+    """Return whom machines run as when the server is root; None when it is not.
 
     The group that owns /dev/kvm is among them, so that acceleration survives the change of user.
     """
@@ -91,5 +92,5 @@ def machine_user() -> tuple[int, int, tuple[int, ...]] | None:
             user = pwd.getpwnam(name)
             kvm = Path("/dev/kvm")
             groups = (kvm.stat().st_gid,) if kvm.exists() and kvm.stat().st_gid != 0 else ()
-            return user.pw_uid, user.pw_gid, groups
+            return UnixUser(user.pw_uid, user.pw_gid, groups)
     return None

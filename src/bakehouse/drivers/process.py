@@ -8,7 +8,6 @@ else's by then.
 
 import asyncio
 import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -33,6 +32,16 @@ _READ_BYTES: Final = 64 * 1024
 #: Of `/proc/<pid>/stat`, counted behind the command name in parentheses. Source: proc(5), fields 3 and 22.
 _STAT_STATE: Final = 0
 _STAT_START_TIME: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class UnixUser:
+    """Whom a program runs as when that is not who runs us, which only root may choose."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    """Further groups: those of the caller are never among them by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def _shown(argv: Sequence[str]) -> str:
     return textwrap.shorten(shlex.join(argv), SHOWN_CHARACTERS, placeholder=" ...")
 
 
-async def run(  # noqa: PLR0913 - the choices that execve, setuid and a pipe offer; all but the first have a default
+async def run(
     argv: Sequence[str | Path],
     *,
     stdin: bytes | None = None,
@@ -96,9 +105,7 @@ async def run(  # noqa: PLR0913 - the choices that execve, setuid and a pipe off
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
     check: bool = True,
-    user: int | None = None,
-    group: int | None = None,
-    extra_groups: Sequence[int] = (),
+    user: UnixUser | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run a tool to its end and return what it wrote.
@@ -112,9 +119,7 @@ async def run(  # noqa: PLR0913 - the choices that execve, setuid and a pipe off
         env: The whole environment; ours by default.
         timeout_s: Seconds until it is killed; unlimited by default.
         check: Whether a status other than 0 raises.
-        user: Numeric user to become (only root may); ourselves by default.
-        group: Numeric group, for a given user; that user's own group by default.
-        extra_groups: Supplementary groups, for a given user; none by default.
+        user: Whom to become; ourselves by default.
         pass_fds: File descriptors that stay open in the tool.
 
     Raises:
@@ -131,7 +136,7 @@ async def run(  # noqa: PLR0913 - the choices that execve, setuid and a pipe off
         cwd=cwd,
         env=env,
         pass_fds=pass_fds,
-        **_credentials(user, group, extra_groups),
+        **_credentials(user),
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -198,9 +203,7 @@ async def spawn_detached(
     *,
     log: Path,
     pass_fds: Sequence[int] = (),
-    user: int | None = None,
-    group: int | None = None,
-    extra_groups: Sequence[int] = (),
+    user: UnixUser | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> int:
@@ -213,9 +216,7 @@ async def spawn_detached(
         argv: The command line. No shell reads it.
         log: Receives standard output and standard error; made with mode 0600 if it is not there.
         pass_fds: File descriptors that stay open in the program, under the same numbers.
-        user: Numeric user to become (only root may); ourselves by default.
-        group: Numeric group, for a given user; that user's own group by default.
-        extra_groups: Supplementary groups, for a given user; none by default.
+        user: Whom to become; ourselves by default.
         cwd: Directory to start in; ours by default.
         env: The whole environment; ours by default.
 
@@ -235,7 +236,7 @@ async def spawn_detached(
             pass_fds=tuple(pass_fds),
             cwd=cwd,
             env=env,
-            **_credentials(user, group, extra_groups),
+            **_credentials(user),
         )
     except (FileNotFoundError, PermissionError) as err:
         if err.filename not in (words[0], os.fsencode(words[0])):
@@ -348,16 +349,9 @@ def _completed(
     return Completed(words, status, stdout, stderr)
 
 
-def _credentials(user: int | None, group: int | None, extra_groups: Sequence[int]) -> dict[str, Any]:
+def _credentials(user: UnixUser | None) -> dict[str, Any]:
     """Return Popen's arguments to become a user wholly: never a user with the groups of the caller."""
-    if user is None:
-        if group is not None or extra_groups:
-            msg = "a group is changed only together with the user"
-            raise ValueError(msg)
-        return {}
-    if group is None:
-        group = pwd.getpwuid(user).pw_gid
-    return {"user": user, "group": group, "extra_groups": list(extra_groups)}
+    return {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": list(user.groups)}
 
 
 def _reap_when_it_ends(pid: int) -> None:

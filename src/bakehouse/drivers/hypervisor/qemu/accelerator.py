@@ -22,6 +22,7 @@ from bakehouse.drivers import process
 from bakehouse.drivers.hypervisor.qemu import kernel_hypervisor
 from bakehouse.drivers.hypervisor.qemu.kernel_hypervisor import KernelHypervisor
 from bakehouse.drivers.hypervisor.qemu.platforms import Platform
+from bakehouse.drivers.process import UnixUser
 
 SETTINGS: Final = ("auto", "hvf", "kvm", "tcg")
 PROBE_LIMIT_S: Final = 1.0
@@ -105,15 +106,6 @@ class Verdict:
     accelerator: Accelerator
 
 
-@dataclass(frozen=True, slots=True)
-class QemuUser:
-    """The user that QEMU runs as."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-
-
 def judge(name: str, *, wanted: int, output: bytes, status: int | None, errors: str) -> Accelerator:
     """Judge an accelerator by what the test guest did, which should end QEMU with the status `wanted`.
 
@@ -128,7 +120,7 @@ def judge(name: str, *, wanted: int, output: bytes, status: int | None, errors: 
     return Accelerator("tcg", f"A test guest did not run under {name}: {why.rstrip('.')}.")
 
 
-async def choose(setting: str, platform: Platform, *, version: str, cache: Path, user: QemuUser | None) -> Accelerator:
+async def choose(setting: str, platform: Platform, *, version: str, cache: Path, user: UnixUser | None) -> Accelerator:
     """Return a platform's accelerator for a setting of `auto`, `kvm`, `hvf` or `tcg`; only `auto` is tried out.
 
     The verdict is kept in the file `cache` until the host boots, QEMU changes or access to KVM or HVF changes.
@@ -170,7 +162,7 @@ async def offers(binary: str, name: str) -> bool:
     return name in done.text.split()
 
 
-async def prove(name: str, *, binary: str, user: QemuUser | None) -> Accelerator:
+async def prove(name: str, *, binary: str, user: UnixUser | None) -> Accelerator:
     """Run the test guest under an accelerator and judge it."""
     probe = _PROBES[Path(binary).name]
     try:
@@ -180,9 +172,7 @@ async def prove(name: str, *, binary: str, user: QemuUser | None) -> Accelerator
                 timeout_s=PROBE_LIMIT_S,
                 check=False,
                 pass_fds=descriptors,
-                user=None if user is None else user.uid,
-                group=None if user is None else user.gid,
-                extra_groups=() if user is None else user.groups,
+                user=user,
             )
     except process.ProcessTimedOut:
         return judge(name, wanted=probe.status, output=b"", status=None, errors="")
@@ -216,8 +206,8 @@ def _probe_argv(name: str, binary: str, probe: Probe, code: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _circumstances(kernel: KernelHypervisor, version: str, user: QemuUser | None) -> Circumstances:
-    it = user or QemuUser(os.getuid(), os.getgid(), tuple(os.getgroups()))
+def _circumstances(kernel: KernelHypervisor, version: str, user: UnixUser | None) -> Circumstances:
+    it = user or UnixUser(os.getuid(), os.getgid(), tuple(os.getgroups()))
     who = f"{it.uid}:{it.gid} {sorted(it.groups)}"
     return Circumstances(boot_id=kernel.boot_id, qemu_version=version, device=kernel.access, user=who)
 

@@ -3,10 +3,10 @@
 import asyncio
 
 from bakehouse.drivers.hypervisor.qemu import firmware, uefi_variables
-from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.firmware import Firmware
 from bakehouse.drivers.hypervisor.qemu.platforms import Platform
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
+from bakehouse.drivers.process import UnixUser
 from bakehouse.ports.hypervisor import MachineSpec, UefiDataUnreadable
 
 
@@ -14,7 +14,7 @@ class FirmwareMissing(Exception):
     """The host has no such build of UEFI."""
 
 
-async def prepare(spec: MachineSpec, run: RunDirectory, platform: Platform, user: QemuUser | None) -> Firmware:
+async def prepare(spec: MachineSpec, run: RunDirectory, platform: Platform, user: UnixUser | None) -> Firmware:
     """Return the machine's UEFI, after its first time with the variable store that it had.
 
     A store that begins with a platform key enrolled has the build that enforces Secure Boot, for good.
@@ -37,7 +37,7 @@ async def prepare(spec: MachineSpec, run: RunDirectory, platform: Platform, user
     return found
 
 
-async def variables_of(run: RunDirectory, user: QemuUser | None) -> bytes | None:
+async def variables_of(run: RunDirectory, user: UnixUser | None) -> bytes | None:
     """Return a machine's variables as they are now, as EC2's `UefiData` in base64; None when it has none.
 
     Raises:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from bakehouse.drivers.hypervisor.qemu import accelerator as accelerators
 from bakehouse.drivers.hypervisor.qemu import firmware, platform_module, uefi_variables
-from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator, QemuUser
+from bakehouse.drivers.hypervisor.qemu.accelerator import Accelerator
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS, Platform
+from bakehouse.drivers.process import UnixUser
 from bakehouse.ports.hypervisor import GuestSupport, HypervisorCapabilities, MachineSpec, MachineUnsupported
 
 
-async def find_capabilities(setting: str, home: Path, user: QemuUser | None) -> HypervisorCapabilities:
+async def find_capabilities(setting: str, home: Path, user: UnixUser | None) -> HypervisorCapabilities:
     """Look for QEMU and firmware of every architecture, and prove the accelerator of the host's own."""
     guests: dict[str, GuestSupport] = {}
     reads_variables = await uefi_variables.is_usable(user)

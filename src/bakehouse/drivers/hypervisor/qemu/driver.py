@@ -26,7 +26,6 @@ from bakehouse.drivers.hypervisor.qemu import (
     platform_module,
     speed_limits,
 )
-from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.capabilities import find_capabilities, support_of
 from bakehouse.drivers.hypervisor.qemu.consoles import QemuConsoles
 from bakehouse.drivers.hypervisor.qemu.fleet import Fleet
@@ -35,6 +34,7 @@ from bakehouse.drivers.hypervisor.qemu.live_disks import TopSwitch
 from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.platforms import PLATFORMS
 from bakehouse.drivers.hypervisor.qemu.run_directory import RunDirectory
+from bakehouse.drivers.process import UnixUser
 from bakehouse.ports.hypervisor import (
     DeviceBusy,
     EndorsementKey,
@@ -67,7 +67,7 @@ class QemuHypervisor:
         home: Path,
         *,
         accelerator: str = "auto",
-        user: tuple[int, int, tuple[int, ...]] | None = None,
+        user: UnixUser | None = None,
         flush: bool = True,
         unplug_deadline_s: float = 5.0,
     ) -> None:
@@ -76,8 +76,8 @@ class QemuHypervisor:
         Args:
             home: Bakehouse's home. Made when the first machine starts.
             accelerator: `auto` to find out, or `kvm`, `hvf` or `tcg`.
-            user: Uid, gid and further groups that QEMU gets, for a server that is root. They must be able to
-                open the disks. None: QEMU runs as ourselves.
+            user: Whom QEMU runs as, for a server that is root; it must be able to open the disks. None: QEMU runs as
+                ourselves.
             flush: Whether guests' flushes reach the disk. Off makes tests faster; a crash of the host then
                 loses what guests believe to be written.
             unplug_deadline_s: How long a guest may take to let go of a disk. A Linux guest takes half a second,
@@ -87,7 +87,7 @@ class QemuHypervisor:
             raise ValueError(f"accelerator is `{accelerator}`, not one of {', '.join(accelerators.SETTINGS)}")
         self._home = home.resolve()
         self._setting = accelerator
-        self._user = None if user is None else QemuUser(*user)
+        self._user = user
         self._flush = flush
         self._unplug_deadline_s = unplug_deadline_s
         self._fleet = Fleet(self._home / "machines")

@@ -15,7 +15,6 @@ from bakehouse.drivers.hypervisor.qemu import (
     platform_module,
     uefi_variables,
 )
-from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.machine import Machine, end_process
 from bakehouse.drivers.hypervisor.qemu.run_directory import (
     AGENT_SOCKET,
@@ -27,6 +26,7 @@ from bakehouse.drivers.hypervisor.qemu.run_directory import (
     ProcessName,
     RunDirectory,
 )
+from bakehouse.drivers.process import UnixUser
 from bakehouse.ports.hypervisor import MachineSpec, MachineStartFailed, MachineUnsupported, MonitorLost
 
 #: QEMU answers 35 ms after its start; many starting at once on a busy host take seconds.
@@ -39,7 +39,7 @@ async def launch(
     spec: MachineSpec,
     run: RunDirectory,
     host: command_line.Host,
-    user: QemuUser | None,
+    user: UnixUser | None,
     on_change: Callable[[Machine], None],
     waking: command_line.Places | None = None,
 ) -> Machine:
@@ -95,7 +95,7 @@ async def _spawn(
     spec: MachineSpec,
     run: RunDirectory,
     host: command_line.Host,
-    user: QemuUser | None,
+    user: UnixUser | None,
     modules: list[ProcessName],
     waking: command_line.Places | None,
 ) -> tuple[ProcessName, tuple[str, ...]]:
@@ -147,9 +147,7 @@ async def _spawn(
             argv,
             log=run.qemu_log,
             pass_fds=[lock, *descriptors.all(), *taps],
-            user=None if user is None else user.uid,
-            group=None if user is None else user.gid,
-            extra_groups=() if user is None else user.groups,
+            user=user,
         )
     started = process.start_time(pid)
     if started is None:

@@ -23,7 +23,7 @@ import msgspec
 
 from bakehouse.drivers import process
 from bakehouse.drivers.hypervisor.endorsement import TEMPLATES, endorsement_key, sized
-from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
+from bakehouse.drivers.process import UnixUser
 from bakehouse.ports.hypervisor import EndorsementKey
 
 PROGRAM: Final = "swtpm"
@@ -91,7 +91,7 @@ def command_argv(commands: int) -> list[str]:
     ]  # fmt: skip
 
 
-async def start(files: ModuleFiles, user: QemuUser | None) -> tuple[socket.socket, int]:
+async def start(files: ModuleFiles, user: UnixUser | None) -> tuple[socket.socket, int]:
     """Start a module, a new one where there is none, and return QEMU's end of its socket, and its process.
 
     The caller closes the socket, and ends the process if QEMU does not come so far as to use it: a module that nobody
@@ -140,7 +140,7 @@ async def wait_until_ended(files: ModuleFiles) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _make(files: ModuleFiles, user: QemuUser | None) -> None:
+async def _make(files: ModuleFiles, user: UnixUser | None) -> None:
     """Make a new module and keep its public endorsement keys. One that a crash left half made is made anew."""
     await asyncio.to_thread(_empty_folder, files.folder, user)
     ours, theirs = socket.socketpair()
@@ -159,19 +159,17 @@ async def _make(files: ModuleFiles, user: QemuUser | None) -> None:
     await asyncio.to_thread(_write_keys, files, publics)
 
 
-async def _spawn(argv: list[str], end: socket.socket, files: ModuleFiles, user: QemuUser | None) -> int:
+async def _spawn(argv: list[str], end: socket.socket, files: ModuleFiles, user: UnixUser | None) -> int:
     return await process.spawn_detached(
         argv,
         log=files.log,
         pass_fds=[end.fileno()],
         cwd=files.folder,
-        user=None if user is None else user.uid,
-        group=None if user is None else user.gid,
-        extra_groups=() if user is None else user.groups,
+        user=user,
     )
 
 
-def _empty_folder(folder: Path, user: QemuUser | None) -> None:
+def _empty_folder(folder: Path, user: UnixUser | None) -> None:
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700)

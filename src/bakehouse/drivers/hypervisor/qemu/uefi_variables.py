@@ -11,13 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from bakehouse.drivers import process
-from bakehouse.drivers.hypervisor.qemu.accelerator import QemuUser
 from bakehouse.drivers.hypervisor.qemu.firmware import Firmware, is_volume
+from bakehouse.drivers.process import UnixUser
 
 PROGRAM: Final = "virt-fw-vars"
 
@@ -55,7 +55,7 @@ class Variables:
         return found
 
 
-async def is_usable(user: QemuUser | None) -> bool:
+async def is_usable(user: UnixUser | None) -> bool:
     """Tell whether the program is here and the user that machines run as may run it."""
     if shutil.which(PROGRAM) is None:
         return False
@@ -66,7 +66,7 @@ async def is_usable(user: QemuUser | None) -> bool:
     return True
 
 
-async def read(data: bytes, user: QemuUser | None) -> Variables:
+async def read(data: bytes, user: UnixUser | None) -> Variables:
     """Return the variables of `UefiData`, as it is in base64.
 
     Raises:
@@ -78,7 +78,7 @@ async def read(data: bytes, user: QemuUser | None) -> Variables:
         return Variables(_result(folder / "variables"))
 
 
-async def stored(variables: Variables, firmware: Firmware, user: QemuUser | None) -> bytes:
+async def stored(variables: Variables, firmware: Firmware, user: UnixUser | None) -> bytes:
     """Return a machine's flash memory: an empty one with these variables in it.
 
     Raises:
@@ -98,7 +98,7 @@ async def stored(variables: Variables, firmware: Firmware, user: QemuUser | None
         return _result(folder / "store")
 
 
-async def told(store: bytes, user: QemuUser | None) -> bytes:
+async def told(store: bytes, user: UnixUser | None) -> bytes:
     """Return the variables in a machine's flash memory as `UefiData`, in base64: none in a blank one.
 
     Raises:
@@ -116,7 +116,7 @@ async def told(store: bytes, user: QemuUser | None) -> bytes:
 
 
 @contextmanager
-def _workspace(user: QemuUser | None) -> Iterator[Path]:
+def _workspace(user: UnixUser | None) -> Iterator[Path]:
     """Give a folder that the program may write to; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="bakehouse-uefi-") as name:
         if user is not None:
@@ -124,14 +124,13 @@ def _workspace(user: QemuUser | None) -> Iterator[Path]:
         yield Path(name)
 
 
-async def _run(arguments: list[str | Path], folder: Path, user: QemuUser | None) -> None:
+async def _run(arguments: list[str | Path], folder: Path, user: UnixUser | None) -> None:
     try:
         await process.run(
             [PROGRAM, *arguments],
             cwd=folder,
             timeout_s=_DEADLINE_S,
-            user=None if user is None else user.uid,
-            group=None if user is None else user.gid,
+            user=None if user is None else replace(user, groups=()),
         )
     except process.ProcessFailed as err:
         raise VariablesRefused(str(err)) from err
