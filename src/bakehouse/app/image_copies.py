@@ -115,7 +115,7 @@ class ImageCopies(ImageCatalogue):
     ) -> Image:
         """Describe a copy. Who may launch it, when it is deprecated and how it is protected stay with the source."""
         # Source: EC2 User Guide, "Copy an AMI", Tags: only those that the copier gave the source.
-        kept = source.tags if request.copy_tags and source.account_id == caller.account_id else {}
+        kept = source.tags_for(caller.account_id) if request.copy_tags else {}
         return Image(
             id=image_id,
             account_id=caller.account_id,

@@ -4,15 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from bakehouse.app.allowed_images import may_use
 from bakehouse.app.context import AppContext, scope
+from bakehouse.app.public_access import may_read
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error, not_found
 from bakehouse.domain.ids import resource_type_of
+from bakehouse.domain.image import Image
 from bakehouse.domain.instance import Instance
 from bakehouse.domain.instance_metadata import check_shown_tag_keys
 from bakehouse.domain.recycle_bin import IN_BIN_TAG, RecycledResource
 from bakehouse.domain.retention_rule import RetainedType
 from bakehouse.domain.security_group import SecurityGroup, SecurityGroupRule
+from bakehouse.domain.snapshot import Snapshot
 from bakehouse.domain.tags import check_tags, is_system_key, merged, system_tag, tagged
 from bakehouse.store.records import Records
 
@@ -50,6 +54,9 @@ _TAGGABLE: Final = {
 
 #: As DescribeTags names it; rules are kept with their group.
 _RULE: Final = "security-group-rule"
+
+#: What others than its owner can tag too, for themselves. Source: EC2 User Guide, "Tag restrictions".
+_SHARED: Final = ("image", "snapshot")
 
 #: What can be tagged in the Recycle Bin too. Source: EBS User Guide, "Considerations for Recycle Bin".
 _RECYCLED: Final = {
@@ -103,7 +110,7 @@ class Tags:
                 tx.put(changed)
 
     def describe(self, caller: Caller) -> Iterator[TagOfResource]:
-        """Yield every tag of the caller's resources in the region, and of those in the Recycle Bin."""
+        """Yield every tag that the caller gave in the region: in the Recycle Bin too, and to what others share."""
         for resource_type, name in _TAGGABLE.items():
             records: Records[Any] = self._context.store.records[name]
             for record in records.by("scope")[caller.account_id, caller.region].values():
@@ -118,6 +125,16 @@ class Tags:
             for it in recycled.values():
                 for key, value in (*it.tags.items(), IN_BIN_TAG):
                     yield TagOfResource(it.id, resource_type, key, value)
+        yield from self._of_others(caller)
+
+    def _of_others(self, caller: Caller) -> Iterator[TagOfResource]:
+        """Yield the tags that the caller gave images and snapshots of others, as long as they are there for it."""
+        for resource_type in _SHARED:
+            records: Records[Any] = self._context.store.records[_TAGGABLE[resource_type]]
+            for record in records.by("region")[caller.region].values():
+                if caller.account_id in record.tags_of_others and self._is_shared(caller, record):
+                    for key, value in record.tags_for(caller.account_id).items():
+                        yield TagOfResource(record.id, resource_type, key, value)
 
     def _resource(self, caller: Caller, resource_id: str) -> Any:  # noqa: ANN401 - a record of any taggable type
         resource_type = resource_type_of(resource_id)
@@ -127,9 +144,19 @@ class Tags:
             raise Ec2Error("InvalidID", f"The ID '{resource_id}' is not valid")
         store = self._context.store
         record = store.records[_TAGGABLE[resource_type]].get(resource_id) or store.recycle_bin.get(resource_id)
-        if record is None or (record.account_id, record.region) != (caller.account_id, caller.region):
+        if record is None or record.region != caller.region:
             raise not_found(resource_type, [resource_id])
-        return record
+        if record.account_id == caller.account_id:
+            return record
+        if isinstance(record, Image | Snapshot) and self._is_shared(caller, record):
+            return _OfAnother(record, caller.account_id)
+        raise not_found(resource_type, [resource_id])
+
+    def _is_shared(self, caller: Caller, record: Image | Snapshot) -> bool:
+        """Tell whether what is another account's is there for the caller."""
+        if isinstance(record, Image):
+            return may_use(self._context, caller, record)
+        return may_read(self._context, caller.account_id, record)
 
     def _rule(self, caller: Caller, rule_id: str) -> "_RuleOfGroup":
         for group in scope(self._context.store.security_groups, caller):
@@ -151,6 +178,24 @@ class _RuleOfGroup:
         return self.rule.tags
 
 
+@dataclass(frozen=True, slots=True)
+class _OfAnother:
+    """What another account shares, with the tags that one account gave it."""
+
+    record: Image | Snapshot
+    account_id: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.record.tags_for(self.account_id)
+
+    def tagged(self, tags: dict[str, str]) -> Image | Snapshot:
+        others = {account: kept for account, kept in self.record.tags_of_others.items() if account != self.account_id}
+        if tags:
+            others[self.account_id] = tags
+        return replace(self.record, tags_of_others=others)
+
+
 def _tagged(changes: Iterable[tuple[Any, dict[str, str]]]) -> Iterator[Any]:
     """Yield records with other tags, each once: of a group that changes with its rules, one that has all of it."""
     groups: dict[str, SecurityGroup] = {}
@@ -162,7 +207,7 @@ def _tagged(changes: Iterable[tuple[Any, dict[str, str]]]) -> Iterator[Any]:
                 groups[group.id] = replace(group, rules=rules)
             case SecurityGroup(id=group_id):
                 groups[group_id] = replace(groups.get(group_id, record), tags=tags)
-            case RecycledResource():
+            case RecycledResource() | _OfAnother():
                 yield record.tagged(tags)
             case _:
                 yield tagged(record, tags)

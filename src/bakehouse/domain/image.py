@@ -123,6 +123,8 @@ class Image:
     deprecation_time: datetime | None = None
     """From then on strangers find it by its id only, unless they ask for deprecated ones."""
     tags: dict[str, str] = field(default_factory=dict)
+    tags_of_others: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Account -> the tags that it gave what is another's; it alone sees them."""
 
     @property
     def is_public(self) -> bool:
@@ -138,6 +140,13 @@ class Image:
     def is_deprecated(self, now: datetime) -> bool:
         """Whether its time to be deprecated has come."""
         return self.deprecation_time is not None and self.deprecation_time <= now
+
+    def tags_for(self, account_id: str) -> dict[str, str]:
+        """Return the tags that an account gave it, which are all that the account sees.
+
+        Source: EC2 User Guide, "Tag restrictions": of public and shared resources.
+        """
+        return self.tags if account_id == self.account_id else self.tags_of_others.get(account_id, {})
 
     def launchable_by(self, account_id: str) -> bool:
         """Whether this account may see and launch the image."""

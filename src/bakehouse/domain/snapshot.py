@@ -60,6 +60,8 @@ class Snapshot:
     """How a client writes it by blocks, or wrote it."""
     fast_restores: tuple[FastSnapshotRestore, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
+    tags_of_others: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Account -> the tags that it gave what is another's; it alone sees them."""
 
     @property
     def is_archived(self) -> bool:
@@ -71,6 +73,13 @@ class Snapshot:
     def is_leaving(self) -> bool:
         """Whether it is on its way into the archive: it can be used still, and nothing can rely on it."""
         return self.tiering is not None and self.tiering.status is TieringStatus.ARCHIVAL_IN_PROGRESS
+
+    def tags_for(self, account_id: str) -> dict[str, str]:
+        """Return the tags that an account gave it, which are all that the account sees.
+
+        Source: EC2 User Guide, "Tag restrictions": of public and shared resources.
+        """
+        return self.tags if account_id == self.account_id else self.tags_of_others.get(account_id, {})
 
     def is_locked(self, now: datetime) -> bool:
         """Whether a lock keeps it from being deleted."""

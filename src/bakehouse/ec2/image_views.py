@@ -69,9 +69,6 @@ _VALUES: Final[Mapping[str, Callable[[Image], Iterable[str | None]]]] = {
 
 FILTERS: Final[Filters[Image]] = Filters(_VALUES, tags=lambda image: image.tags)
 
-#: Nobody learns of the tags that another account gave its image.
-_FILTERS_OF_OTHERS: Final[Filters[Image]] = Filters(_VALUES, tags=lambda _image: {})
-
 #: Source: EC2 User Guide, "AMI billing information fields": of Linux.
 _USAGE: Final = "RunInstances"
 
@@ -92,21 +89,21 @@ def image_test(
     `allowed` tells which images meet the account's criteria for Allowed AMIs; None: all do. `parameters` are the public
     parameters that ever named an image, by its id.
     """
-    own, others = FILTERS, _FILTERS_OF_OTHERS
-    if allowed is not None or parameters:
-        values = dict(_VALUES)
-        if allowed is not None:
-            values["image-allowed"] = lambda image: (flag(allowed(image)),)
-        if parameters:
-            values["public-ssm-parameter-name"] = lambda image: parameters.get(image.id, ())
-        own, others = Filters(values, tags=lambda image: image.tags), Filters(values, tags=lambda _image: {})
-    own_test, others_test = own.compile(request), others.compile(request)
-    return lambda image: own_test(image) if image.account_id == account_id else others_test(image)
+    values = dict(_VALUES)
+    if allowed is not None:
+        values["image-allowed"] = lambda image: (flag(allowed(image)),)
+    if parameters:
+        values["public-ssm-parameter-name"] = lambda image: parameters.get(image.id, ())
+    # Nobody learns of the tags that another account gave an image.
+    return Filters(values, tags=lambda image: image.tags_for(account_id)).compile(request)
 
 
 def image_view(image: Image, account_id: str) -> View:
-    """Return an image as an account sees it: its tags are its owner's alone."""
-    return _OWN.of(image) if image.account_id == account_id else _OTHERS.of(image)
+    """Return an image as an account sees it: with the tags that this account gave it."""
+    if image.account_id == account_id:
+        return _OWN.of(image)
+    view, tags = _OTHERS.of(image), image.tags_for(account_id)
+    return View({**view, "Tags": tag_set(tags)}) if tags else view
 
 
 def protection_view(image: Image, *, cools_down: bool) -> str:

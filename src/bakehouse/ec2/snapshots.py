@@ -33,9 +33,6 @@ FILTERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda snapshot: snaps
 #: What the answer says that reserves a snapshot. Source: EC2 CLI examples, `create-snapshot`, `create-snapshots`.
 _NOT_BEGUN: Final = {"Progress": ""}
 
-#: Nobody learns of the tags that another account gave its snapshot.
-_FILTERS_OF_OTHERS: Final[Filters[Snapshot]] = Filters(_VALUES, tags=lambda _snapshot: {})
-
 
 @operation("CreateSnapshot", honours="VolumeId Description TagSpecifications")
 async def create_snapshot(ctx: RequestContext, request: Request) -> Response:
@@ -75,14 +72,15 @@ async def create_snapshots(ctx: RequestContext, request: Request) -> Response:
 async def describe_snapshots(ctx: RequestContext, request: Request) -> Response:
     """List the snapshots that the caller may make volumes from."""
     account_id = ctx.caller.account_id
-    own, others = FILTERS.compile(request), _FILTERS_OF_OTHERS.compile(request)
+    # Nobody learns of the tags that another account gave a snapshot.
+    matches = Filters(_VALUES, tags=lambda snapshot: snapshot.tags_for(account_id)).compile(request)
     found = ctx.app.snapshots.describe(
         ctx.caller,
         request.get("SnapshotIds"),
         owners=request.get("OwnerIds"),
         restorable_by=request.get("RestorableByUserIds"),
     )
-    snapshots = [snapshot for snapshot in found if (own if snapshot.account_id == account_id else others)(snapshot)]
+    snapshots = [snapshot for snapshot in found if matches(snapshot)]
     shown, token = page(ctx, request, snapshots, key=lambda snapshot: snapshot.id, sizes=(5, 1000), ids="SnapshotIds")
     return {"Snapshots": [_snapshot_view(snapshot, account_id) for snapshot in shown], "NextToken": token}
 
@@ -139,5 +137,8 @@ _OTHERS: Final[Views[Snapshot]] = Views(lambda snapshot: snapshot.id, _shared_vi
 
 
 def _snapshot_view(snapshot: Snapshot, account_id: str) -> View:
-    """Return a snapshot as an account sees it: its tags are its owner's alone."""
-    return _OWN.of(snapshot) if snapshot.account_id == account_id else _OTHERS.of(snapshot)
+    """Return a snapshot as an account sees it: with the tags that this account gave it."""
+    if snapshot.account_id == account_id:
+        return _OWN.of(snapshot)
+    view, tags = _OTHERS.of(snapshot), snapshot.tags_for(account_id)
+    return View({**view, "Tags": tag_set(tags)}) if tags else view

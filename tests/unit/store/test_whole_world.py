@@ -1,10 +1,12 @@
 """Records of every kind survive a restart as they were."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.store.disk import contents
 from tests.world import World
 
+from bakehouse.app.image_catalogue import ImageChange
 from bakehouse.app.image_usage_reports import ReportRequest
 from bakehouse.app.images import ImageOfInstance
 from bakehouse.app.nat_gateways import NatGatewayRequest
@@ -28,6 +30,9 @@ async def test_a_restarted_server_reads_every_record_as_it_was(tmp_path: Path) -
     baked = ImageOfInstance(instance_id=instance_id, name="baked", reboot=False)
     image = await world.app.images.create(world.caller, baked)
     await world.app.image_watermarks.attach(world.caller, image.id, "approved")
+    guest = replace(world.caller, account_id="444455556666")
+    await world.app.images.change(world.caller, image.id, ImageChange(add_launchers=[guest.account_id]))
+    await world.app.tags.create(guest, [image.id], {"of": "the guest"})
     report = ReportRequest(image_id=image.id, resource_types=(ReportedType(name="ec2:Instance"),))
     await world.app.image_usage_reports.create(world.caller, report)
     await world.app.images.deregister(world.caller, world.instance(instance_id).image_id, delete_snapshots=False)
