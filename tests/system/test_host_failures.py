@@ -44,6 +44,24 @@ def test_a_network_that_fails_is_told_and_leaves_the_interface_free(shop: Shop, 
     assert described(shop.ec2, wanted["NetworkInterfaceId"])["Status"] == "available"
 
 
+def test_a_change_that_the_network_cannot_follow_is_kept_and_made_good(shop: Shop, failing: Any) -> None:
+    wanted = attachment(shop)
+    group_id = shop.ec2.create_security_group(GroupName="web", Description="d")["GroupId"]
+    interface_id = shop.describe(wanted["InstanceId"])["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    failing.unavailable = "there is no /dev/net/tun"
+
+    with pytest.raises(ClientError) as error:
+        shop.ec2.modify_network_interface_attribute(NetworkInterfaceId=interface_id, Groups=[group_id])
+    before = failing.interfaces[interface_id].group_ids
+    failing.unavailable = None
+    shop.running.call(shop.running.server.engine.resume())  # as the next sweep does
+
+    assert error.value.response["Error"]["Code"] == "ServiceUnavailable"
+    assert f"The change of '{interface_id}' is written down" in error.value.response["Error"]["Message"]
+    assert before != (group_id,)
+    assert failing.interfaces[interface_id].group_ids == (group_id,)
+
+
 def test_a_client_in_its_standard_mode_tries_again(shop: Shop, failing: Any) -> None:
     wanted = attachment(shop)
     key = shop.running.access_key(shop.name)

@@ -147,7 +147,7 @@ class ElasticAddresses:
             tx.put(replace(address, interface_id=interface.id, association_id=association.id))
             interface = store.network_interfaces[interface.id]  # which may be the one that it led to
             given = stage_interface(self._context, tx, associated(interface, association))
-        await run_in_turn(self._context, [taken, given])
+        await run_in_turn(self._context, [taken, given], of=address.id)
         return association.id
 
     async def disassociate(self, caller: Caller, association_id: str | None, public_ip: str | None) -> None:
@@ -165,7 +165,7 @@ class ElasticAddresses:
             raise missing_parameter("associationId")
         async with self._context.store.transaction() as tx:
             taken = self._stage_taking(tx, address)
-        await run_in_turn(self._context, [taken])
+        await run_in_turn(self._context, [taken], of=address.id)
 
     async def release(self, caller: Caller, allocation_id: str | None, public_ip: str | None) -> None:
         """Give an address back to the pool: InvalidIPAddress.InUse while it leads somewhere."""

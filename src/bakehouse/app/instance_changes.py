@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned
 from bakehouse.app.launch import check_ebs_optimized, check_user_data, checked_type
-from bakehouse.app.network_interfaces import check_interfaces, only_interface, stage_interface, with_groups
+from bakehouse.app.network_interfaces import check_interfaces, only_interface, run_in_turn, stage_interface, with_groups
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import Ec2Error
 from bakehouse.domain.hibernation import is_hibernated
@@ -59,8 +59,7 @@ async def modify(context: AppContext, caller: Caller, instance_id: str, change: 
         changed = _changed(instance, change, interfaces_of(store, instance.id))
         if changed != instance:
             tx.put(changed)
-    if saga_id is not None:
-        await context.sagas.run(saga_id)
+    await run_in_turn(context, [saga_id], of=instance.id)
 
 
 def _put_delete_on_termination(

@@ -151,7 +151,7 @@ class InstanceOptions:
             tx.put(replace(instance, private_names=names))
             interface = store.network_interfaces[instance.network_interface_id]
             saga_id = stage_interface(self._context, tx, interface)
-        await run_in_turn(self._context, [saga_id])
+        await run_in_turn(self._context, [saga_id], of=instance.id)
 
     async def monitor(self, caller: Caller, instance_ids: Iterable[str], *, detailed: bool) -> list[Instance]:
         """Say that instances are monitored in detail, or no more; of all, or, when one of them has ended, of none."""

@@ -63,7 +63,7 @@ class InterfaceAddresses:
                 assigned = addresses.take_free(subnet, request.count or 0)
             changed = replace(interface, secondary_ips=(*interface.secondary_ips, *assigned))
             given = stage_interface(self._context, tx, changed)
-        await run_in_turn(self._context, [*taken, given])
+        await run_in_turn(self._context, [*taken, given], of=interface.id)
         return assigned
 
     async def unassign_private_ips(self, caller: Caller, interface_id: str, addresses: Sequence[str]) -> None:
@@ -78,7 +78,7 @@ class InterfaceAddresses:
                 raise _not_assigned(address, interface)
         async with self._context.store.transaction() as tx:
             taken = self._stage_taking(tx, interface, addresses)
-        await run_in_turn(self._context, [taken])
+        await run_in_turn(self._context, [taken], of=interface.id)
 
     async def assign_ipv6(self, caller: Caller, interface_id: str, request: AddressRequest) -> tuple[str, ...]:
         """Give an interface IPv6 addresses and return them."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.following import network_follows
 from bakehouse.app.launch_network import (
     InterfaceRequest,
     check_address_count,
@@ -68,14 +69,14 @@ async def put_interface(context: AppContext, changed: NetworkInterface, *others:
         for record in others:
             tx.put(record)
         saga_id = stage_interface(context, tx, changed)
-    await run_in_turn(context, [saga_id])
+    await run_in_turn(context, [saga_id], of=changed.id)
 
 
-async def run_in_turn(context: AppContext, saga_ids: Iterable[str | None]) -> None:
+async def run_in_turn(context: AppContext, saga_ids: Iterable[str | None], *, of: str) -> None:
     """Let the fabric follow, one interface after the other: what one of them loses may be what the next one gets.
 
-    Raises:
-        Exception: What the first one that failed raised, when all have ended.
+    When all have ended, what the first one that failed has raised is raised: ServiceUnavailable where it is the network
+    that failed. `of` is what has changed.
     """
     failures: list[Exception] = []
     for saga_id in saga_ids:
@@ -84,8 +85,9 @@ async def run_in_turn(context: AppContext, saga_ids: Iterable[str | None]) -> No
                 await context.sagas.run(saga_id)
             except Exception as err:  # noqa: BLE001 - the others' records have changed, too
                 failures.append(err)
-    for failure in failures:
-        raise failure
+    with network_follows(of):
+        for failure in failures:
+            raise failure
 
 
 def stage_interface(context: AppContext, tx: Transaction, changed: NetworkInterface) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.following import network_follows
 from bakehouse.app.security_groups import RULES_MAX, count_rules
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.errors import invalid_combination, invalid_parameter, missing_parameter
@@ -168,7 +169,8 @@ class PrefixLists:
                 tx.put(replace(group))  # another object, so that whoever is just applying it does so again
                 change = SecurityGroupChange(vpc_id=group.vpc_id, group_id=group.id)
                 sagas.append(context.sagas.enlist(tx, APPLY_SECURITY_GROUP, change, subject_id=group.id))
-        await asyncio.gather(*(context.sagas.run(saga_id) for saga_id in sagas))
+        with network_follows(prefix_list.id):
+            await asyncio.gather(*(context.sagas.run(saga_id) for saga_id in sagas))
 
 
 def _check_name(name: str) -> None:

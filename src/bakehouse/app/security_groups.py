@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from bakehouse.app.context import AppContext, owned, scope
+from bakehouse.app.following import network_follows
 from bakehouse.domain.caller import Caller
 from bakehouse.domain.default_network import allow_all_egress
 from bakehouse.domain.errors import dependency_violation, invalid_parameter, malformed_id, not_found
@@ -214,7 +215,8 @@ class SecurityGroups:
             else:
                 tx.put(group)
             saga_id = self._context.sagas.enlist(tx, APPLY_SECURITY_GROUP, change, subject_id=group.id)
-        await self._context.sagas.run(saga_id)
+        with network_follows(group.id):
+            await self._context.sagas.run(saga_id)
 
 
 def count_rules(store: Store, group: SecurityGroup, *, egress: bool, resized: PrefixList | None = None) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bakehouse.domain.dhcp_options import NO_OPTIONS
-from bakehouse.domain.errors import Ec2Error
+from bakehouse.domain.errors import Ec2Error, service_unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,4 +169,13 @@ def public_addresses_used_up() -> Ec2Error:
     """Source: EC2 API Reference, Error codes, InsufficientAddressCapacity."""
     return Ec2Error(
         "InsufficientAddressCapacity", "There are not enough free public IP addresses to satisfy your request.", 500
+    )
+
+
+def network_behind(subject_id: str, reason: str) -> Ec2Error:
+    """Say that a change is kept and not yet in the host's network."""
+    return service_unavailable(
+        f"The change of '{subject_id}' is written down, and the network of this host could not follow: "
+        f"{reason.rstrip('.')}. It is tried again by itself; if it stays so, `bakehouse doctor` tells what the host "
+        "lacks."
     )
