@@ -273,3 +273,14 @@ def test_tags_are_found_by_key_and_value_in_one_filter(alice: "EC2Client", vpc_i
 def test_tags_are_not_found_by_filters_of_other_resources(alice: "EC2Client", name: str) -> None:
     with refused("InvalidParameterValue"):
         alice.describe_tags(Filters=[{"Name": name, "Values": ["x"]}])
+
+
+@pytest.mark.parametrize("operation", ["create_tags", "delete_tags"])
+def test_a_thousand_resources_are_the_most_of_a_request(alice: "EC2Client", vpc_id: str, operation: str) -> None:
+    """Source: EC2 API Reference, CreateTags and DeleteTags, ResourceId."""
+    change = getattr(alice, operation)
+
+    change(Resources=[vpc_id] * 1000, Tags=tag_list(a="b"))
+
+    with refused("InvalidParameterValue"):
+        change(Resources=[vpc_id] * 1001, Tags=tag_list(a="b"))

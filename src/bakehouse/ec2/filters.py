@@ -6,6 +6,7 @@ Source: EC2 User Guide, "List and filter your resources".
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from bakehouse.domain.errors import Ec2Error, invalid_parameter
@@ -40,10 +41,20 @@ class Filters(Generic[T]):
             self._values["tag-key"] = tags
             self._values["tag-value"] = lambda record: tags(record).values()
 
+    def with_tags(
+        self, tags: Callable[[T], Mapping[str, str]], values: Mapping[str, Values[T]] = MappingProxyType({})
+    ) -> "Filters[T]":
+        """Return these filters by other tags, and by other values of some names."""
+        return Filters({**self._values, **values}, tags=tags)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names that are known, for the reference page."""
         return tuple(sorted(self._values)) + (("tag:<key>",) if self._tags else ())
+
+    def over(self, values: Mapping[str, Values[T]], *, tags: Callable[[T], Mapping[str, str]]) -> "Filters[T]":
+        """Return these filters with some that depend on who asks, in place of those of the same names."""
+        return Filters({**self._values, **values}, tags=tags)
 
     def compile(self, request: Mapping[str, Any]) -> Callable[[T], bool]:
         """Return the test that a request's Filters make. Unknown names are refused: InvalidParameterValue."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bakehouse.domain.image import BlockDevice, Image
 from bakehouse.ec2.block_devices import block_device_view
-from bakehouse.ec2.filters import Filters, flag
+from bakehouse.ec2.filters import Filters, Values, flag
 from bakehouse.ec2.image_instance_types import INSTANCE_TYPE_FILTERS, specification_view
 from bakehouse.ec2.image_watermarks import WATERMARK_FILTERS, watermark_view
 from bakehouse.ec2.registry import Request, Response
@@ -89,13 +89,13 @@ def image_test(
     `allowed` tells which images meet the account's criteria for Allowed AMIs; None: all do. `parameters` are the public
     parameters that ever named an image, by its id.
     """
-    values = dict(_VALUES)
+    values: dict[str, Values[Image]] = {}
     if allowed is not None:
         values["image-allowed"] = lambda image: (flag(allowed(image)),)
     if parameters:
         values["public-ssm-parameter-name"] = lambda image: parameters.get(image.id, ())
     # Nobody learns of the tags that another account gave an image.
-    return Filters(values, tags=lambda image: image.tags_for(account_id)).compile(request)
+    return FILTERS.with_tags(lambda image: image.tags_for(account_id), values).compile(request)
 
 
 def image_view(image: Image, account_id: str) -> View:

@@ -73,7 +73,7 @@ async def describe_snapshots(ctx: RequestContext, request: Request) -> Response:
     """List the snapshots that the caller may make volumes from."""
     account_id = ctx.caller.account_id
     # Nobody learns of the tags that another account gave a snapshot.
-    matches = Filters(_VALUES, tags=lambda snapshot: snapshot.tags_for(account_id)).compile(request)
+    matches = FILTERS.with_tags(lambda snapshot: snapshot.tags_for(account_id)).compile(request)
     found = ctx.app.snapshots.describe(
         ctx.caller,
         request.get("SnapshotIds"),

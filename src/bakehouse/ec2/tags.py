@@ -1,5 +1,7 @@
 """Tag operations."""
 
+from typing import Final
+
 from bakehouse.app.tags import TagOfResource
 from bakehouse.domain.errors import invalid_parameter, missing_parameter
 from bakehouse.ec2.filters import Filters
@@ -18,9 +20,14 @@ FILTERS: Filters[TagOfResource] = Filters(
 )
 
 
+#: Source: EC2 API Reference, CreateTags and DeleteTags, ResourceId.
+_RESOURCES_MAX: Final = 1000
+
+
 @operation("CreateTags", honours="Resources Tags")
 async def create_tags(ctx: RequestContext, request: Request) -> Response:
     """Write tags on resources."""
+    _check_resources(request)
     tags: dict[str, str] = {}
     for tag in request["Tags"]:
         if "Key" not in tag:
@@ -35,10 +42,16 @@ async def create_tags(ctx: RequestContext, request: Request) -> Response:
 @operation("DeleteTags", honours="Resources Tags")
 async def delete_tags(ctx: RequestContext, request: Request) -> Response:
     """Remove tags: all, by key, or by key and value. Source: EC2 API Reference, DeleteTags."""
+    _check_resources(request)
     given = request.get("Tags")
     tags = None if given is None else {tag.get("Key", ""): tag.get("Value") for tag in given}
     await ctx.app.tags.delete(ctx.caller, request["Resources"], tags)
     return {}
+
+
+def _check_resources(request: Request) -> None:
+    if len(request["Resources"]) > _RESOURCES_MAX:
+        raise invalid_parameter(f"Up to {_RESOURCES_MAX} resource IDs may be specified in one request.")
 
 
 @operation("DescribeTags", honours="Filters MaxResults NextToken")
