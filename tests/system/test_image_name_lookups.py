@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 from tests.server import RunningServer
+from tests.system.refusals import refused
 from tests.system.shop import Shop
 
 if TYPE_CHECKING:
@@ -73,3 +74,10 @@ def test_a_look_up_that_says_whose_images_it_means_is_not_warned_of(
     alice: "EC2Client", request_members: dict[str, Any]
 ) -> None:
     assert warnings_of(alice, request_members) == []
+
+
+def test_a_look_up_that_is_refused_is_not_warned_of(alice: "EC2Client") -> None:
+    with structlog.testing.capture_logs() as logs, refused("FilterLimitExceeded"):
+        alice.describe_images(**named(*(f"n{number}" for number in range(201))))
+
+    assert [entry for entry in logs if entry["log_level"] == "warning"] == []
