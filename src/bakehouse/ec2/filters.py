@@ -52,10 +52,6 @@ class Filters(Generic[T]):
         """The names that are known, for the reference page."""
         return tuple(sorted(self._values)) + (("tag:<key>",) if self._tags else ())
 
-    def over(self, values: Mapping[str, Values[T]], *, tags: Callable[[T], Mapping[str, str]]) -> "Filters[T]":
-        """Return these filters with some that depend on who asks, in place of those of the same names."""
-        return Filters({**self._values, **values}, tags=tags)
-
     def compile(self, request: Mapping[str, Any]) -> Callable[[T], bool]:
         """Return the test that a request's Filters make. Unknown names are refused: InvalidParameterValue."""
         wanted: Sequence[Mapping[str, Any]] = request.get("Filters") or ()
