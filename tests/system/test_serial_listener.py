@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.test_cli import Run
+from tests.commands import Run
 
 from bakehouse.server.serial_listener import serial_console_socket
 
