@@ -1,5 +1,7 @@
 """The command line where no server runs: what it says then, and of homes and settings that are of no use."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ def test_a_failure_is_said_on_standard_error_with_the_next_step(tmp_path: Path) 
     assert failed.returncode == 1
     assert failed.stdout == ""
     assert failed.stderr == f"error: no server runs with `{tmp_path / 'none'}`\n\nhint: start one: `bakehouse up`\n"
+
+
+def test_a_disk_too_full_for_the_answer_is_named_without_a_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [sys.executable, "-m", "bakehouse", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: [Errno 28] No space left on device\n\nhint: ")
 
 
 def test_credentials_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

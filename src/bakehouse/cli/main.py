@@ -80,5 +80,8 @@ def run() -> None:
     except CommandFailed as err:
         fail(err)
         sys.exit(1)
+    except OSError as err:  # the terminal's, or of a file that a command was given
+        fail(CommandFailed(str(err), "what this host lacks: `bakehouse doctor`"))
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -89,7 +89,7 @@ def _explain(found: Mapping[str, Any], output: Output) -> None:
             "domain": found["domain"],
             "name server": f"{found['server'] or 'none'} ({answers})",
             "this host": f"{'resolves' if found['proven'] else 'does not resolve'} these names",
-            "PublicDnsName": f"{shown}, for {len(found['names'])} addresses now",
+            "PublicDnsName": f"{shown}; addresses that have one now: {len(found['names'])}",
         },
     )
     if found["proven"] or found["server"] is None:

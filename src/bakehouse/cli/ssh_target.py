@@ -100,7 +100,9 @@ class Targets:
         instance_id = instance["InstanceId"]
         state = instance["State"]["Name"]
         if state not in ("pending", "running"):
-            raise CommandFailed(f"{instance_id} is {state}", "look at what runs: `aws ec2 describe-instances`")
+            start = f"start it: `aws ec2 start-instances --instance-ids {instance_id}`"
+            look = "look at what runs: `aws ec2 describe-instances`"
+            raise CommandFailed(f"{instance_id} is {state}", start if state == "stopped" else look)
         proxy = None if via is None else self._proxy(via, identity)
         if via is not None:
             address, port = instance["PrivateIpAddress"], _SSH_PORT
