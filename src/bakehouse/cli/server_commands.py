@@ -59,6 +59,7 @@ def serve(
     """Run the server in the foreground."""
     import asyncio
 
+    from bakehouse.bootstrap.log import configure_log
     from bakehouse.bootstrap.server import SerialPortTaken, serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
     from bakehouse.server.host_key import HostKeyUnreadable
@@ -66,6 +67,7 @@ def serve(
 
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
+    configure_log()
     try:
         asyncio.run(serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
