@@ -59,6 +59,7 @@ def serve(
     """Run the server in the foreground."""
     import asyncio
 
+    from bakehouse.bootstrap.allocator import keep_freed_memory
     from bakehouse.bootstrap.log import configure_log
     from bakehouse.bootstrap.server import SerialPortTaken, serve_forever
     from bakehouse.reconcile.reconciler import RecordsLost
@@ -68,6 +69,7 @@ def serve(
     where = home_of(home)
     settings = settings_of(where, port=port, region=region, accelerator=accelerator, simulate=simulate)
     configure_log()
+    keep_freed_memory()
     try:
         asyncio.run(serve_forever(where, settings, ready=_announce))
     except HomeInUse as err:
