@@ -131,8 +131,8 @@ class Tags:
         """Yield the tags that the caller gave images and snapshots of others, as long as they are there for it."""
         for resource_type in _SHARED:
             records: Records[Any] = self._context.store.records[_TAGGABLE[resource_type]]
-            for record in records.by("region")[caller.region].values():
-                if caller.account_id in record.tags_of_others and self._is_shared(caller, record):
+            for record in records.by("other_tagger")[caller.account_id, caller.region].values():
+                if self._is_shared(caller, record):
                     for key, value in record.tags_for(caller.account_id).items():
                         yield TagOfResource(record.id, resource_type, key, value)
 

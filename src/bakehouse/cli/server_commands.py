@@ -28,7 +28,7 @@ PortOption = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, help="TCP port on 127.0.0.1; 0 chooses one.")
 ]
 RegionOption = Annotated[str | None, typer.Option("--region", help="The home region.")]
-AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm or tcg.")]
+AcceleratorOption = Annotated[str | None, typer.Option("--accelerator", help="auto, kvm, tcg, or on macOS hvf.")]
 SimulateOption = Annotated[bool | None, typer.Option("--simulate", help="Answer the whole API; boot nothing.")]
 
 #: A server that has many machines to adopt takes seconds; one that does not answer by then never will.

@@ -56,6 +56,11 @@ def _is_unmeasured(snapshot: Snapshot) -> bool | None:
     return True if is_readable and snapshot.full_size_bytes is None else None
 
 
+def _other_taggers(record: Any) -> Each:  # noqa: ANN401 - an image or a snapshot
+    """Return by whom it is tagged beside its owner."""
+    return Each((account_id, record.region) for account_id in record.tags_of_others)
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class RecordCollections:
     """One collection for each table, under its name."""
@@ -105,6 +110,7 @@ class RecordCollections:
             region=lambda image: image.region,
             name=lambda image: (image.account_id, image.region, image.name),
             source=lambda image: image.source_image_id,
+            other_tagger=_other_taggers,
         )
     )
     import_image_tasks: Records[ImportImageTask] = field(default_factory=lambda: Records(scope=_scope))
@@ -182,6 +188,7 @@ class RecordCollections:
             volume=lambda snapshot: snapshot.volume_id,
             restored=_is_restored_for_days,
             unmeasured=_is_unmeasured,
+            other_tagger=_other_taggers,
         )
     )
     spot_requests: Records[SpotRequest] = field(
