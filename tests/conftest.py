@@ -9,6 +9,7 @@ from hypothesis import settings
 from sqlalchemy import PoolProxiedConnection
 from tests.postgresql import Postgresql, programs, running_postgresql
 
+from bakehouse.drivers.network.linux.host import allow_open_files
 from bakehouse.store.database import Database
 
 # An invariant that broke says what it found.
@@ -43,6 +44,8 @@ def _leave_commits_to_the_host() -> None:
 
 
 _leave_commits_to_the_host()
+# As a server of machines does: the one that tests share has a socket for each of their hundreds of VPCs.
+allow_open_files()
 # Next to all that is made until the tests are found stays: looking for garbage in it takes a fourth of that time.
 gc.disable()
 

@@ -1,6 +1,8 @@
 """The forwarder between the host's loopback interface and a guest, which is a server here."""
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -8,7 +10,7 @@ import pytest
 
 from bakehouse.drivers.network.linux.forwarder import Forwarder
 from bakehouse.drivers.network.linux.host_ports import OpenPort
-from bakehouse.drivers.network.linux.public_port import Guest, GuestUnreachable
+from bakehouse.drivers.network.linux.public_port import Guest, GuestUnreachable, NoHostPort, bind
 
 PUBLIC = "127.15.0.1"
 """Below all pools, so no running server has it."""
@@ -158,6 +160,16 @@ async def test_very_many_ports_are_listened_on_by_and_by(forward: Callable[[int]
         await asyncio.sleep(0)
 
     assert await ask(30599, b"bread") == b"bread"
+
+
+def test_a_port_without_a_file_for_it_is_none_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_kind: int) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket, "socket", refuse)
+
+    with pytest.raises(NoHostPort, match="tcp port 80: Too many open files"):
+        bind(PUBLIC, OpenPort("tcp", 80))
 
 
 async def test_what_is_not_wanted_any_more_is_not_listened_on_later(

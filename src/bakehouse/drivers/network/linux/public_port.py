@@ -39,13 +39,16 @@ def bind(public_ip: str, port: OpenPort) -> socket.socket:
     """Return a socket at a port or, if we may not have it or another has it, at its substitute. It does not block.
 
     Raises:
-        NoHostPort: Both are taken.
+        NoHostPort: Both are taken, or this process has as many files open as it may.
     """
     kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
     for candidate in (port.number, port.number + PORT_OFFSET):
         if candidate > _LAST_PORT:
             continue
-        bound = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        try:
+            bound = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        except OSError as err:
+            raise _no_port(public_ip, port, err.strerror) from err
         if kind == socket.SOCK_STREAM:
             # After a restart, ports of connections that have just ended are ours again.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,4 +60,8 @@ def bind(public_ip: str, port: OpenPort) -> socket.socket:
             bound.close()
         else:
             return bound
-    raise NoHostPort(f"cannot listen on {public_ip} for {port.protocol} port {port.number}: it is taken")
+    raise _no_port(public_ip, port, "it is taken")
+
+
+def _no_port(public_ip: str, port: OpenPort, reason: str | None) -> NoHostPort:
+    return NoHostPort(f"cannot listen on {public_ip} for {port.protocol} port {port.number}: {reason}")
