@@ -106,3 +106,14 @@ async def test_a_failure_that_nobody_thought_of_is_answered(directory: Path) -> 
         with pytest.raises(NetworkUnavailable, match="eni-1"):
             await client.call(messages.Plug(interface))
     client.close()
+
+
+async def test_an_agent_that_does_not_answer_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    listener = listen(tmp_path)
+    client = AgentClient(connect(tmp_path), timeout_s=0)
+
+    async with asyncio.timeout(60):
+        with pytest.raises(NetworkUnavailable, match="has not answered"):
+            await client.call(messages.Report())
+    client.close()
+    listener.close()

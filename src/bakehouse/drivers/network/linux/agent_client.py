@@ -17,6 +17,8 @@ from bakehouse.ports.network import NetworkUnavailable
 
 #: An agent is ready in 0.1 s; this is for a host that swaps.
 _START_TIMEOUT_S: Final = 20
+#: Most calls take milliseconds, and asking guests under a second; this is for a host that swaps.
+_ANSWER_TIMEOUT_S: Final = 60
 _MESSAGE_BYTES: Final = 64 * 1024
 
 
@@ -25,10 +27,16 @@ class AgentGone(Exception):
 
 
 class AgentClient:
-    """A connection to a segment's agent. Calls may be made side by side; the agent orders them."""
+    """A connection to a segment's agent. Calls may be made side by side; the agent orders them.
 
-    def __init__(self, connection: socket.socket) -> None:
+    Args:
+        connection: To its socket.
+        timeout_s: How long a call may be without an answer, as one to an agent that was stopped (SIGSTOP) is.
+    """
+
+    def __init__(self, connection: socket.socket, timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
         self._connection = connection
+        self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[messages.Answer, int | None]]] = {}
         self._room = asyncio.Lock()
@@ -78,7 +86,7 @@ class AgentClient:
         """Have a request fulfilled, handing over a copy of a descriptor; return what the agent holds then.
 
         Raises:
-            NetworkUnavailable: The agent refused; nothing was done.
+            NetworkUnavailable: The agent refused, and nothing was done; or it does not answer, and may do it yet.
             AgentGone: It ended; the outcome is unknown.
         """
         answer, descriptor = await self._call(request, fd)
@@ -92,7 +100,7 @@ class AgentClient:
         """Have a request fulfilled that is answered with a descriptor; the caller closes it.
 
         Raises:
-            NetworkUnavailable: The agent refused; nothing was done.
+            NetworkUnavailable: The agent refused, and nothing was done; or it does not answer, and may do it yet.
             AgentGone: It ended; the outcome is unknown.
         """
         _answer, descriptor = await self._call(request, None)
@@ -105,8 +113,12 @@ class AgentClient:
         waiting = self._loop.create_future()
         self._waiting[number] = waiting
         try:
-            await self._send(messages.Call(number, request), fd)
-            answer, descriptor = await waiting
+            async with asyncio.timeout(self._timeout_s):
+                await self._send(messages.Call(number, request), fd)
+                answer, descriptor = await waiting
+        except TimeoutError as err:
+            _close_answered(waiting)
+            raise NetworkUnavailable(f"the network agent has not answered for {self._timeout_s:g} s") from err
         except asyncio.CancelledError:
             _close_answered(waiting)
             raise

@@ -77,8 +77,8 @@ class SegmentClient:
         self._description = None
         if self._layout.directory.exists():
             # A dead agent's traces in the host's namespace are removed by a new one, which knows how.
-            agent = await self._live(may_start=True)
             try:
+                agent = await self._live(may_start=True)
                 await agent.call(messages.Shutdown())
                 await agent.wait_closed(_SHUTDOWN_TIMEOUT_S)
             except (AgentGone, TimeoutError) as err:
