@@ -29,15 +29,14 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
-from bakehouse.drivers import process
+from bakehouse.drivers import process, socket_address
 from bakehouse.drivers.hypervisor.qemu.memory_files import MemoryFiles
 from bakehouse.drivers.hypervisor.qemu.platform_module import ModuleFiles
 from bakehouse.ports.hypervisor import MachineSpec, MonitorLost
@@ -202,8 +201,8 @@ class RunDirectory:
         (self.path / name).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         try:
-            with _short_path(self.path) as short:
-                listener.bind(f"{short}/{name}")
+            with socket_address.short(self.path) as directory:
+                listener.bind(f"{directory}/{name}")
             (self.path / name).chmod(0o600)
             listener.listen(1)
         except BaseException:
@@ -220,8 +219,8 @@ class RunDirectory:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(0)
-            with _short_path(self.path) as short:
-                await asyncio.get_running_loop().sock_connect(connection, f"{short}/{name}")
+            with socket_address.short(self.path) as directory:
+                await asyncio.get_running_loop().sock_connect(connection, f"{directory}/{name}")
         except BaseException:
             connection.close()
             raise
@@ -322,16 +321,6 @@ def _write_sparse(file: BinaryIO, content: bytes) -> None:
             file.seek(offset)
             file.write(piece)
     file.truncate(len(content))
-
-
-@contextmanager
-def _short_path(directory: Path) -> Iterator[str]:
-    """Give a directory a name that fits into a socket address whatever its real name's length."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
 
 
 def _tail(path: Path, size: int) -> bytes:

@@ -2,10 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from bakehouse.drivers import socket_address
 
 #: What an agent says on the descriptor it was given, when it serves.
 READY: Final = b"ready"
@@ -20,8 +20,8 @@ def listen(directory: Path) -> socket.socket:
     (directory / _NAME).unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
-        with _short(directory) as path:
-            listener.bind(path)
+        with socket_address.short(directory) as short:
+            listener.bind(f"{short}/{_NAME}")
     finally:
         os.umask(before)
     listener.listen(_BACKLOG)
@@ -36,8 +36,8 @@ def connect(directory: Path) -> socket.socket:
     """
     connection = _new()
     try:
-        with _short(directory) as path:
-            connection.connect(path)
+        with socket_address.short(directory) as short:
+            connection.connect(f"{short}/{_NAME}")
     except OSError:
         connection.close()
         raise
@@ -46,13 +46,3 @@ def connect(directory: Path) -> socket.socket:
 
 def _new() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-
-
-@contextmanager
-def _short(directory: Path) -> Iterator[str]:
-    """Give a path of the socket that fits into the 107 bytes of an address, wherever the home is."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{_NAME}"
-    finally:
-        os.close(descriptor)
