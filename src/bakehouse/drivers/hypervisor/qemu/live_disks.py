@@ -99,11 +99,10 @@ async def attach(monitor: Monitor, disk: MachineDisk, *, flush: bool) -> None:
         DeviceBusy: All ports are taken. Stopping and starting the machine makes new ones.
         CommandRefused: The file cannot be opened. Nothing is left open.
     """
-    graph = await look(monitor)
+    graph = await sweep_nodes(monitor, await look(monitor))
     if disk.volume_id in graph.disks:
         await speed_limits.set_at_start(monitor, [disk])
         return
-    await sweep_nodes(monitor, graph)
     port = await ports.free_port(monitor)
     if port is None:
         raise DeviceBusy("all ports are taken; stop and start the machine for more")
@@ -161,13 +160,13 @@ async def take_by_force(monitor: Monitor, disk: PluggedDisk) -> None:
     Raises:
         DeviceBusy: Requests in flight did not end; the disk is still there.
     """
-    port = block_nodes.port_of(disk.device)
-    if port is None:
+    if block_nodes.port_of(disk.device) is None:
         raise DeviceBusy(f"{disk.device} is not in a port that disks can leave")
-    await sweep_nodes(monitor, await look(monitor))
-    void = block_nodes.void_node(port)
+    graph = await sweep_nodes(monitor, await look(monitor))
+    if disk.top.volume_id not in graph.disks:
+        return  # a server before us was at it, and QEMU has finished it meanwhile
+    void, job = _void_of(disk), _taking(disk)
     # A mirror that copies nothing is how QEMU exchanges a node below a device that a guest is using.
-    job = f"take-{disk.device}"
     await monitor.execute("blockdev-add", {"driver": "null-co", "node-name": void, "size": disk.size_bytes})
     mirror = {"job-id": job, "device": str(disk.top), "target": void, "sync": "none"}
     await monitor.execute("blockdev-mirror", mirror)
@@ -189,7 +188,7 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
         SwitchRefused: A volume is not plugged in, or writes to a third file.
         CommandRefused: A file cannot be opened. No volume was switched.
     """
-    graph = await look(monitor)
+    graph = await sweep_nodes(monitor, await look(monitor))
     waiting = [switch for switch in switches if graph.top_path(switch.volume_id) != switch.new_path]
     for switch in waiting:
         found = graph.top_path(switch.volume_id)
@@ -197,7 +196,6 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
             raise SwitchRefused(f"{switch.volume_id} writes to {found or 'nothing'}, not to {switch.old_path}")
     if not waiting:
         return
-    await sweep_nodes(monitor, graph)
     actions = []
     try:
         for switch in waiting:
@@ -216,8 +214,12 @@ async def switch_tops(monitor: Monitor, switches: Sequence[TopSwitch], *, flush:
         raise
 
 
-async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> None:
-    """Close files that no disk uses: of volumes that left, of switches that failed, of devices taken by force."""
+async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> BlockGraph:
+    """Close files that no disk uses: of volumes that left, of switches that failed, of devices taken by force.
+
+    Nobody else may change the machine's disks meanwhile. Returns the disks that there are, and the files of before.
+    """
+    graph = await _end_taking(monitor, graph)
     names = filter(None, map(block_nodes.node_name, graph.files))
     unused = [it for it in names if it.volume_id not in graph.disks or it > graph.disks[it.volume_id].top]
     # Higher ones first: a node is in use as long as one above it is there.
@@ -231,6 +233,36 @@ async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> None:
         taken = {block_nodes.port_of(device) for device in await ports.devices(monitor)}
         for node in (node for node, port in voids.items() if port not in taken):
             await _delete_node(monitor, node)
+    return graph
+
+
+async def _end_taking(monitor: Monitor, graph: BlockGraph) -> BlockGraph:
+    """Leave disks where they are that somebody began to take by force who was killed over it; return what is there."""
+    begun = [disk for disk in graph.disks.values() if _void_of(disk) in graph.files]
+    if not begun:
+        return graph
+    for disk in begun:
+        with suppress(CommandRefused):  # there is no such job: it was not begun yet, or has just ended
+            await monitor.execute("block-job-cancel", {"device": _taking(disk), "force": True})
+        with suppress(TimeoutError):  # then the file of nothing is in use still, which is refused below
+            async with asyncio.timeout(_FORCE_DEADLINE_S):
+                await _wait_for_job(monitor, _taking(disk), None)
+    left = (await look(monitor)).disks
+    for disk in begun:
+        if disk.top.volume_id in left:
+            await _delete_node(monitor, _void_of(disk))
+    return await look(monitor)
+
+
+def _void_of(disk: PluggedDisk) -> str:
+    """Return the name of what takes a disk's place; one that does not exist for a disk that was not plugged in."""
+    port = block_nodes.port_of(disk.device)
+    return "" if port is None else block_nodes.void_node(port)
+
+
+def _taking(disk: PluggedDisk) -> str:
+    """Return the id of the job that takes a disk by force."""
+    return f"take-{disk.device}"
 
 
 def _snapshot(top: NodeName, new: NodeName) -> Mapping[str, object]:
