@@ -13,7 +13,7 @@ from bakehouse.drivers.network.linux.host import allow_open_files
 from bakehouse.store.database import Database
 
 # An invariant that broke says what it found.
-pytest.register_assert_rewrite("tests.soundness")
+pytest.register_assert_rewrite("tests.soundness", "tests.vm.wholeness")
 
 # A build server tells what a change broke, so its guesses are the same each time; at a desk every run looks elsewhere.
 _SAME_EACH_TIME = "CI" in os.environ
