@@ -160,12 +160,12 @@ async def take_by_force(monitor: Monitor, disk: PluggedDisk) -> None:
     Raises:
         DeviceBusy: Requests in flight did not end; the disk is still there.
     """
-    if block_nodes.port_of(disk.device) is None:
+    void, job = _void_of(disk), _taking(disk)
+    if void is None:
         raise DeviceBusy(f"{disk.device} is not in a port that disks can leave")
     graph = await sweep_nodes(monitor, await look(monitor))
     if disk.top.volume_id not in graph.disks:
         return  # a server before us was at it, and QEMU has finished it meanwhile
-    void, job = _void_of(disk), _taking(disk)
     # A mirror that copies nothing is how QEMU exchanges a node below a device that a guest is using.
     await monitor.execute("blockdev-add", {"driver": "null-co", "node-name": void, "size": disk.size_bytes})
     mirror = {"job-id": job, "device": str(disk.top), "target": void, "sync": "none"}
@@ -238,26 +238,26 @@ async def sweep_nodes(monitor: Monitor, graph: BlockGraph) -> BlockGraph:
 
 async def _end_taking(monitor: Monitor, graph: BlockGraph) -> BlockGraph:
     """Leave disks where they are that somebody began to take by force who was killed over it; return what is there."""
-    begun = [disk for disk in graph.disks.values() if _void_of(disk) in graph.files]
+    begun = [(void, disk) for disk in graph.disks.values() if (void := _void_of(disk)) and void in graph.files]
     if not begun:
         return graph
-    for disk in begun:
+    for _, disk in begun:
         with suppress(CommandRefused):  # there is no such job: it was not begun yet, or has just ended
             await monitor.execute("block-job-cancel", {"device": _taking(disk), "force": True})
-        with suppress(TimeoutError):  # then the file of nothing is in use still, which is refused below
+        with suppress(TimeoutError):  # then the void is in use still, which is refused below
             async with asyncio.timeout(_FORCE_DEADLINE_S):
                 await _wait_for_job(monitor, _taking(disk), None)
     left = (await look(monitor)).disks
-    for disk in begun:
+    for void, disk in begun:
         if disk.top.volume_id in left:
-            await _delete_node(monitor, _void_of(disk))
+            await _delete_node(monitor, void)
     return await look(monitor)
 
 
-def _void_of(disk: PluggedDisk) -> str:
-    """Return the name of what takes a disk's place; one that does not exist for a disk that was not plugged in."""
+def _void_of(disk: PluggedDisk) -> str | None:
+    """Return the name of the node that takes a disk's place; None when it is in no port that disks can leave."""
     port = block_nodes.port_of(disk.device)
-    return "" if port is None else block_nodes.void_node(port)
+    return None if port is None else block_nodes.void_node(port)
 
 
 def _taking(disk: PluggedDisk) -> str:

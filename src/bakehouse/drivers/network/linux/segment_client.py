@@ -55,7 +55,7 @@ class SegmentClient:
         """Make the segment, or bring it to this description.
 
         Raises:
-            NetworkUnavailable: Nothing was made.
+            NetworkUnavailable: Nothing was made, or the agent does not answer and may make it yet.
         """
         try:
             try:
